@@ -1,0 +1,1 @@
+"""The executable reference for Spatial Transformer Networks (Jaderberg et al. 2015)."""

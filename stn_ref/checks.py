@@ -1,0 +1,121 @@
+"""Shape, dtype and value checks: one place for every error message.
+
+Imports nothing of the package; everything else may import it. A message names the argument, the contract, what was
+got and what was wanted, so that the reader can mend the call without opening our source.
+"""
+
+import operator
+
+import numpy as np
+
+
+class ShapeError(ValueError):
+    """The axes of an array disagree with the contract or with another array."""
+
+
+class DamagedFileError(ValueError):
+    """A file is not what its name or its first bytes promise; the message names the file and what is wrong."""
+
+
+class UsageError(RuntimeError):
+    """A layer was called out of order, for example backward before forward."""
+
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
+    """Return `array` if it is a float32 or float64 NumPy array, else raise TypeError.
+
+    Args:
+        name: what the caller calls it.
+        array: the argument.
+        like: (other_name, other_array) whose dtype it must share.
+
+    >>> floating("U", np.zeros(3, np.int64))
+    Traceback (most recent call last):
+    TypeError: U must be a float32 or float64 NumPy array; got a NumPy array of int64
+    """
+    if not isinstance(array, np.ndarray) or array.dtype not in FLOATS:
+        got = f"a NumPy array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be a float32 or float64 NumPy array; got {got}")
+    if like is not None and array.dtype != like[1].dtype:
+        raise TypeError(f"{name} must have the dtype of {like[0]}, {like[1].dtype}; got {array.dtype}")
+    return array
+
+
+def shape(name: str, array: np.ndarray, axes: tuple, **known: tuple) -> tuple:
+    """Return array.shape if it fits `axes`, else raise ShapeError.
+
+    Args:
+        name: what the caller calls the array.
+        array: anything with a shape.
+        axes: one entry an axis, a symbol such as "N" or a number such as 2.
+        known: for a symbol, (size, where the size comes from).
+
+    >>> shape("points", np.zeros((4, 4, 6, 2)), ("N", "Ho", "Wo", 2), N=(2, "U"))
+    Traceback (most recent call last):
+    stn_ref.checks.ShapeError: points must be (N, Ho, Wo, 2): axis 0 is 4, expected N=2 from U; got shape (4, 4, 6, 2)
+    """
+    got = np.shape(array)
+    contract = f"{name} must be ({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''})"
+    if len(got) != len(axes):
+        raise ShapeError(f"{contract}: expected {len(axes)} axes, got {len(got)}; got shape {got}")
+    for k, (axis, size) in enumerate(zip(axes, got, strict=True)):
+        if isinstance(axis, str):
+            expected, origin = known.get(axis, (size, ""))
+            wanted = f"{axis}={expected} from {origin}"
+        else:
+            expected, wanted = axis, str(axis)
+        if size != expected:
+            raise ShapeError(f"{contract}: axis {k} is {size}, expected {wanted}; got shape {got}")
+    return got
+
+
+def not_empty(name: str, array: np.ndarray, axes: tuple, *symbols: str) -> None:
+    """Raise ShapeError if one of the named axes has size 0."""
+    for symbol in symbols:
+        if array.shape[axes.index(symbol)] == 0:
+            raise ShapeError(f"{name} must be ({', '.join(axes)}) with {symbol} >= 1; got shape {array.shape}")
+
+
+def one_of(name: str, value, choices) -> None:
+    """Raise ValueError unless `value` is one of `choices`; the message lists what is supported.
+
+    >>> one_of("mode", "cubic", ("bilinear",))
+    Traceback (most recent call last):
+    ValueError: mode must be one of 'bilinear'; got 'cubic'
+    """
+    if not isinstance(value, str) or value not in tuple(choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+
+
+def integer(name: str, value, least: int = 0) -> int:
+    """Return `value` as an int of at least `least`; TypeError or ValueError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}; got {number}")
+    return number
+
+
+def between(name: str, value, low: float, high: float) -> float:
+    """Return `value` as a float in [low, high]; ValueError otherwise, for NaN too."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    if not low <= number <= high:
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]; got {value!r}")
+    return number
+
+
+def generator(name: str, rng) -> np.random.Generator:
+    """Return `rng` if it is a numpy.random.Generator, else raise TypeError."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{name} must be a numpy.random.Generator, for example np.random.default_rng(0); got {type(rng).__name__}"
+        )
+    return rng

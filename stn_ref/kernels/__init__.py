@@ -1,0 +1,1 @@
+"""Inner loops, in pixel coordinates; they import nothing above them."""

@@ -1,0 +1,94 @@
+"""Our own parallel loop: results never depend on the number of threads.
+
+Work is cut into pieces whose number depends on its shape alone; a piece runs on whichever thread is free, writes only
+what is its own, and calls BLAS on one thread (BLAS products differ in their last bits between 1 and 2 threads).
+Partial sums are added by the caller, in the order of the pieces.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from threadpoolctl import ThreadpoolController
+
+_inside = threading.local()  # set on a thread that runs a piece: nested loops run in place
+
+
+def _default() -> int:
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit() and int(os.environ[name]) > 0:
+            return int(os.environ[name])
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_threads = _default()
+
+
+def get_num_threads() -> int:
+    """Return the number of threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the cores of this process."""
+    return _threads
+
+
+def set_num_threads(n: int) -> None:
+    """Use up to n threads from now on."""
+    global _threads
+    if n < 1:
+        raise ValueError(f"n must be at least 1; got {n}")
+    _threads = int(n)
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="stn_ref")
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    with contextlib.suppress(ImportError):
+        import scipy.linalg.cython_blas  # noqa: F401  numba's np.dot calls SciPy's BLAS: load it before looking
+    return ThreadpoolController()
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory but not its threads: it starts anew
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def one_blas_thread():
+    """Context in which BLAS runs on one thread (about 10 us)."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+def parallel(task: Callable[[int], None], count: int) -> None:
+    """Run task(k) once for each k in range(count), on up to get_num_threads() threads, BLAS on one thread each.
+
+    Which thread runs which k is not defined: a task writes only what belongs to its k. The first exception is raised
+    once all threads have stopped.
+    """
+    if getattr(_inside, "piece", False):
+        for k in range(count):
+            task(k)
+        return
+    pieces = itertools.count()  # next() on it is atomic
+
+    def work() -> None:
+        _inside.piece = True
+        try:
+            while (k := next(pieces)) < count:
+                task(k)
+        finally:
+            _inside.piece = False
+
+    helpers = min(_threads, count) - 1
+    with one_blas_thread():
+        futures = [_pool(_threads - 1).submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            started = [future for future in futures if not future.cancel()]
+            errors = [error for future in started if (error := future.exception())]
+    if errors:
+        raise errors[0]

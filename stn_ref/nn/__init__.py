@@ -1,0 +1,1 @@
+"""The mini autodiff: layers with explicit forward and backward."""
