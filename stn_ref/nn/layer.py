@@ -78,13 +78,18 @@ class Layer:
 
     def keep(self, y: np.ndarray, *memory):
         """Remember `memory` for backward and return y. In eval mode nothing is kept."""
-        self.ready()
+        self._idle()
         if self.training:
             self._memory = (y.shape, y.dtype, memory)
         return y
 
     def ready(self) -> None:
-        """Raise UsageError if an earlier training forward still waits for its backward."""
+        """Raise UsageError if an earlier training forward, here or in a layer inside, still waits for its backward."""
+        self._idle()
+        for child in self.children():
+            child.ready()
+
+    def _idle(self) -> None:
         if self.training and self._memory is not None:
             raise checks.UsageError(
                 f"{type(self).__name__}.forward was called twice without backward. To use the same parameters twice, "
@@ -222,15 +227,12 @@ class Sequential(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""
-        begun = []
+        self.ready()
         try:
             for layer in self.layers:
-                layer.ready()
-                begun.append(layer)
                 x = layer.forward(x)
         except BaseException:
-            for layer in begun:  # a forward that failed halfway leaves nothing behind
-                layer.forget()
+            self.forget()  # a forward that failed halfway leaves nothing behind
             raise
         return x
 
