@@ -6,6 +6,7 @@ Partial sums are added by the caller, in the order of the pieces.
 """
 
 import contextlib
+import contextvars
 import functools
 import itertools
 import os
@@ -84,7 +85,8 @@ def parallel(task: Callable[[int], None], count: int) -> None:
 
     helpers = min(_threads, count) - 1
     with one_blas_thread():
-        futures = [_pool(_threads - 1).submit(work) for _ in range(helpers)]
+        # a copy of the context each, so that the caller's np.errstate holds there, too
+        futures = [_pool(_threads - 1).submit(contextvars.copy_context().run, work) for _ in range(helpers)]
         try:
             work()
         finally:

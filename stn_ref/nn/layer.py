@@ -7,6 +7,7 @@ There is no tape and no graph: a net is a list of layers, and the chain rule is 
 (`Sequential.backward`). Read next: linear.py, activation.py.
 """
 
+import contextlib
 import copy
 from collections.abc import Iterator
 
@@ -76,11 +77,11 @@ class Layer:
 
     # What forward hands to backward.
 
-    def keep(self, y: np.ndarray, *memory):
-        """Remember `memory` for backward and return y. In eval mode nothing is kept."""
+    def keep(self, y, *memory):
+        """Remember `memory` for backward and return y, an array or a tuple of them. In eval mode nothing is kept."""
         self._idle()
         if self.training:
-            self._memory = (y.shape, y.dtype, memory)
+            self._memory = ([(out.shape, out.dtype) for out in (y if isinstance(y, tuple) else (y,))], memory)
         return y
 
     def ready(self) -> None:
@@ -96,17 +97,27 @@ class Layer:
                 "use share(); to look at outputs only, call eval() first; to drop the first call, forget()."
             )
 
-    def take(self, gy: np.ndarray | None) -> tuple[np.ndarray, tuple]:
-        """Check gy against the output of forward; return (gy, memory) and forget both. gy None means zero."""
+    def take(self, gy) -> tuple:
+        """Check gy (array or tuple, as the output of forward was); return (gy, memory) and forget. None means zero."""
         if self._memory is None:
             raise checks.UsageError(
                 f"{type(self).__name__}.backward needs a forward in training mode before it, once for each backward."
             )
-        shape, dtype, memory = self._memory
-        gy = np.zeros(shape, dtype) if gy is None else gy
-        check_cotangent(gy, shape, dtype)
+        outputs, memory = self._memory
+        gys = gy if isinstance(gy, tuple) else (gy,)
+        gys = tuple(cotangent(g, *out) for g, out in zip(gys, outputs, strict=True))
         self._memory = None
-        return gy, memory
+        return (gys if isinstance(gy, tuple) else gys[0]), memory
+
+    @contextlib.contextmanager
+    def undivided(self) -> Iterator[None]:
+        """Context for a forward through layers inside: it begins in none that waits, and failing it leaves nothing."""
+        self.ready()
+        try:
+            yield
+        except BaseException:
+            self.forget()
+            raise
 
     def forget(self) -> None:
         """Drop what forward kept, here and in every layer inside."""
@@ -206,13 +217,16 @@ class Layer:
         return twin
 
 
-def check_cotangent(gy: np.ndarray, shape: tuple, dtype: np.dtype) -> None:
-    """Raise unless gy has the shape and dtype of the output that it is the gradient of."""
+def cotangent(gy: np.ndarray | None, shape: tuple, dtype: np.dtype) -> np.ndarray:
+    """Return gy, zeros for None; raise unless it has the shape and dtype of the output that it is the gradient of."""
+    if gy is None:
+        return np.zeros(shape, dtype)
     checks.floating("gy", gy)
     if gy.shape != shape:
         raise checks.ShapeError(f"gy must have the shape of the output of forward, {shape}; got shape {gy.shape}")
     if gy.dtype != dtype:
         raise TypeError(f"gy must have the dtype of the output of forward, {dtype}; got {gy.dtype}")
+    return gy
 
 
 class Sequential(Layer):
@@ -227,13 +241,9 @@ class Sequential(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""
-        self.ready()
-        try:
+        with self.undivided():
             for layer in self.layers:
                 x = layer.forward(x)
-        except BaseException:
-            self.forget()  # a forward that failed halfway leaves nothing behind
-            raise
         return x
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:

@@ -1,0 +1,167 @@
+"""The bilinear sampler compiled by Numba: the maths of scalar_math.py in a few flat loops.
+
+Points are worked off in blocks of 512. One loop turns the coordinates of a block into taps and fractions; then, for
+each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). A tap outside the image has index -1:
+it reads as 0 and is never written. restrict.py lets the compiler use vector gathers.
+"""
+
+import numpy as np
+from numba import njit
+
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.restrict import load, store
+from stn_ref.kernels.threads import parallel
+
+BLOCK = 512  # points; the taps and fractions of a block stay in the first-level cache
+PIECES = 32  # at most so many pieces of work a call, whatever the number of threads
+
+cell = njit(inline="always")(scalar_math.cell)
+
+
+@njit(nogil=True, error_model="numpy")
+def find_taps(points, count, H, W, taps, t):
+    """Fill the taps and fractions of `count` points (x, y, x, y, ...).
+
+    taps: four rows of BLOCK, in reading order (n, m), (n, m + 1), (n + 1, m), (n + 1, m + 1); n * W + m or -1.
+    t: two rows of BLOCK, the fractions in x and in y.
+    """
+    for j in range(count):
+        m, tx = cell(load(points, 2 * j), W)
+        n, ty = cell(load(points, 2 * j + 1), H)
+        if tx != tx or ty != ty:  # NaN in one coordinate is NaN in both, and touches no pixel
+            m = -2
+            tx = tx + ty
+            ty = tx
+        left, right = 0 <= m < W, 0 <= m + 1 < W
+        upper, lower = 0 <= n < H, 0 <= n + 1 < H
+        i = n * W + m
+        store(taps, j, i if upper and left else -1)
+        store(taps, BLOCK + j, i + 1 if upper and right else -1)
+        store(taps, 2 * BLOCK + j, i + W if lower and left else -1)
+        store(taps, 3 * BLOCK + j, i + W + 1 if lower and right else -1)
+        store(t, j, tx)
+        store(t, BLOCK + j, ty)
+
+
+@njit(inline="always")
+def pixel(plane, taps, k, j):
+    """Return the pixel under tap k of point j, 0 outside; it reads first and chooses then: no branch in the loop."""
+    i = load(taps, k * BLOCK + j)
+    u = load(plane, max(i, 0))
+    return u if i >= 0 else type(u)(0)
+
+
+@njit(nogil=True, error_model="numpy")
+def forward_blocks(U, points, V, H, W, first, last):
+    """Eq. (5) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    _, C, P = V.shape
+    blocks = (P + BLOCK - 1) // BLOCK
+    taps, t = np.empty(4 * BLOCK, np.intp), np.empty(2 * BLOCK, V.dtype)
+    for block in range(first, last):
+        b, p = block // blocks, block % blocks * BLOCK
+        count = min(BLOCK, P - p)
+        find_taps(points[b, 2 * p :], count, H, W, taps, t)
+        for c in range(C):
+            u, v = U[b, c], V[b, c, p:]
+            for j in range(count):
+                tx, ty = load(t, j), load(t, BLOCK + j)
+                sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
+                s = pixel(u, taps, 0, j) * (sx * sy)
+                s += pixel(u, taps, 1, j) * (tx * sy)
+                s += pixel(u, taps, 2, j) * (sx * ty)
+                s += pixel(u, taps, 3, j) * (tx * ty)
+                store(v, j, s)
+
+
+@njit(nogil=True, error_model="numpy")
+def backward_images(U, points, gV, gU, gpoints, H, W, first, last, needs_U, needs_points):
+    """Eqs. (6) and (7) for images first to last - 1, added to gU (N, C, HW) and gpoints (N, 2P)."""
+    _, C, P = gV.shape
+    taps, t = np.empty(4 * BLOCK, np.intp), np.empty(2 * BLOCK, gV.dtype)
+    gx, gy = np.empty(BLOCK, gV.dtype), np.empty(BLOCK, gV.dtype)
+    for b in range(first, last):
+        for p in range(0, P, BLOCK):
+            count = min(BLOCK, P - p)
+            find_taps(points[b, 2 * p :], count, H, W, taps, t)
+            gx[:] = 0
+            gy[:] = 0
+            for c in range(C):
+                gv = gV[b, c, p:]
+                if needs_U:
+                    scatter(gv, count, taps, t, gU[b, c])
+                if needs_points:
+                    add_slopes(U[b, c], gv, count, taps, t, gx, gy)
+            if needs_points:
+                for j in range(count):
+                    broken = t[j] != t[j]
+                    gpoints[b, 2 * (p + j)] = t[j] if broken else gx[j]
+                    gpoints[b, 2 * (p + j) + 1] = t[j] if broken else gy[j]
+
+
+@njit(nogil=True, error_model="numpy")
+def scatter(gv, count, taps, t, gu):
+    """Eq. (6): add gv times the four weights to gu, in the order of the points."""
+    for j in range(count):
+        tx, ty, g = t[j], t[BLOCK + j], gv[j]
+        sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
+        if taps[j] >= 0:
+            gu[taps[j]] += g * (sx * sy)
+        if taps[BLOCK + j] >= 0:
+            gu[taps[BLOCK + j]] += g * (tx * sy)
+        if taps[2 * BLOCK + j] >= 0:
+            gu[taps[2 * BLOCK + j]] += g * (sx * ty)
+        if taps[3 * BLOCK + j] >= 0:
+            gu[taps[3 * BLOCK + j]] += g * (tx * ty)
+
+
+@njit(nogil=True, error_model="numpy")
+def add_slopes(u, gv, count, taps, t, gx, gy):
+    """Eq. (7): add gv dV/dx to gx and gv dV/dy to gy."""
+    for j in range(count):
+        tx, ty, g = load(t, j), load(t, BLOCK + j), load(gv, j)
+        sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
+        u00, u01 = pixel(u, taps, 0, j), pixel(u, taps, 1, j)
+        u10, u11 = pixel(u, taps, 2, j), pixel(u, taps, 3, j)
+        gx[j] += g * (-u00 * sy + u01 * sy - u10 * ty + u11 * ty)
+        gy[j] += g * (-u00 * sx - u01 * tx + u10 * sx + u11 * tx)
+
+
+def _flat(U, points):
+    """Return U as (N, C, HW) and points as (N, 2P), contiguous."""
+    N, C, H, W = U.shape
+    _, Ho, Wo, _ = points.shape
+    return np.ascontiguousarray(U).reshape(N, C, H * W), np.ascontiguousarray(points).reshape(N, 2 * Ho * Wo)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # infinite pixels, interpreted: inf * 0 is NaN, as it should be
+def sample_forward(U, points):
+    """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+    N, C, H, W = U.shape
+    _, Ho, Wo, _ = points.shape
+    U, points = _flat(U, points)
+    V = np.empty((N, C, Ho * Wo), U.dtype)
+    blocks = N * -(-Ho * Wo // BLOCK)
+    pieces = min(PIECES, blocks)
+    parallel(
+        lambda k: forward_blocks(U, points, V, H, W, k * blocks // pieces, (k + 1) * blocks // pieces),
+        pieces,
+    )
+    return V.reshape(N, C, Ho, Wo)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def sample_backward(U, points, gV, needs=(True, True)):
+    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    N, C, H, W = U.shape
+    shape = points.shape
+    (u, points), gV = _flat(U, points), np.ascontiguousarray(gV).reshape(N, C, shape[1] * shape[2])
+    gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
+    gpoints = np.zeros(points.shape if needs[1] else (N, 0), u.dtype)
+    pieces = min(PIECES, N)
+    parallel(
+        lambda k: backward_images(
+            u, points, gV, gU, gpoints, H, W, k * N // pieces, (k + 1) * N // pieces, needs[0], needs[1]
+        ),
+        pieces,
+    )
+    return (gU.reshape(N, C, H, W) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

@@ -1,0 +1,38 @@
+"""The scalar maths of bilinear sampling, written once and undecorated, so that a debugger can step through it.
+
+cpu.py compiles these same functions with `njit`. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of 1:
+in compiled code float32 times an integer constant would be float64.
+"""
+
+import math
+
+
+def cell(x, size):
+    """Return (m, t): x lies between the taps m and m + 1, a fraction 0 <= t < 1 from the first.
+
+    At an integer x that is the cell on its right, so that slopes are right derivatives. Far outside, x is clamped to
+    [-2, size + 1] before the cast to an integer: every tap of such a cell is outside the image, and nothing overflows.
+    NaN gives a cell outside, too, with t = NaN.
+    """
+    if x != x:
+        return -2, x
+    x = min(max(x, type(x)(-2)), type(x)(size + 1))
+    m = math.floor(x)
+    return m, x - type(x)(m)
+
+
+def hat(d):
+    """Return k(d) = max(0, 1 - |d|), the bilinear kernel of Eq. (5)."""
+    return max(type(d)(0), type(d)(1) - abs(d))
+
+
+def hat_slope(d):
+    """Return dk/dx at d = x - m, the cases of Eq. (7) as right derivatives: -1 on [0, 1), +1 on [-1, 0), else 0.
+
+    It is 0 for just the taps outside the floor cell of x, so it also tells which taps belong to it.
+    """
+    if type(d)(-1) <= d < type(d)(0):
+        return type(d)(1)
+    if type(d)(0) <= d < type(d)(1):
+        return type(d)(-1)
+    return type(d)(0)

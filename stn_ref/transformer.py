@@ -1,0 +1,70 @@
+"""Sec. 3.4: the spatial transformer, localisation + grid + sampler.
+
+Reads: localisation.py, grid.py, sampler.py. Read next: models.py.
+"""
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.grid import GridGenerator
+from stn_ref.nn.layer import Layer
+from stn_ref.sampler import Sampler
+from stn_ref.transforms import Transform
+
+
+class SpatialTransformer(Layer):
+    """Where to look, computed from what is seen: theta = f_loc(U), V = U sampled at T_theta(G).
+
+        U --> localisation --> theta --> grid --> points --.
+         `---------------------------------------------> sampler --> V
+
+    The gradient reaches the localisation net through the sampling points, Eq. (7); with it the net learns where to
+    look without ever being told.
+
+    Args:
+        localisation: a Layer, U (N, C, H, W) -> theta (N, K); see localisation.py.
+        transform: the family T, from stn_ref.transforms.
+        out_size: (Ho, Wo) of V; default: the size of U.
+        align_corners: the convention of normalised coordinates.
+        backend: the sampler's.
+        return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
+
+    With theta = identity and out_size = (H, W), V equals U exactly.
+    """
+
+    def __init__(
+        self,
+        localisation: Layer,
+        transform: Transform,
+        out_size: tuple[int, int] | None = None,
+        *,
+        align_corners: bool = False,
+        backend: str = "cpu",
+        return_theta: bool = False,
+    ):
+        self.localisation = localisation
+        self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
+        self.sampler = Sampler(backend=backend)
+        self.return_theta = return_theta
+
+    def forward(self, U: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Return V (N, C, Ho, Wo), or (V, theta)."""
+        checks.floating("U", U)
+        checks.shape("U", U, ("N", "C", "H", "W"))
+        with self.undivided():
+            theta = self.localisation.forward(U)
+            points = self.grid.forward(theta, U.shape[2:])
+            V = self.sampler.forward(U, points)
+            return self.keep((V, theta) if self.return_theta else V)
+
+    def backward(self, gV: np.ndarray, gtheta: np.ndarray | None = None, needs: bool = True) -> np.ndarray | None:
+        """Return gU, the sum of two paths: through the sampled pixels, and through theta."""
+        if self.return_theta:
+            (gV, gtheta), _ = self.take((gV, gtheta))
+        else:
+            gV, _ = self.take(gV)
+        gU, gpoints = self.sampler.backward(gV, needs=(needs, True))
+        gtheta_grid = self.grid.backward(gpoints)
+        gtheta = gtheta_grid if gtheta is None else gtheta_grid + gtheta
+        gU_localisation = self.localisation.backward(gtheta, needs=needs)
+        return gU + gU_localisation if needs else None

@@ -1,0 +1,16 @@
+"""Transform families: theta -> a map of the plane, from target to source, in normalised coordinates."""
+
+from stn_ref import checks
+from stn_ref.transforms.affine import Affine
+from stn_ref.transforms.attention import Attention
+from stn_ref.transforms.base import Transform
+
+FAMILIES = {"affine": Affine, "attention": Attention}
+
+__all__ = ["FAMILIES", "Affine", "Attention", "Transform", "get"]
+
+
+def get(name: str) -> Transform:
+    """Return the transform family of that name."""
+    checks.one_of("transform", name, FAMILIES)
+    return FAMILIES[name]()
