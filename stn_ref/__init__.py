@@ -1,1 +1,43 @@
-"""The executable reference for Spatial Transformer Networks (Jaderberg et al. 2015)."""
+"""stn_ref: the executable reference for Spatial Transformer Networks (Jaderberg et al. 2015, arXiv 1506.02025).
+
+Read it in the order of the paper:
+
+    nn/layer.py                   the mini autodiff: forward and backward side by side
+    localisation.py    Sec. 3.1   theta = f_loc(U)
+    transforms/        Sec. 3.2   T_theta, Eqs. (1) and (2)
+    coordinates.py                normalised coordinates and pixels
+    grid.py            Sec. 3.2   T_theta(G)
+    kernels/literal.py Sec. 3.3   Eqs. (5)-(7) as sums
+    sampler.py         Sec. 3.3   V and its gradients
+    transformer.py     Sec. 3.4   the module
+    gradcheck.py                  finite differences that know about kinks
+
+Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {  # public name -> the module that defines it
+    "affine_grid": "grid",
+    "affine_grid_backward": "grid",
+    "grid_sample": "sampler",
+    "grid_sample_backward": "sampler",
+    "GridGenerator": "grid",
+    "Sampler": "sampler",
+    "SpatialTransformer": "transformer",
+    "gradcheck": "gradcheck",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

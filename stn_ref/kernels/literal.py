@@ -14,10 +14,10 @@ from stn_ref.kernels.scalar_math import hat, hat_slope
 def taps(x_s, y_s, H, W):
     """Yield (n, m) for the pixels of the floor cell of (x_s, y_s) that lie inside the image."""
     for n in range(H):
-        if hat_slope(y_s - n) == 0:
+        if hat_slope(y_s, n) == 0:
             continue
         for m in range(W):
-            if hat_slope(x_s - m) != 0:
+            if hat_slope(x_s, m) != 0:
                 yield n, m
 
 
@@ -52,8 +52,8 @@ def sample_backward(U, points, gV, needs=(True, True)):
         dVdx, dVdy = np.zeros((2, C), U.dtype)
         for n, m in taps(x_s, y_s, H, W):
             gU[b, :, n, m] += gV[b, :, i, j] * (hat(x_s - m) * hat(y_s - n))  # Eq. (6)
-            dVdx += U[b, :, n, m] * (hat_slope(x_s - m) * hat(y_s - n))  # Eq. (7)
-            dVdy += U[b, :, n, m] * (hat(x_s - m) * hat_slope(y_s - n))
+            dVdx += U[b, :, n, m] * (hat_slope(x_s, m) * hat(y_s - n))  # Eq. (7)
+            dVdy += U[b, :, n, m] * (hat(x_s - m) * hat_slope(y_s, n))
         gpoints[b, i, j, 0] = (gV[b, :, i, j] * dVdx).sum()
         gpoints[b, i, j, 1] = (gV[b, :, i, j] * dVdy).sum()
     return (gU if needs[0] else None), (gpoints if needs[1] else None)

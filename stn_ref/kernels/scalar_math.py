@@ -26,13 +26,14 @@ def hat(d):
     return max(type(d)(0), type(d)(1) - abs(d))
 
 
-def hat_slope(d):
-    """Return dk/dx at d = x - m, the cases of Eq. (7) as right derivatives: -1 on [0, 1), +1 on [-1, 0), else 0.
+def hat_slope(x, m):
+    """Return dk(x - m)/dx, the cases of Eq. (7) as right derivatives: -1 for m <= x < m + 1, +1 for m - 1 <= x < m.
 
-    It is 0 for just the taps outside the floor cell of x, so it also tells which taps belong to it.
+    It is 0 for just the taps outside the floor cell of x, so it also tells which taps belong to it. Comparing x rather
+    than x - m keeps the answer exact: -1e-17 - 1 is -1.
     """
-    if type(d)(-1) <= d < type(d)(0):
-        return type(d)(1)
-    if type(d)(0) <= d < type(d)(1):
-        return type(d)(-1)
-    return type(d)(0)
+    if m - 1 <= x < m:
+        return type(x)(1)
+    if m <= x < m + 1:
+        return type(x)(-1)
+    return type(x)(0)
