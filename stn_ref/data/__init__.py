@@ -1,0 +1,40 @@
+"""Digits, drawn or read, their distortions, and batches of them. Importing it compiles nothing.
+
+Reading order: glyphs.py, digits.py, idx.py, distort.py, batches.py.
+"""
+
+from stn_ref.data.batches import Dataset, batches, epoch_batches, fixed_distortion, load, split, stream
+from stn_ref.data.digits import draw_digits
+from stn_ref.data.distort import (
+    KINDS,
+    Distorted,
+    apply_pose,
+    distort,
+    draw_pose,
+    source_points,
+    to_float,
+    upright_points,
+)
+from stn_ref.data.idx import find_idx, load_mnist, read_idx
+
+__all__ = [
+    "KINDS",
+    "Dataset",
+    "Distorted",
+    "apply_pose",
+    "batches",
+    "distort",
+    "draw_digits",
+    "draw_pose",
+    "epoch_batches",
+    "find_idx",
+    "fixed_distortion",
+    "load",
+    "load_mnist",
+    "read_idx",
+    "source_points",
+    "split",
+    "stream",
+    "to_float",
+    "upright_points",
+]

@@ -1,0 +1,223 @@
+"""Table 1's distortions of MNIST: R, RTS and TC. They are warps: target -> source points, and this package's sampler.
+
+Reads: sampler.py, checks.py. Read next: batches.py.
+
+What is known of them, and how well. Sources that do not copy each other agree on: R is a rotation by U(-90, 90)
+degrees; RTS a rotation by U(-45, 45), a scale of U(0.7, 1.2) and a random place in 42 x 42; TC a random place in
+60 x 60 and six 6 x 6 patches cut from other digits. Not found anywhere, so chosen here: the canvas of R (28 x 28);
+"random place" (below); where a patch is cut (within the 20 x 20 pixels that MNIST's ink fills, so that few are empty);
+ink upon ink (the brighter one stays).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.sampler import sample
+
+PATCHES, PATCH = 6, 6  # of TC: how many, and the pixels of a side
+MARGIN = 4  # MNIST's ink fills pixels 4..23 of 28
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A distortion: the canvas in pixels, angle in degrees, scale; is the place random, in whole pixels, cluttered."""
+
+    canvas: int
+    angle: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+    whole: bool = False
+    clutter: bool = False
+
+
+KINDS = {
+    "none": Kind(28),
+    "R": Kind(28, angle=(-90.0, 90.0)),
+    "RTS": Kind(42, angle=(-45.0, 45.0), scale=(0.7, 1.2)),
+    "TC": Kind(60, whole=True, clutter=True),
+}
+
+POSE = np.dtype(
+    [
+        ("angle", np.float64),  # degrees, counterclockwise as seen
+        ("scale", np.float64),  # canvas pixels to one pixel of the digit
+        ("centre", np.float64, 2),  # canvas pixel (x, y) where the middle of the digit's image lies
+        ("patch_image", np.int64, PATCHES),  # TC, else -1: the image that a patch is cut from
+        ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) there
+        ("patch_place", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) on the canvas
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Distorted:
+    """What `distort` returns: images (N, 1, S, S) float32, and pose (N,), a structured array with the fields of POSE.
+
+    Iterating gives the two, so `images, pose = distort(...)` works.
+    """
+
+    images: np.ndarray
+    pose: np.ndarray
+
+    def __iter__(self):
+        return iter((self.images, self.pose))
+
+
+def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Draw n distortions at random.
+
+    Places: the digit's whole scaled image, 28 s pixels wide and taken as if not rotated, stays inside the canvas; its
+    centre is uniform over what that leaves. RTS puts it anywhere, TC at whole pixels, so that the grey levels stay.
+    A patch of TC comes from one of the other n - 1 images (from the same one if n = 1).
+
+    Args:
+        n: how many.
+        kind: "R", "RTS", "TC", or "none".
+        rng: the only source of randomness.
+
+    Returns:
+        (n,) structured array with the fields of POSE.
+
+    Raises:
+        TypeError, ValueError: n is not an integer of at least 0, an unknown kind, not a Generator.
+
+    Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4; see the head of this file.
+    """
+    n = checks.integer("n", n)
+    checks.one_of("kind", kind, KINDS)
+    checks.generator("rng", rng)
+    rule = KINDS[kind]
+    pose = np.zeros(n, POSE)
+    for field in ("patch_image", "patch_cut", "patch_place"):
+        pose[field] = -1
+    pose["angle"] = rng.uniform(*rule.angle, n)
+    pose["scale"] = rng.uniform(*rule.scale, n)
+    free = rule.canvas - 28 * pose["scale"][:, None]  # what is left beside the digit's image
+    corner = rng.integers(0, rule.canvas - 28, (n, 2), endpoint=True) if rule.whole else rng.random((n, 2)) * free
+    pose["centre"] = corner + 14 * pose["scale"][:, None] - 0.5  # from edges to pixel centres
+    if rule.clutter:
+        others = rng.integers(1, max(n, 2), (n, PATCHES))
+        pose["patch_image"] = (np.arange(n)[:, None] + others) % max(n, 1)
+        pose["patch_cut"] = rng.integers(MARGIN, 28 - MARGIN - PATCH, (n, PATCHES, 2), endpoint=True)
+        pose["patch_place"] = rng.integers(0, rule.canvas - PATCH, (n, PATCHES, 2), endpoint=True)
+    return pose
+
+
+def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
+    """Where each canvas pixel takes its value from; the map from target to source, written down without an inverse.
+
+        x_s = 13.5 + ( cos a (x_t - cx) - sin a (y_t - cy)) / s
+        y_s = 13.5 + ( sin a (x_t - cx) + cos a (y_t - cy)) / s
+
+    Args:
+        pose: (N,) structured array with the fields of POSE; a = angle, s = scale, (cx, cy) = centre.
+        canvas: S, pixels of a side.
+
+    Returns:
+        points (N, S, S, 2) float32, pixels (x, y) of the 28 x 28 digit.
+    """
+    a = np.deg2rad(pose["angle"])[:, None, None]
+    cos, sin = np.cos(a) / pose["scale"][:, None, None], np.sin(a) / pose["scale"][:, None, None]
+    x = np.arange(canvas) - pose["centre"][:, 0, None, None]
+    y = np.arange(canvas)[:, None] - pose["centre"][:, 1, None, None]
+    return np.stack([13.5 + (cos * x - sin * y), 13.5 + (sin * x + cos * y)], axis=-1).astype(np.float32)
+
+
+def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
+    """Where to look on the canvas to see the digit undistorted: what a perfect transformer would do.
+
+        x_s = cx + s ( cos a (x_t - m) + sin a (y_t - m)),   m = (size - 1)/2
+        y_s = cy + s (-sin a (x_t - m) + cos a (y_t - m))
+
+    Args:
+        pose: (N,) structured array with the fields of POSE.
+        size: pixels of a side of the view, at the digit's own resolution.
+
+    Returns:
+        points (N, size, size, 2) float32, canvas pixels (x, y).
+    """
+    a = np.deg2rad(pose["angle"])[:, None, None]
+    cos, sin = np.cos(a) * pose["scale"][:, None, None], np.sin(a) * pose["scale"][:, None, None]
+    cx, cy = (c[:, None, None] for c in pose["centre"].T)
+    x = np.arange(size) - (size - 1) / 2
+    y = x[:, None]
+    return np.stack([cx + (cos * x + sin * y), cy + (cos * y - sin * x)], axis=-1).astype(np.float32)
+
+
+def apply_pose(
+    images: np.ndarray, pose: np.ndarray, kind: str, *, patches_from: np.ndarray | None = None, backend: str = "cpu"
+) -> np.ndarray:
+    """Distort images by given poses.
+
+    Args:
+        images: (N, 1, 28, 28) float32, background 0.
+        pose: (N,) structured array with the fields of POSE.
+        kind: the kind that the poses are of.
+        patches_from: (M, 1, 28, 28), float32, or uint8 to be divided by 255: what pose["patch_image"] counts in
+            (TC only); default `images`.
+        backend: of the sampler.
+
+    Returns:
+        (N, 1, S, S) float32, S the canvas of the kind. Outside the digit's image it is 0.
+
+    Raises:
+        TypeError, ShapeError, ValueError: see the contract of the arguments.
+    """
+    checks.one_of("kind", kind, KINDS)
+    _check_images("images", images)
+    checks.shape("pose", pose, ("N",), N=(len(images), "images"))
+    rule = KINDS[kind]
+    if kind == "none":
+        return images.copy()
+    canvas = sample(images, source_points(pose, rule.canvas), backend=backend)
+    if rule.clutter:
+        patches_from = images if patches_from is None else patches_from
+        checks.shape("patches_from", patches_from, ("M", 1, 28, 28))
+        steps = np.arange(PATCH)
+        n = np.arange(len(images))[:, None, None]
+        for k in range(PATCHES):
+            others = to_float(patches_from[pose["patch_image"][:, k]])
+            points = np.empty((len(images), PATCH, PATCH, 2), np.float32)
+            points[..., 0] = (pose["patch_cut"][:, k, 0, None] + steps)[:, None, :]
+            points[..., 1] = (pose["patch_cut"][:, k, 1, None] + steps)[:, :, None]
+            x, y = pose["patch_place"][:, k, :, None, None].transpose(1, 0, 2, 3)
+            at = n, 0, y + steps[:, None], x + steps
+            canvas[at] = np.maximum(canvas[at], sample(others, points, backend=backend)[:, 0])
+    return canvas
+
+
+def distort(images: np.ndarray, kind: str, rng: np.random.Generator, *, backend: str = "cpu") -> Distorted:
+    """Distort each image at random.
+
+        V = sample(U, source_points(pose));   TC: six patches of other images on top, the brighter value stays
+
+    Args:
+        images: (N, 1, 28, 28) float32, background 0: an image that was shifted or scaled to another background would
+            get an edge where the zero padding begins.
+        kind: "R" (28 x 28), "RTS" (42 x 42), "TC" (60 x 60), or "none" (28 x 28).
+        rng: the only source of randomness; see `draw_pose`.
+        backend: of the sampler: "cpu" or "vectorised".
+
+    Returns:
+        Distorted(images (N, 1, S, S) float32, pose (N,)).
+
+    Raises:
+        TypeError, ShapeError, ValueError: not float32, axes disagree, an unknown kind, not a Generator.
+
+    Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4; the choices are at the head of this file.
+    """
+    _check_images("images", images)
+    pose = draw_pose(len(images), kind, rng)
+    return Distorted(apply_pose(images, pose, kind, backend=backend), pose)
+
+
+def to_float(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images divided by 255 as float32, so that the background stays 0; float32 ones as they are."""
+    return images / np.float32(255) if images.dtype == np.uint8 else images
+
+
+def _check_images(name: str, images: np.ndarray) -> None:
+    if checks.floating(name, images).dtype != np.float32:
+        raise TypeError(f"{name} must be float32; got float64")
+    checks.shape(name, images, ("N", 1, 28, 28))
