@@ -1,11 +1,11 @@
 """Digits, drawn or read, their distortions, and batches of them. Importing it compiles nothing.
 
-Reading order: glyphs.py, digits.py, idx.py, distort.py, batches.py.
+Reading order: glyphs.py, digits.py, idx.py, distortions.py, batching.py.
 """
 
-from stn_ref.data.batches import Dataset, batches, epoch_batches, fixed_distortion, load, split, stream
+from stn_ref.data.batching import Dataset, batches, epoch_batches, fixed_distortion, load, split, stream
 from stn_ref.data.digits import draw_digits
-from stn_ref.data.distort import (
+from stn_ref.data.distortions import (
     KINDS,
     Distorted,
     apply_pose,

@@ -1,6 +1,6 @@
 """Handwritten digits without a data set: smooth curves through jittered points, inked by a pen of varying width.
 
-Reads: glyphs.py, checks.py. Read next: distort.py.
+Reads: glyphs.py, checks.py. Read next: distortions.py.
 """
 
 import functools
@@ -154,8 +154,10 @@ def _centre(curve: np.ndarray, radius: np.ndarray, pose: np.ndarray) -> None:
     middle = (SIZE - 1) / 2
     pose["centre"] = middle - (curve.max(axis=1) + curve.min(axis=1)).T / 2
     curve += pose["centre"].T[:, None]
-    pixels = np.arange(0.5, SIZE, 2)  # every second one will do
-    levels = _ink(pixels, curve, radius, pose).astype(np.float64)
+    pixels = np.arange(0.5, SIZE, 2)  # every second one will do, where the rim is as wide as that
+    soft = pose.copy()
+    soft["edge"] = 2.0
+    levels = _ink(pixels, curve, radius, soft).astype(np.float64)
     mass = levels.sum(axis=(0, 1))  # levels are whole numbers and pixels halves: the sums are exact in any order
     x, y = levels.sum(axis=0).T @ pixels / mass, levels.sum(axis=1).T @ pixels / mass
     margin = (SIZE - BOX) / 2

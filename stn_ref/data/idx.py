@@ -1,6 +1,6 @@
 """The IDX files of MNIST: a reader that says what is wrong with a bad one.
 
-Reads: checks.py. Read next: batches.py.
+Reads: checks.py. Read next: batching.py.
 
 An IDX file is two zero bytes, a type code, the number of axes, each axis' size as four bytes (big end first), and the
 values. Every complaint is one line that names the file.

@@ -1,6 +1,6 @@
 """Data sets, splits and batches, reproducible from (seed, epoch) alone.
 
-Reads: digits.py, idx.py, distort.py. Read next: ../models.py.
+Reads: digits.py, idx.py, distortions.py. Read next: ../models.py.
 
 Every random choice has its own stream, named by what it is for and by the epoch, so that a training that is stopped
 and resumed sees the same bits as one that is not, whatever was drawn before.
@@ -15,7 +15,7 @@ import numpy as np
 
 from stn_ref import checks
 from stn_ref.data.digits import draw_digits
-from stn_ref.data.distort import Distorted, apply_pose, distort, draw_pose, to_float
+from stn_ref.data.distortions import Distorted, apply_pose, distort, draw_pose, to_float
 from stn_ref.data.idx import load_mnist
 
 _STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "fixed": 4}

@@ -1,6 +1,6 @@
 """Table 1's distortions of MNIST: R, RTS and TC. They are warps: target -> source points, and this package's sampler.
 
-Reads: sampler.py, checks.py. Read next: batches.py.
+Reads: sampler.py, checks.py. Read next: batching.py.
 
 What is known of them, and how well. Sources that do not copy each other agree on: R is a rotation by U(-90, 90)
 degrees; RTS a rotation by U(-45, 45), a scale of U(0.7, 1.2) and a random place in 42 x 42; TC a random place in
