@@ -89,13 +89,13 @@ def test_no_ink_is_cut_off_at_the_border():
 
 
 def test_a_neighbour_tells_the_ten_digits_apart():
-    images, labels, _ = digits.draw_digits(1300, np.random.default_rng(5))
-    flat = images.reshape(1300, -1)
-    known, asked = flat[:1000], flat[1000:]
+    images, labels, _ = digits.draw_digits(3000, np.random.default_rng(5))
+    flat = images.reshape(3000, -1)
+    known, asked = flat[:2000], flat[2000:]
     distance = (known**2).sum(axis=1) - 2 * asked @ known.T
-    right = labels[:1000][distance.argmin(axis=1)] == labels[1000:]
-    assert 0.88 < right.mean() < 1  # neither illegible nor all alike
-    assert all(right[labels[1000:] == digit].mean() > 0.6 for digit in range(10))
+    right = labels[:2000][distance.argmin(axis=1)] == labels[2000:]
+    assert 0.88 < right.mean() < 0.99  # neither illegible nor all alike; 0.91 on real MNIST with as many
+    assert all(right[labels[2000:] == digit].mean() > 0.6 for digit in range(10))  # 4 and 9 are the closest pair
 
 
 def test_the_pose_says_what_was_drawn():
