@@ -94,3 +94,13 @@ def parallel(task: Callable[[int], None], count: int) -> None:
             errors = [error for future in started if (error := future.exception())]
     if errors:
         raise errors[0]
+
+
+def spans(count: int, most: int = 16) -> list[tuple[int, int]]:
+    """Cut range(count) into at most `most` pieces of nearly equal length; none is empty.
+
+    >>> spans(7, 3)
+    [(0, 2), (2, 4), (4, 7)]
+    """
+    pieces = min(count, most)
+    return [(count * k // pieces, count * (k + 1) // pieces) for k in range(pieces)]

@@ -1,0 +1,159 @@
+"""Functions of one number, applied to each element, and the change of shape between images and vectors.
+
+A long array is worked off in pieces, so that several threads can share it; every element is computed on its own, so
+the pieces change no bit. Read next: linear.py.
+"""
+
+import math
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.kernels.threads import parallel, spans
+from stn_ref.nn.layer import Layer
+
+PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread
+
+
+def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
+    """Return y of the shape and dtype of the first array, filled by f(*pieces, out=piece of y)."""
+    y = np.empty(arrays[0].shape, arrays[0].dtype)
+    flat = [array.reshape(-1) for array in (*arrays, y)]
+    pieces = [slice(*span) for span in spans(y.size, min(16, math.ceil(y.size / PIECE)))]
+    parallel(lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces))
+    return y
+
+
+class ReLU(Layer):
+    """Rectified linear unit.
+
+    y = max(0, x),   gx = gy where x > 0, else 0
+
+    Args:
+        x: any shape, float32 or float64.
+
+    Returns:
+        y: as x. NaN stays NaN, and lets the gradient through.
+
+    Raises:
+        TypeError: x is not float32 or float64.
+    Source: Nair & Hinton 2010. At the kink x = 0 the left derivative, 0, is taken, as PyTorch does.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y, shape of x."""
+        y = elementwise(_relu, checks.floating("x", x))
+        return self.keep(y, y)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx, shape of x."""
+        gy, (y,) = self.take(gy)
+        return elementwise(_relu_backward, gy, y) if needs else None
+
+
+def _relu(x, out):
+    np.maximum(x, 0, out=out)
+
+
+def _relu_backward(gy, y, out):
+    np.copyto(out, gy)
+    np.copyto(out, 0, where=y <= 0)  # not gy * (y > 0): an infinite gy would turn into NaN
+
+
+class Tanh(Layer):
+    """Hyperbolic tangent.
+
+    y = tanh(x),   gx = gy (1 - y^2)
+
+    Args:
+        x: any shape, float32 or float64.
+
+    Returns:
+        y: as x.
+
+    Raises:
+        TypeError: x is not float32 or float64.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y, shape of x."""
+        y = elementwise(np.tanh, checks.floating("x", x))
+        return self.keep(y, y)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx, shape of x."""
+        gy, (y,) = self.take(gy)
+        return elementwise(_tanh_backward, gy, y) if needs else None
+
+
+def _tanh_backward(gy, y, out):
+    np.multiply(y, y, out=out)
+    np.subtract(1, out, out=out)
+    out *= gy
+
+
+class Sigmoid(Layer):
+    """Logistic function.
+
+    y = 1 / (1 + exp(-x)),   gx = gy y (1 - y)
+
+    Computed as exp(x) / (1 + exp(x)) for x < 0: that does not overflow, and a small y keeps its relative precision.
+
+    Args:
+        x: any shape, float32 or float64.
+
+    Returns:
+        y: as x.
+
+    Raises:
+        TypeError: x is not float32 or float64.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y, shape of x."""
+        y = elementwise(_sigmoid, checks.floating("x", x))
+        return self.keep(y, y)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx, shape of x."""
+        gy, (y,) = self.take(gy)
+        return elementwise(_sigmoid_backward, gy, y) if needs else None
+
+
+@np.errstate(under="ignore")
+def _sigmoid(x, out):
+    e = np.exp(-np.abs(x))  # in (0, 1]
+    np.divide(np.where(x >= 0, 1, e).astype(x.dtype, copy=False), 1 + e, out=out)
+
+
+def _sigmoid_backward(gy, y, out):
+    np.subtract(1, y, out=out)
+    out *= y
+    out *= gy
+
+
+class Flatten(Layer):
+    """Each image as one row: (N, C, H, W) -> (N, C*H*W), in the order of memory.
+
+    Args:
+        x: (N, ...), float32 or float64, with at least one axis.
+
+    Returns:
+        y: (N, product of the other axes); a view of x where that is possible.
+
+    Raises:
+        TypeError: x is not float32 or float64.
+        ShapeError: x has no axis.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, D)."""
+        checks.floating("x", x)
+        if x.ndim == 0:
+            raise checks.ShapeError("x must be (N, ...): expected at least 1 axis, got 0; got shape ()")
+        return self.keep(x.reshape(len(x), math.prod(x.shape[1:])), x.shape)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx, shape of x."""
+        gy, (shape,) = self.take(gy)
+        return gy.reshape(shape) if needs else None

@@ -1,0 +1,85 @@
+"""The convolution layer; its inner loops are in kernels/conv_cpu.py. Read next: pooling.py."""
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.nn.layer import Layer, Param
+from stn_ref.nn.linear import uniform
+
+
+def pair(name: str, value, least: int) -> tuple[int, int]:
+    """Return `value`, an integer or a pair (vertical, horizontal) of at least `least`, as a pair."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ValueError(f"{name} must be an integer or a pair (vertical, horizontal); got {value!r}")
+    return checks.integer(name, values[0], least), checks.integer(name, values[1], least)
+
+
+def reaches(kernel: tuple[int, int], H: int, W: int, shape: tuple) -> None:
+    """Raise ShapeError unless the (padded) image of H x W is at least as large as the kernel."""
+    for axis, size, least in (("H", H, kernel[0]), ("W", W, kernel[1])):
+        if size < least:
+            raise checks.ShapeError(
+                f"x must be (N, C, H, W) with {axis} (padding included) at least that of the kernel, {least}; "
+                f"got {size}, shape {shape}"
+            )
+
+
+class Conv2d(Layer):
+    """Convolution; strictly a correlation, as in every deep-learning library: the kernel is not flipped.
+
+    y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
+
+    Args:
+        c_in: input channels C.
+        c_out: output channels O.
+        kernel: size (kh, kw), or one number for both.
+        rng: where the weights are drawn from; see `linear.uniform`, fan_in = C*kh*kw.
+        stride: (sy, sx), or one number.
+        padding: zeros around the image, (py, px) on each side, or one number.
+        dtype: float32 or float64.
+
+    Attributes:
+        W: Param (O, C, kh, kw).
+        b: Param (O,), without weight decay.
+
+    Raises:
+        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
+        TypeError: x and W differ in dtype.
+
+    Ho = (H + 2 py - kh) // sy + 1, and Wo alike: a rest that is smaller than the stride is left out.
+
+    >>> Conv2d(1, 4, 3, np.random.default_rng(0), padding=1).forward(np.zeros((2, 1, 5, 7), np.float32)).shape
+    (2, 4, 5, 7)
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel, rng: np.random.Generator, *, stride=1, padding=0, dtype=np.float32
+    ):
+        c_in, c_out = checks.integer("c_in", c_in, 1), checks.integer("c_out", c_out, 1)
+        self.kernel, self.stride = pair("kernel", kernel, 1), pair("stride", stride, 1)
+        self.padding = pair("padding", padding, 0)
+        shape = (c_out, c_in, *self.kernel)
+        fan_in = c_in * self.kernel[0] * self.kernel[1]
+        self.W = Param(uniform(rng, shape, fan_in, dtype))
+        self.b = Param(uniform(rng, (c_out,), fan_in, dtype), decay=False)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, O, Ho, Wo) for x (N, C, H, W)."""
+        from stn_ref.kernels import conv_cpu
+
+        checks.floating("x", x, like=("W", self.W.value))
+        _, _, H, W = checks.shape("x", x, ("N", "C", "H", "W"), C=(self.W.value.shape[1], "W"))
+        (py, px) = self.padding
+        reaches(self.kernel, H + 2 * py, W + 2 * px, x.shape)
+        return self.keep(conv_cpu.convolve(x, self.W.value, self.b.value, self.stride, self.padding), x)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Add gW and gb; return gx (N, C, H, W)."""
+        from stn_ref.kernels import conv_cpu
+
+        gy, (x,) = self.take(gy)
+        gx, gW, gb = conv_cpu.convolve_backward(x, self.W.value, gy, self.stride, self.padding, needs)
+        self.W.grad += gW
+        self.b.grad += gb
+        return gx

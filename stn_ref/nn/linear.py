@@ -1,0 +1,104 @@
+"""The fully connected layer. Reads: layer.py. Read next: conv.py."""
+
+import math
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.kernels.threads import parallel, spans
+from stn_ref.nn.layer import Layer, Param
+
+WORK = 1 << 22  # multiply-adds: a product smaller than this is not worth a second thread
+
+
+def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.ndarray:
+    """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), what PyTorch's Linear and Conv2d start from, biases included.
+
+    Source: LeCun et al. 1998, "Efficient BackProp", Sec. 4.6 (variance proportional to 1/fan_in); the bounds are those
+    of torch.nn.Linear.reset_parameters.
+    """
+    bound = 1 / math.sqrt(fan_in)
+    return checks.generator("rng", rng).uniform(-bound, bound, shape).astype(dtype)
+
+
+def pieces(count: int, work: int) -> list[tuple[int, int]]:
+    """Cut `count` rows of a product of `work` multiply-adds; the pieces depend on the shape only."""
+    return spans(count, min(16, 1 + work // WORK))
+
+
+class Linear(Layer):
+    """Fully connected layer.
+
+    y[n,o] = sum_i x[n,i] W[o,i] + b[o]
+
+    gx = gy W,   gW = gy^T x,   gb[o] = sum_n gy[n,o]
+
+    Args:
+        n_in: length of an input row.
+        n_out: length of an output row.
+        rng: where the weights are drawn from; see `uniform`.
+        dtype: float32 or float64.
+
+    Attributes:
+        W: Param (n_out, n_in).
+        b: Param (n_out,), without weight decay.
+
+    Raises:
+        ShapeError: x is not (N, n_in).
+        TypeError: x and W differ in dtype.
+
+    >>> Linear(3, 2, np.random.default_rng(0)).forward(np.zeros((4, 3), np.float32)).shape
+    (4, 2)
+    """
+
+    def __init__(self, n_in: int, n_out: int, rng: np.random.Generator, *, dtype=np.float32):
+        n_in, n_out = checks.integer("n_in", n_in, 1), checks.integer("n_out", n_out, 1)
+        self.W = Param(uniform(rng, (n_out, n_in), n_in, dtype))
+        self.b = Param(uniform(rng, (n_out,), n_in, dtype), decay=False)
+
+    @classmethod
+    def constant(cls, n_in: int, bias: np.ndarray) -> "Linear":
+        """Return a layer with W = 0 and a copy of `bias` (n_out,): until it is trained its output is the bias.
+
+        The last layer of a localisation net starts so, with the bias at the identity (Jaderberg et al. 2015, Sec. 4).
+        """
+        checks.shape("bias", checks.floating("bias", bias), ("n_out",))
+        layer = cls.__new__(cls)
+        layer.W = Param(np.zeros((len(bias), checks.integer("n_in", n_in, 1)), bias.dtype))
+        layer.b = Param(bias.copy(), decay=False)
+        return layer
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, n_out) for x (N, n_in)."""
+        W, b = self.W.value, self.b.value
+        checks.floating("x", x, like=("W", W))
+        N, _ = checks.shape("x", x, ("N", "n_in"), n_in=(W.shape[1], "W"))
+        y = np.empty((N, len(b)), x.dtype)
+        rows = pieces(N, N * W.size)
+
+        def product(p):
+            piece = slice(*rows[p])
+            np.matmul(x[piece], W.T, out=y[piece])
+            y[piece] += b
+
+        parallel(product, len(rows))
+        return self.keep(y, x)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Add gW and gb; return gx (N, n_in)."""
+        gy, (x,) = self.take(gy)
+        W = self.W.value
+        gx = np.empty(x.shape, x.dtype) if needs else None
+        rows, columns = pieces(len(x), x.size * len(W)) if needs else [], pieces(len(W), x.size * len(W))
+
+        def product(p):
+            if p < len(columns):
+                piece = slice(*columns[p])
+                self.W.grad[piece] += gy[:, piece].T @ x
+            else:
+                piece = slice(*rows[p - len(columns)])
+                np.matmul(gy[piece], W, out=gx[piece])
+
+        parallel(product, len(columns) + len(rows))
+        self.b.grad += gy.sum(axis=0)
+        return gx

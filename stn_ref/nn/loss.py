@@ -1,0 +1,90 @@
+"""Losses: what training makes small. A loss is a layer whose output is one number. Read next: optim.py."""
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.nn.layer import Layer
+
+
+class _Loss(Layer):
+    def _keep(self, loss: np.ndarray, gradient: np.ndarray) -> float:
+        return float(self.keep(loss, gradient))
+
+    def backward(self) -> np.ndarray:
+        """Return dL/dscores, shape and dtype of scores."""
+        _, (gscores,) = self.take(None)  # dL/dL = 1: there is no cotangent to pass
+        return gscores
+
+
+class SoftmaxCrossEntropy(_Loss):
+    """Softmax and negative log-likelihood of the right class, averaged over the batch.
+
+    L = -1/N sum_n log p[n, labels[n]],   p[n,k] = exp(s[n,k]) / sum_l exp(s[n,l])
+
+    gscores = (p - onehot(labels)) / N
+
+    The largest score of each row is subtracted first: exp cannot overflow, and p does not change.
+
+    Args:
+        scores: (N, K), float32 or float64, N and K at least 1.
+        labels: (N,) integers in 0 .. K-1.
+
+    Returns:
+        L: a Python float.
+
+    Raises:
+        ShapeError: axes disagree, or N = 0 (a mean of nothing).
+        TypeError: scores are not floats, or labels not integers.
+        ValueError: a label out of range.
+    """
+
+    def forward(self, scores: np.ndarray, labels: np.ndarray) -> float:
+        """Return L."""
+        labels = np.asarray(labels)
+        N, K = checks.shape("scores", checks.floating("scores", scores), ("N", "K"))
+        checks.not_empty("scores", scores, ("N", "K"), "N", "K")
+        checks.shape("labels", labels, ("N",), N=(N, "scores"))
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"labels must be integers; got {labels.dtype}")
+        if not (labels.min() >= 0 and labels.max() < K):
+            raise ValueError(f"labels must lie in 0 .. K-1={K - 1}; got {labels.min()} .. {labels.max()}")
+        rows = np.arange(N)
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        with np.errstate(under="ignore"):
+            p = np.exp(shifted)
+        total = p.sum(axis=1)
+        loss = (np.log(total) - shifted[rows, labels]).mean()
+        if self.training:  # gscores, in the memory of p
+            p /= total[:, None]
+            p[rows, labels] -= 1
+            p /= N
+        return self._keep(loss, p)
+
+
+class MeanSquaredError(_Loss):
+    """Mean squared error over all elements.
+
+    L = mean((scores - targets)^2),   gscores = 2 (scores - targets) / size
+
+    Args:
+        scores: any shape with at least one element, float32 or float64.
+        targets: same shape and dtype.
+
+    Returns:
+        L: a Python float.
+
+    Raises:
+        ShapeError: shapes differ, or no element (a mean of nothing).
+        TypeError: not floats, or dtypes differ.
+    """
+
+    def forward(self, scores: np.ndarray, targets: np.ndarray) -> float:
+        """Return L."""
+        checks.floating("scores", scores)
+        checks.floating("targets", targets, like=("scores", scores))
+        if targets.shape != scores.shape:
+            raise checks.ShapeError(f"targets must have the shape of scores, {scores.shape}; got shape {targets.shape}")
+        if scores.size == 0:
+            raise checks.ShapeError(f"scores must have at least one element; got shape {scores.shape}")
+        difference = scores - targets
+        return self._keep(np.square(difference).mean(), difference * scores.dtype.type(2 / scores.size))

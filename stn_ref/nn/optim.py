@@ -1,0 +1,245 @@
+"""Optimisers and learning-rate schedules: what to do with a gradient. The end of nn/.
+
+An optimiser holds Params and, for each, arrays of its own (momentum). A learning rate is a number, or a function from
+the number of steps made to a number.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.nn.layer import Param
+
+
+@dataclass(frozen=True)
+class StepRate:
+    """lr * factor^(step // every).
+
+    >>> StepRate(0.1, every=100, factor=0.5)(250)
+    0.025
+    """
+
+    lr: float
+    every: int
+    factor: float = 0.1
+
+    def __call__(self, step: int) -> float:
+        """Return the learning rate after `step` steps."""
+        return self.lr * self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class CosineRate:
+    """From lr down to `final` over `steps` steps, along half a cosine; `final` from then on.
+
+    final + (lr - final) (1 + cos(pi step / steps)) / 2
+
+    Source: Loshchilov & Hutter 2017, "SGDR", Eq. (5), without restarts.
+    """
+
+    lr: float
+    steps: int
+    final: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        """Return the learning rate after `step` steps."""
+        done = min(step / self.steps, 1.0)
+        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+class Optimiser:
+    """What all optimisers share: their parameters, the count of steps, and a state that can be saved.
+
+    Attributes:
+        params: the list of Params.
+        lr: a number, or a function from the count of steps to a number.
+        steps: the count of steps made.
+    """
+
+    slots: tuple = ()  # names of the arrays kept for each Param
+
+    def __init__(self, params: Iterable[Param], lr: float | Callable[[int], float], weight_decay: float):
+        self.params = list(params)
+        for param in self.params:
+            if not isinstance(param, Param):
+                raise TypeError(f"params must be Params, as net.params() yields them; got {type(param).__name__}")
+        if len({id(param) for param in self.params}) != len(self.params):
+            raise ValueError("params must hold each Param once; got one twice")
+        self.lr = lr if callable(lr) else checks.between("lr", lr, 0, math.inf)
+        self.weight_decay = checks.between("weight_decay", weight_decay, 0, math.inf)
+        self.steps = 0
+        self._arrays = {slot: [np.zeros_like(param.value) for param in self.params] for slot in self.slots}
+
+    def zero_grad(self) -> None:
+        """Clear the gradient of every Param."""
+        for param in self.params:
+            param.zero_grad()
+
+    def rate(self) -> float:
+        """Return the learning rate of the next step."""
+        return self.lr(self.steps) if callable(self.lr) else self.lr
+
+    def step(self) -> None:
+        """Change every Param by its gradient; learning rate times lr_scale, weight decay where `decay` says so."""
+        lr = self.rate()
+        for param, *arrays in zip(self.params, *self._arrays.values(), strict=True):
+            for array in arrays:
+                if array.dtype != param.value.dtype:
+                    raise TypeError(f"{param} was converted after the optimiser was made; make it after astype()")
+            g = param.grad
+            if self.weight_decay and param.decay:
+                g = g + self.weight_decay * param.value
+            self._update(param.value, g, float(lr * param.lr_scale), *arrays)  # float: float64 would upcast float32
+        self.steps += 1
+
+    def _update(self, value: np.ndarray, g: np.ndarray, lr: float, *arrays: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of all that a step depends on besides the Params: 'steps', and 'momentum.0' and so on."""
+        state = {"steps": np.array(self.steps, np.int64)}
+        for slot, arrays in self._arrays.items():
+            state.update({f"{slot}.{k}": array.copy() for k, array in enumerate(arrays)})
+        return state
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned; the next steps are then the same to the last bit.
+
+        Raises:
+            ValueError: names are missing or unknown.
+            ShapeError, TypeError: an array does not fit its Param. Nothing is changed in either case.
+        """
+        mine = self.state()
+        if state.keys() != mine.keys():
+            raise ValueError(
+                f"state must be that of a {type(self).__name__} with {len(self.params)} Params: "
+                f"missing {sorted(mine.keys() - state.keys())}, unknown {sorted(state.keys() - mine.keys())}"
+            )
+        for name, array in mine.items():
+            got = np.asarray(state[name])
+            if got.shape != array.shape:
+                raise checks.ShapeError(f"state[{name!r}] must have shape {array.shape}; got shape {got.shape}")
+            if got.dtype != array.dtype:
+                raise TypeError(f"state[{name!r}] must be {array.dtype}; got {got.dtype}")
+        self.steps = int(state["steps"])
+        for slot, arrays in self._arrays.items():
+            for k, array in enumerate(arrays):
+                array[...] = state[f"{slot}.{k}"]
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent with momentum.
+
+    g <- g + weight_decay * w;   v <- momentum * v + g;   w <- w - lr * v
+
+    With Nesterov's momentum the last step is w <- w - lr (g + momentum * v).
+
+    Args:
+        params: the Params, as net.params() yields them.
+        lr: a number, or a function from the count of steps to a number.
+        momentum: 0 for none.
+        nesterov: look ahead; needs momentum.
+        weight_decay: factor of w in the gradient, for Params with `decay`.
+    Source: as torch.optim.SGD defines it (dampening 0); v takes no part in lr, unlike Sutskever et al. 2013.
+    """
+
+    slots = ("momentum",)
+
+    def __init__(
+        self,
+        params: Iterable[Param],
+        lr: float | Callable[[int], float],
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ):
+        self.momentum = checks.between("momentum", momentum, 0, 1)
+        self.nesterov = nesterov
+        if nesterov and not momentum:
+            raise ValueError("nesterov needs a momentum above 0; got momentum=0")
+        self.slots = SGD.slots if momentum else ()
+        super().__init__(params, lr, weight_decay)
+
+    def _update(self, value, g, lr, v=None):
+        if v is None:
+            value -= lr * g
+            return
+        v *= self.momentum
+        v += g
+        value -= lr * (g + self.momentum * v if self.nesterov else v)
+
+
+class Adam(Optimiser):
+    """Adam: steps of about lr, whatever the scale of the gradient.
+
+    g <- g + weight_decay * w;   m <- m + (1 - beta1) (g - m);   v <- beta2 v + (1 - beta2) g^2
+
+    w <- w - lr m^ / (sqrt(v^) + eps),   m^ = m / (1 - beta1^t),   v^ = v / (1 - beta2^t),   t = 1, 2, ...
+
+    Args:
+        params: the Params, as net.params() yields them.
+        lr: a number, or a function from the count of steps to a number.
+        betas: decay of the two averages.
+        eps: keeps the quotient finite.
+        weight_decay: factor of w in the gradient, for Params with `decay`.
+    Source: Kingma & Ba 2015, Algorithm 1; weight decay as torch.optim.Adam has it (not AdamW).
+    """
+
+    slots = ("m", "v")
+
+    def __init__(
+        self,
+        params: Iterable[Param],
+        lr: float | Callable[[int], float] = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        self.betas = tuple(checks.between("betas", beta, 0, math.nextafter(1, 0)) for beta in betas)
+        self.eps = checks.between("eps", eps, 0, math.inf)
+        super().__init__(params, lr, weight_decay)
+
+    def _update(self, value, g, lr, m, v):
+        beta1, beta2 = self.betas
+        t = self.steps + 1
+        scratch = g - m
+        scratch *= 1 - beta1
+        m += scratch
+        np.multiply(g, g, out=scratch)
+        scratch *= 1 - beta2
+        v *= beta2
+        v += scratch
+        np.sqrt(v, out=scratch)
+        scratch /= math.sqrt(1 - beta2**t)
+        scratch += self.eps
+        np.divide(m, scratch, out=scratch)
+        scratch *= lr / (1 - beta1**t)
+        value -= scratch
+
+
+def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
+    """Scale all gradients together so that their joint length is at most `max_norm`.
+
+    g <- g * min(1, max_norm / (norm + 1e-6)),   norm = sqrt(sum over all gradients of g^2)
+
+    Args:
+        params: the Params; their gradients are changed in place.
+        max_norm: the longest length allowed.
+
+    Returns:
+        norm: the length before.
+    Source: Pascanu et al. 2013; the 1e-6 is that of torch.nn.utils.clip_grad_norm_.
+    """
+    max_norm = checks.between("max_norm", max_norm, 0, math.inf)
+    params = list(params)
+    norm = math.sqrt(sum(float(np.square(param.grad, dtype=np.float64).sum()) for param in params))
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:
+        for param in params:
+            param.grad *= factor
+    return norm

@@ -1,0 +1,89 @@
+"""Max and average pooling; their inner loops are in kernels/pool_cpu.py. Read next: dropout.py, loss.py."""
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.nn.conv import pair, reaches
+from stn_ref.nn.layer import Layer
+
+
+class _Pool(Layer):
+    def __init__(self, kernel, stride=None):
+        self.kernel = pair("kernel", kernel, 1)
+        self.stride = self.kernel if stride is None else pair("stride", stride, 1)
+
+    def _check(self, x: np.ndarray) -> None:
+        _, _, H, W = checks.shape("x", checks.floating("x", x), ("N", "C", "H", "W"))
+        reaches(self.kernel, H, W, x.shape)
+
+
+class MaxPool2d(_Pool):
+    """Max pooling.
+
+    y[n,c,i,j] = max_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+
+    Args:
+        kernel: size of the window (kh, kw), or one number for both.
+        stride: (sy, sx), or one number; default: the kernel, so that the windows tile the image.
+
+    Raises:
+        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
+        TypeError: x is not float32 or float64.
+
+    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out (PyTorch's ceil_mode=False).
+    The whole gradient of a window goes to its maximum; of several, to the first in reading order. A NaN counts as
+    the maximum, the last one of several. Both are PyTorch's rules.
+
+    >>> MaxPool2d(2).forward(np.arange(10.0).reshape(1, 1, 2, 5))
+    array([[[[6., 8.]]]])
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
+        from stn_ref.kernels import pool_cpu
+
+        self._check(x)
+        y, which = pool_cpu.max_pool(x, self.kernel, self.stride)
+        return self.keep(y, which, x.shape)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx (N, C, H, W)."""
+        from stn_ref.kernels import pool_cpu
+
+        gy, (which, shape) = self.take(gy)
+        return pool_cpu.max_pool_backward(which, gy, shape, self.kernel, self.stride) if needs else None
+
+
+class AvgPool2d(_Pool):
+    """Average pooling.
+
+    y[n,c,i,j] = 1/(kh kw) sum_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+
+    Args:
+        kernel: size of the window (kh, kw), or one number for both.
+        stride: (sy, sx), or one number; default: the kernel, so that the windows tile the image.
+
+    Raises:
+        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
+        TypeError: x is not float32 or float64.
+
+    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out.
+
+    >>> AvgPool2d((1, 2)).forward(np.arange(10.0).reshape(1, 1, 2, 5))
+    array([[[[0.5, 2.5],
+             [5.5, 7.5]]]])
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
+        from stn_ref.kernels import pool_cpu
+
+        self._check(x)
+        return self.keep(pool_cpu.mean_pool(x, self.kernel, self.stride), x.shape)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gx (N, C, H, W)."""
+        from stn_ref.kernels import pool_cpu
+
+        gy, (shape,) = self.take(gy)
+        return pool_cpu.mean_pool_backward(gy, shape, self.kernel, self.stride) if needs else None
