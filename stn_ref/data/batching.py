@@ -18,7 +18,7 @@ from stn_ref.data.digits import draw_digits
 from stn_ref.data.distortions import Distorted, apply_pose, distort, draw_pose, to_float
 from stn_ref.data.idx import load_mnist
 
-_STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "fixed": 4}
+_STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "val": 4, "test": 5, "weights": 6}
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
@@ -26,7 +26,7 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
 
     Args:
         seed: at least 0.
-        purpose: "digits", "split", "order", "distortion" or "fixed".
+        purpose: "digits", "split", "order", "distortion", "val", "test" or "weights".
         epoch: at least 0.
     """
     seed, epoch = checks.integer("seed", seed), checks.integer("epoch", epoch)
@@ -101,19 +101,23 @@ def epoch_batches(
     return map(distorted, indices)
 
 
-def fixed_distortion(images: np.ndarray, kind: str, seed: int, *, backend: str = "cpu") -> Distorted:
+def fixed_distortion(
+    images: np.ndarray, kind: str, seed: int, *, part: str = "test", backend: str = "cpu"
+) -> Distorted:
     """Distort a validation or test set once and for all: the seed decides, no epoch does.
 
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
         kind: "R", "RTS", "TC" or "none".
-        seed: at least 0. Give validation and test sets different seeds, or equal indices get equal distortions.
+        seed: at least 0.
+        part: "val" or "test", whose distortions are independent.
         backend: of the sampler.
 
     Returns:
         Distorted(images (N, 1, S, S) float32, pose (N,)).
     """
-    return distort(to_float(images), kind, stream(seed, "fixed"), backend=backend)
+    checks.one_of("part", part, ("val", "test"))
+    return distort(to_float(images), kind, stream(seed, part), backend=backend)
 
 
 def split(n: int, *sizes: int, seed: int) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,87 @@
+"""The same nets and the same sampler in PyTorch, for `stn-ref bench`. Needs torch; imported only there."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from stn_ref import nn
+from stn_ref.transformer import SpatialTransformer
+
+
+class Look(torch.nn.Module):
+    """SpatialTransformer with PyTorch's affine_grid and grid_sample."""
+
+    def __init__(self, ours: SpatialTransformer):
+        super().__init__()
+        self.localisation = twin(ours.localisation)
+        self.family, self.out_size = ours.grid.transform.name, ours.grid.out_size
+
+    def forward(self, U):
+        """Return V."""
+        theta = self.localisation(U)
+        if self.family == "attention":
+            s, t_x, t_y = theta.unbind(1)
+            zero = torch.zeros_like(s)
+            theta = torch.stack([s, zero, t_x, zero, s, t_y], dim=1)
+        size = (*U.shape[:2], *(self.out_size or U.shape[2:]))
+        grid = F.affine_grid(theta.view(-1, 2, 3), size, align_corners=False)
+        return F.grid_sample(U, grid, align_corners=False)
+
+
+def twin(layer: nn.Layer) -> torch.nn.Module:
+    """Return the PyTorch module that computes what `layer` does, with a copy of its weights."""
+    if isinstance(layer, nn.Sequential):
+        return torch.nn.Sequential(*map(twin, layer.layers))
+    if isinstance(layer, SpatialTransformer):
+        return Look(layer)
+    if isinstance(layer, nn.Linear):
+        n_out, n_in = layer.W.value.shape
+        return _with_weights(torch.nn.Linear(n_in, n_out), layer)
+    if isinstance(layer, nn.Conv2d):
+        c_out, c_in, *kernel = layer.W.value.shape
+        return _with_weights(torch.nn.Conv2d(c_in, c_out, kernel, layer.stride, layer.padding), layer)
+    if isinstance(layer, nn.MaxPool2d):
+        return torch.nn.MaxPool2d(layer.kernel, layer.stride)
+    if isinstance(layer, nn.AvgPool2d):
+        return torch.nn.AvgPool2d(layer.kernel, layer.stride)
+    plain = {nn.ReLU: torch.nn.ReLU, nn.Flatten: torch.nn.Flatten, nn.Tanh: torch.nn.Tanh}
+    return plain[type(layer)]()
+
+
+def _with_weights(module: torch.nn.Module, layer: nn.Layer) -> torch.nn.Module:
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(layer.W.value))
+        module.bias.copy_(torch.from_numpy(layer.b.value))
+    return module.to(torch.from_numpy(layer.W.value).dtype)
+
+
+def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
+    """Return a call that does one training step of the twin of `net` and returns the loss."""
+    module = twin(net)
+    optimizer = torch.optim.SGD(module.parameters(), 1e-3, momentum=0.9, nesterov=True)
+    U, y = torch.from_numpy(U), torch.from_numpy(y)
+
+    def step() -> float:
+        loss = F.cross_entropy(module(U), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def torch_sampler(U: np.ndarray, grid: np.ndarray, gV: np.ndarray) -> tuple[Callable, Callable]:
+    """Return calls of PyTorch's grid_sample, forward and backward alone."""
+    U, grid, gV = map(torch.from_numpy, (U, grid, gV))
+
+    def forward():
+        with torch.no_grad():
+            return F.grid_sample(U, grid, align_corners=False)
+
+    def backward():
+        return torch.ops.aten.grid_sampler_2d_backward(gV, U, grid, 0, 0, False, [True, True])
+
+    return forward, backward

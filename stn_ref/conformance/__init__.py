@@ -1,0 +1,1 @@
+"""What every layer must satisfy, run against ours."""

@@ -1,0 +1,103 @@
+"""The gradient of every layer and transform, compared with finite differences: the table of `stn-ref gradcheck`.
+
+Shapes are small, not square, and never equal by accident; everything is float64. "on kinks" puts every value where the
+slope jumps: there a gradient must lie between the slopes to its left and right.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from stn_ref import grid, kernels, nn, sampler, transforms
+from stn_ref.gradcheck import GradReport, gradcheck
+from stn_ref.localisation import conv_localisation, fc_localisation
+from stn_ref.transformer import SpatialTransformer
+
+
+def _loss_pair(loss: type, target: np.ndarray) -> tuple[Callable, Callable]:
+    """Return a loss as a pair of functions of the scores."""
+
+    def forward(scores):
+        return np.asarray(loss().forward(scores, target))
+
+    def backward(scores, gloss):
+        use = loss()
+        use.forward(scores, target)
+        return gloss * use.backward()
+
+    return forward, backward
+
+
+def _small_transformer(family: str, rng: np.random.Generator, on_identity: bool) -> SpatialTransformer:
+    """A transformer of a 5 x 7 image with 3 channels; off the identity its sampling points are off the kinks."""
+    transform = transforms.get(family)
+    localisation = fc_localisation((3, 5, 7), transform, rng, hidden=(4,), dtype=np.float64)
+    if not on_identity:
+        last = localisation[len(localisation) - 1]
+        last.W.value[...] = 0.05 * rng.standard_normal(last.W.value.shape)
+        last.b.value += 0.1 * rng.standard_normal(last.b.value.shape)
+    return SpatialTransformer(localisation, transform, out_size=None if on_identity else (4, 6))
+
+
+def cases(seed: int = 0) -> dict[str, tuple]:
+    """Return name -> (layer or pair, inputs, options of gradcheck)."""
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal
+    image = normal((2, 3, 6, 7))
+    steps = rng.integers(-1, 2, (2, 3, 4)).astype(float)  # a third of them zeros: kinks of ReLU
+    levels = rng.integers(0, 2, (2, 3, 6, 8)).astype(float)  # ties in most windows: kinks of max-pooling
+    f64 = {"dtype": np.float64}
+    table = {
+        "Linear": (nn.Linear(5, 4, rng, **f64), [normal((3, 5))], {}),
+        "Conv2d": (nn.Conv2d(3, 4, 3, rng, **f64), [image], {}),
+        "Conv2d stride 2, padding 1": (nn.Conv2d(3, 4, (3, 2), rng, stride=2, padding=1, **f64), [image], {}),
+        "MaxPool2d": (nn.MaxPool2d(2), [normal((2, 3, 6, 8))], {}),
+        "MaxPool2d 3, stride 2": (nn.MaxPool2d(3, stride=2), [image], {}),
+        "MaxPool2d on kinks": (nn.MaxPool2d(2), [levels], {}),
+        "AvgPool2d": (nn.AvgPool2d(2), [normal((2, 3, 6, 8))], {}),
+        "ReLU": (nn.ReLU(), [normal((2, 3, 4))], {}),
+        "ReLU on kinks": (nn.ReLU(), [steps], {}),
+        "Tanh": (nn.Tanh(), [normal((2, 3, 4))], {}),
+        "Sigmoid": (nn.Sigmoid(), [normal((2, 3, 4))], {}),
+        "Flatten": (nn.Flatten(), [image], {}),
+        "Dropout": (nn.Dropout(0.5, rng), [normal((4, 5))], {}),
+        "Dropout2d": (nn.Dropout2d(0.5, rng), [image], {}),
+        "SoftmaxCrossEntropy": (_loss_pair(nn.SoftmaxCrossEntropy, rng.integers(0, 4, 3)), [normal((3, 4))], {}),
+        "MeanSquaredError": (_loss_pair(nn.MeanSquaredError, normal((3, 4))), [normal((3, 4))], {}),
+    }
+    points = rng.uniform(-2, 8, (2, 4, 5, 2))
+    pixels = np.stack(np.meshgrid(np.arange(-1.0, 8), np.arange(-1.0, 7)), axis=-1)[None].repeat(2, 0)
+    for backend in kernels.BACKENDS:
+        table[f"Sampler {backend}"] = (sampler.Sampler(backend=backend), [image, points], {})
+        table[f"Sampler {backend} on kinks"] = (sampler.Sampler(backend=backend), [image, pixels], {})
+    for align_corners in (False, True):
+        name = f", align_corners={align_corners}"
+        options = {"align_corners": align_corners}
+        pair = partial(sampler.grid_sample, **options), partial(sampler.grid_sample_backward, **options)
+        table["grid_sample" + name] = (pair, [image, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))], {})
+        size = (2, 3, 4, 5)
+        pair = (
+            partial(grid.affine_grid, size=size, **options),
+            lambda theta, ggrid, options=options: grid.affine_grid_backward(ggrid, (2, 3, 4, 5), **options),
+        )
+        table["affine_grid" + name] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
+    for family in transforms.FAMILIES:
+        transform = transforms.get(family)
+        table[f"GridGenerator {family}"] = (grid.GridGenerator(transform, (4, 5)), [normal((2, transform.K))], {})
+        f_loc = conv_localisation((1, 28, 30), transform, rng, filters=2, hidden=3, dtype=np.float64)
+        last = f_loc[len(f_loc) - 1]
+        last.W.value[...] = normal(last.W.value.shape)
+        table[f"conv_localisation {family}"] = (f_loc, [normal((2, 1, 28, 30))], {})
+        transformer = _small_transformer(family, rng, on_identity=False)
+        table[f"SpatialTransformer {family}"] = (transformer, [normal((2, 3, 5, 7))], {})
+    return table
+
+
+def check_all(seed: int = 0) -> dict[str, GradReport]:
+    """Return name -> GradReport for every case."""
+    rng = np.random.default_rng([seed, 1])
+    return {
+        name: gradcheck(subject, *inputs, rng=rng, **options)
+        for name, (subject, inputs, options) in cases(seed).items()
+    }

@@ -1,0 +1,158 @@
+"""Fetch and verify data sets: known files, their lengths and SHA-256 sums.
+
+A file is written aside and takes its name only when its sum is right; what is there already is never overwritten.
+"""
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stn_ref import checks
+from stn_ref.data.idx import read_idx
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file of a data set, as published."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set: what it is, its files, and the addresses of directories that hold them, tried in turn."""
+
+    what: str
+    files: tuple[KnownFile, ...]
+    mirrors: tuple[str, ...]
+
+
+SETS = {
+    "mnist": KnownSet(
+        "handwritten digits, 60,000 for training and 10,000 for test, 28 x 28 (LeCun, Cortes, Burges)",
+        (
+            KnownFile(
+                "train-images-idx3-ubyte.gz",
+                9912422,
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            ),
+            KnownFile(
+                "train-labels-idx1-ubyte.gz",
+                28881,
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            ),
+            KnownFile(
+                "t10k-images-idx3-ubyte.gz",
+                1648877,
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            ),
+            KnownFile(
+                "t10k-labels-idx1-ubyte.gz",
+                4542,
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ),
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+    ),
+}
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 sum of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
+    """Say of each file of a set whether it is there, readable, and the published one.
+
+    Returns:
+        One dict a file: "file", "ok" (it can be used), "canonical" (its sum is the published one), "says".
+    """
+    checks.one_of("name", name, SETS)
+    report = []
+    for known in SETS[name].files:
+        path = Path(directory) / known.name
+        canonical = path.is_file() and sha256(path) == known.sha256
+        try:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such file")
+            shape = read_idx(path).shape
+            ok, says = (
+                True,
+                f"array of shape {shape}, "
+                + ("the published file" if canonical else "readable, but not the published file (its SHA-256 differs)"),
+            )
+        except (checks.DamagedFileError, OSError) as error:
+            ok, says = False, str(error)
+        report.append({"file": known.name, "ok": ok, "canonical": canonical, "says": says})
+    return report
+
+
+def fetch(
+    directory: str | os.PathLike, name: str = "mnist", *, mirrors: tuple[str, ...] = (), say: Callable = print
+) -> None:
+    """Download what is missing of a set.
+
+    Args:
+        directory: made if it is not there.
+        name: a key of SETS.
+        mirrors: addresses to try before the known ones; each ends in "/".
+        say: called with a line for each file.
+
+    Raises:
+        OSError: no mirror could be reached, or none had the right bytes; the message says what each answered.
+        DamagedFileError: a file of that name is there, but is not the published one; it is left alone.
+    """
+    checks.one_of("name", name, SETS)
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for known in SETS[name].files:
+        path = directory / known.name
+        if path.exists():
+            if sha256(path) != known.sha256:
+                raise checks.DamagedFileError(
+                    f"{path} is not the published file (its SHA-256 differs); move it away to fetch it again"
+                )
+            say(f"{path}: already there")
+            continue
+        answers = []
+        for mirror in (*mirrors, *SETS[name].mirrors):
+            answer = _download(mirror + known.name, path, known)
+            if answer is None:
+                break
+            answers.append(f"{mirror}: {answer}")
+        else:
+            raise OSError(f"{known.name} could not be fetched: " + "; ".join(answers))
+        say(f"{path}: fetched, checksum right")
+
+
+def _download(url: str, path: Path, known: KnownFile) -> str | None:
+    """Download url to path if the bytes are those of `known`; return what is wrong, or None."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer, open(aside, "wb") as file:
+            shutil.copyfileobj(answer, file)
+        if aside.stat().st_size != known.size:
+            return f"{aside.stat().st_size} bytes, expected {known.size}"
+        if sha256(aside) != known.sha256:
+            return "wrong SHA-256"
+        os.replace(aside, path)
+        return None
+    except (urllib.error.URLError, OSError) as error:
+        return str(getattr(error, "reason", error))
+    finally:
+        aside.unlink(missing_ok=True)

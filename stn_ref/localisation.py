@@ -1,0 +1,105 @@
+"""Sec. 3.1: localisation networks, theta = f_loc(U).
+
+Reads: nn/, transforms/. Read next: grid.py.
+
+The last layer starts with zero weights and the identity as bias: whatever the image, the transformer begins by passing
+it on unchanged, and every gradient that reaches theta is about leaving the identity. A random start looks somewhere at
+random, often beside the object, where there is no gradient that leads back.
+"""
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from stn_ref.transforms import Transform
+
+
+def regression_layer(n_in: int, transform: Transform, *, dtype=np.float32) -> Linear:
+    """Return the last layer of a localisation net: theta = identity, whatever the input, until it is trained."""
+    return Linear.constant(n_in, np.array(transform.identity, dtype))
+
+
+def fc_localisation(
+    in_shape: tuple[int, int, int],
+    transform: Transform,
+    rng: np.random.Generator,
+    *,
+    hidden: tuple[int, ...] = (32, 32, 32),
+    lr_scale: float = 1.0,
+    dtype=np.float32,
+) -> Sequential:
+    """Return the fully-connected localisation net of ST-FCN.
+
+        U (N, C, H, W) -> [FC, ReLU] for each of `hidden` -> FC -> theta (N, K)
+
+    Args:
+        in_shape: (C, H, W).
+        transform: the family; its K is the width of the last layer, its identity the bias.
+        rng: for the weights.
+        hidden: widths.
+        lr_scale: factor on the learning rate of every parameter.
+        dtype: of the weights.
+
+    Source: Jaderberg et al. 2015, appendix A.4.
+    """
+    C, H, W = (checks.integer("in_shape", size, 1) for size in in_shape)
+    layers, width = [Flatten()], C * H * W
+    for n_out in hidden:
+        layers += [Linear(width, n_out, rng, dtype=dtype), ReLU()]
+        width = n_out
+    return _scaled(Sequential(*layers, regression_layer(width, transform, dtype=dtype)), lr_scale)
+
+
+def conv_localisation(
+    in_shape: tuple[int, int, int],
+    transform: Transform,
+    rng: np.random.Generator,
+    *,
+    filters: int = 20,
+    hidden: int = 20,
+    lr_scale: float = 1.0,
+    dtype=np.float32,
+) -> Sequential:
+    """Return the convolutional localisation net of ST-CNN.
+
+        U -> average 2x2 -> conv 5x5, max 2x2, ReLU -> conv 5x5, ReLU -> FC, ReLU -> FC -> theta (N, K)
+
+    Args:
+        in_shape: (C, H, W), at least 28 x 28.
+        transform: the family; its K is the width of the last layer, its identity the bias.
+        rng: for the weights.
+        filters: of both convolutions.
+        hidden: width of the fully-connected layer.
+        lr_scale: factor on the learning rate of every parameter.
+        dtype: of the weights.
+
+    Raises:
+        ValueError: H or W is less than 28.
+
+    Source: Jaderberg et al. 2015, appendix A.4.
+    """
+    C, H, W = (checks.integer("in_shape", size, 1) for size in in_shape)
+    if min(H, W) < 28:
+        raise ValueError(f"in_shape must be (C, H, W) with H, W >= 28, or nothing is left to look at; got {in_shape}")
+    left_H, left_W = (((size // 2 - 4) // 2) - 4 for size in (H, W))
+    return _scaled(
+        Sequential(
+            AvgPool2d(2),
+            Conv2d(C, filters, 5, rng, dtype=dtype),
+            MaxPool2d(2),
+            ReLU(),
+            Conv2d(filters, filters, 5, rng, dtype=dtype),
+            ReLU(),
+            Flatten(),
+            Linear(filters * left_H * left_W, hidden, rng, dtype=dtype),
+            ReLU(),
+            regression_layer(hidden, transform, dtype=dtype),
+        ),
+        lr_scale,
+    )
+
+
+def _scaled(net: Sequential, lr_scale: float) -> Sequential:
+    for param in net.params():
+        param.lr_scale = lr_scale
+    return net

@@ -1,0 +1,99 @@
+"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front.
+
+Reads: transformer.py, localisation.py, nn/. Read next: training/.
+
+The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 32 filters. On the larger
+canvases (42 and 60 pixels) the transformer samples 56 x 56 points and averages them 2 x 2: its view is 28 x 28 pixels,
+the size of a digit, without the aliasing of a shrinking warp.
+"""
+
+import numpy as np
+
+from stn_ref import checks, transforms
+from stn_ref.localisation import conv_localisation, fc_localisation
+from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
+from stn_ref.transformer import SpatialTransformer
+
+SIZES = (28, 42, 60)
+VIEW = 28  # pixels of a side of what the transformer hands on
+CLASSES = 10
+
+
+def fcn(size: int, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
+    """Return the fully-connected net: size^2 -> 256 -> 200 -> 10, ReLU between.
+
+    Args:
+        size: pixels of a side of the input (N, 1, size, size).
+        rng: for the weights.
+        dtype: of the weights.
+    """
+    return Sequential(
+        Flatten(),
+        Linear(size * size, 256, rng, dtype=dtype),
+        ReLU(),
+        Linear(256, 200, rng, dtype=dtype),
+        ReLU(),
+        Linear(200, CLASSES, rng, dtype=dtype),
+    )
+
+
+def cnn(size: int, rng: np.random.Generator, *, filters: int = 32, dtype=np.float32) -> Sequential:
+    """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
+
+    Args:
+        size: pixels of a side of the input (N, 1, size, size).
+        rng: for the weights.
+        filters: of both convolutions.
+        dtype: of the weights.
+    """
+    left = ((size - 8) // 2 - 6) // 2
+    return Sequential(
+        Conv2d(1, filters, 9, rng, dtype=dtype),
+        MaxPool2d(2),
+        ReLU(),
+        Conv2d(filters, filters, 7, rng, dtype=dtype),
+        MaxPool2d(2),
+        ReLU(),
+        Flatten(),
+        Linear(filters * left * left, CLASSES, rng, dtype=dtype),
+    )
+
+
+BACKBONES = {"fcn": (fcn, fc_localisation), "cnn": (cnn, conv_localisation)}
+MODELS = (*BACKBONES, *(f"st-{backbone}-{family}" for backbone in BACKBONES for family in transforms.FAMILIES))
+
+
+def build(
+    name: str, size: int, rng: np.random.Generator, *, localisation_lr_scale: float = 0.1, dtype=np.float32
+) -> Sequential:
+    """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10).
+
+    Args:
+        name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS).
+        size: 28, 42 or 60.
+        rng: for the weights.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+
+    Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4.
+    """
+    checks.one_of("model", name, MODELS)
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}; got {size!r}")
+    checks.generator("rng", rng)
+    if name in BACKBONES:
+        return BACKBONES[name][0](size, rng, dtype=dtype)
+    _, backbone, family = name.split("-")
+    classifier, localisation = BACKBONES[backbone]
+    transform = transforms.get(family)
+    f_loc = localisation((1, size, size), transform, rng, lr_scale=localisation_lr_scale, dtype=dtype)
+    if size == VIEW:
+        look: list[Layer] = [SpatialTransformer(f_loc, transform)]
+    else:
+        look = [SpatialTransformer(f_loc, transform, out_size=(2 * VIEW, 2 * VIEW)), AvgPool2d(2)]
+    return Sequential(*look, *classifier(VIEW, rng, dtype=dtype).layers)
+
+
+def transformer_of(net: Sequential) -> SpatialTransformer | None:
+    """Return the net's spatial transformer, None if it has none."""
+    return net[0] if isinstance(net[0], SpatialTransformer) else None

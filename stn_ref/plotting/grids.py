@@ -1,0 +1,52 @@
+"""What a spatial transformer does to an image: the sampling grid drawn over the input, and what comes out."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stn_ref import checks
+from stn_ref.plotting import style
+
+
+def draw_points(ax, points: np.ndarray, lines: int = 7) -> None:
+    """Draw the sampling points of one image, in pixels, as a net of `lines` x `lines`; its upper edge is thick.
+
+    Args:
+        ax: matplotlib axes that show the input image.
+        points: (Ho, Wo, 2) source points (x_s, y_s), pixels.
+        lines: how many rows and columns of the grid to draw.
+    """
+    colour = style.OKABE_ITO["vermillion"]
+    Ho, Wo, _ = points.shape
+    for i in np.unique(np.linspace(0, Ho - 1, lines).round().astype(int)):
+        ax.plot(points[i, :, 0], points[i, :, 1], color=colour, lw=2.2 if i == 0 else 0.7)
+    for j in np.unique(np.linspace(0, Wo - 1, lines).round().astype(int)):
+        ax.plot(points[:, j, 0], points[:, j, 1], color=colour, lw=0.7)
+
+
+def transformer_figure(U: np.ndarray, points: np.ndarray, V: np.ndarray, titles: list[str] | None = None) -> Figure:
+    """Draw inputs with their sampling grids above what the transformer hands on.
+
+    Args:
+        U: (N, 1, H, W) inputs.
+        points: (N, Ho, Wo, 2) sampling points, pixels of U.
+        V: (N, 1, h, w) outputs, pooled or not.
+        titles: one above each column.
+    """
+    N, _, H, W = checks.shape("U", U, ("N", 1, "H", "W"))
+    checks.shape("points", points, ("N", "Ho", "Wo", 2), N=(N, "U"))
+    checks.shape("V", V, ("N", 1, "h", "w"), N=(N, "U"))
+    with style.styled():
+        fig = style.figure(1.45 * N, 3.3)
+        axes = fig.subplots(2, N, squeeze=False)
+        for b in range(N):
+            above, below = axes[:, b]
+            above.imshow(U[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
+            draw_points(above, points[b])
+            above.set(xlim=(-0.5, W - 0.5), ylim=(H - 0.5, -0.5), title=titles[b] if titles else "")
+            below.imshow(V[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
+            for ax in (above, below):
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
+        axes[0, 0].set_ylabel(f"input U\n{H}×{W} pixels")
+        axes[1, 0].set_ylabel(f"output V\n{V.shape[2]}×{V.shape[3]} pixels")
+    return fig

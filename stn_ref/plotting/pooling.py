@@ -1,0 +1,68 @@
+"""How much invariance max-pooling buys: of the 8 shifts by one pixel, how many leave the pooled output as it was?
+
+Kindred: the "3 of 8" and "5 of 8" that are often quoted. They hold for one isolated maximum only, and "5 of 8" only
+when it lies at the middle of an edge of its 3x3 window.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stn_ref.nn import MaxPool2d
+from stn_ref.plotting import style
+
+SHIFTS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+
+
+def unchanged(images: np.ndarray, k: int) -> np.ndarray:
+    """Count, for each image, the one-pixel shifts that leave the middle pooling window's output unchanged.
+
+    Args:
+        images: (N, 3k, 3k); the middle one of its nine k x k windows is looked at.
+        k: size and stride of the pooling.
+
+    Returns:
+        (N,) counts, 0 to 8.
+    """
+    pool = MaxPool2d(k).eval()
+
+    def middle(dy: int, dx: int) -> np.ndarray:
+        return pool.forward(np.roll(images, (dy, dx), axis=(1, 2))[:, None])[:, 0, 1, 1]
+
+    return sum((middle(*shift) == middle(0, 0)).astype(int) for shift in SHIFTS)
+
+
+def isolated_counts(k: int) -> np.ndarray:
+    """Return (k, k): the count for one isolated maximum, for each of its places in the window. Exact."""
+    images = np.zeros((k * k, 3 * k, 3 * k))
+    n, m = np.divmod(np.arange(k * k), k)
+    images[np.arange(k * k), k + n, k + m] = 1
+    return unchanged(images, k).reshape(k, k)
+
+
+def random_mean(k: int, rng: np.random.Generator, images: int = 20_000) -> float:
+    """Return the mean count for images of independent uniform pixels, by simulation."""
+    return float(unchanged(rng.random((images, 3 * k, 3 * k)), k).mean())
+
+
+def pooling_figure(rng: np.random.Generator) -> Figure:
+    """Draw the counts for an isolated maximum in a 2x2 and a 3x3 window; the caption gives the mean and that of noise.
+
+    Args:
+        rng: for the simulation with independent pixels.
+    """
+    with style.styled():
+        fig = style.figure(6.4, 3.6)
+        for ax, k in zip(fig.subplots(1, 2), (2, 3), strict=True):
+            counts = isolated_counts(k)
+            ax.imshow(counts, cmap=style.IMAGES, vmin=0, vmax=8)
+            for (n, m), count in np.ndenumerate(counts):
+                ax.text(m, n, f"{count}", ha="center", va="center", size=18, color="white" if count < 5 else "black")
+            ax.set(
+                xticks=range(k),
+                yticks=range(k),
+                xlabel="column m of the maximum",
+                ylabel="row n",
+                title=f"{k}×{k} window\nmean {counts.mean():.2f} of 8; noise {random_mean(k, rng):.2f} of 8",
+            )
+            ax.spines[:].set_visible(False)
+    return fig

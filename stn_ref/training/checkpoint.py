@@ -1,0 +1,83 @@
+"""Checkpoints that survive a kill at any moment: written aside, flushed to disk, renamed. npz without pickles.
+
+A file is the old one or the new one, never half of either. Every array is read back through zip's checksums.
+"""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from stn_ref import checks
+
+FORMAT = "stn_ref checkpoint 1"
+
+
+class CheckpointError(checks.DamagedFileError):
+    """A checkpoint is damaged, or not ours, or of another run; the message names the file and what is wrong."""
+
+
+def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    """Write arrays and meta (anything JSON can hold; floats keep every bit) to `path`, or leave it as it was."""
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    header = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
+    try:
+        with open(aside, "wb") as file:
+            np.savez(file, **{"meta.json": header}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    if os.name == "posix":  # the rename itself reaches the disk with its directory
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
+    """Return (arrays, meta).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, or was not written by `save`.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise CheckpointError(f"{path} is not a stn_ref checkpoint: it is a single array")
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint") from None
+    except CheckpointError:
+        raise
+    except IsADirectoryError:
+        raise CheckpointError(f"{path} is a directory, expected a checkpoint file") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {error}") from None
+    try:
+        meta = json.loads(arrays.pop("meta.json").tobytes())
+        known = meta.pop("format")
+    except (KeyError, ValueError, AttributeError):
+        raise CheckpointError(f"{path} is an npz file, but not a stn_ref checkpoint: it has no header") from None
+    if known != FORMAT:
+        raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
+    return arrays, meta
+
+
+def set_aside(path: str | os.PathLike) -> Path | None:
+    """Rename an existing file to the first free of path.1, path.2, ..., and return that name: nothing is lost."""
+    path = Path(path)
+    if not path.exists():
+        return None
+    k = 1
+    while (old := path.with_name(f"{path.name}.{k}")).exists():
+        k += 1
+    path.rename(old)
+    return old

@@ -1,0 +1,51 @@
+"""What happened in each epoch of a training."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass
+class Epoch:
+    """One row: rates are fractions, losses are means over examples, seconds are wall-clock.
+
+    The validation columns are None where there is no validation set.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+
+
+@dataclass
+class History:
+    """The rows so far, and which of them was best."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+
+    def append(self, row: Epoch) -> bool:
+        """Add a row; return whether it is the best so far."""
+        self.epochs.append(row)
+        return self.best is row
+
+    @property
+    def best(self) -> Epoch | None:
+        """The row of the highest validation accuracy, of these the lowest loss; without validation, the last row."""
+        if not self.epochs or self.epochs[-1].val_accuracy is None:
+            return self.epochs[-1] if self.epochs else None
+        return max(self.epochs, key=lambda row: (row.val_accuracy, -row.val_loss))
+
+    def stale(self) -> int:
+        """Return how many epochs have passed since the best one."""
+        return len(self.epochs) - self.best.epoch if self.epochs else 0
+
+    def to_list(self) -> list[dict]:
+        """Return the rows as plain dictionaries, for JSON."""
+        return [asdict(row) for row in self.epochs]
+
+    @classmethod
+    def from_list(cls, rows: list[dict]) -> "History":
+        """Return the history that `to_list` was taken of."""
+        return cls([Epoch(**row) for row in rows])

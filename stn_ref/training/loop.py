@@ -1,0 +1,275 @@
+"""The training loop: shuffled batches, freshly distorted; validation, best weights, early stopping; resumable.
+
+Reads: history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from (seed, epoch), or from a
+generator whose state is in the checkpoint, so that a training killed and resumed ends in the same bits as one that ran
+through.
+"""
+
+import math
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stn_ref import checks, data, models
+from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, clip_grad_norm
+from stn_ref.training import checkpoint
+from stn_ref.training.history import Epoch, History
+
+SCHEDULES = ("cosine", "step", "constant")
+OPTIMIZERS = ("sgd", "adam")
+
+
+class DivergedError(ArithmeticError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the outcome of a training, apart from the data.
+
+    Attributes:
+        model: a name from models.MODELS.
+        distortion: a name from data.KINDS.
+        epochs: passes over the training set.
+        batch_size: examples a step.
+        optimizer: "sgd" (momentum 0.9, Nesterov) or "adam".
+        lr: learning rate at the start.
+        schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
+        weight_decay: of weights, not of biases.
+        clip: largest norm of the whole gradient; 0: no clipping.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        patience: stop after so many epochs without a better validation accuracy; 0: never.
+        seed: of everything.
+    """
+
+    model: str = "st-cnn-affine"
+    distortion: str = "R"
+    epochs: int = 5
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 5.0
+    localisation_lr_scale: float = 0.1
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        checks.one_of("model", self.model, models.MODELS)
+        checks.one_of("distortion", self.distortion, data.KINDS)
+        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        checks.one_of("schedule", self.schedule, SCHEDULES)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
+            checks.integer(name, getattr(self, name), least)
+        for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
+            checks.between(name, getattr(self, name), 0, 1e6)
+
+
+def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> tuple[float, float]:
+    """Return (mean loss, accuracy) of a net on distorted images (N, 1, S, S); the net is left in training mode."""
+    net.eval()
+    loss, total, correct = SoftmaxCrossEntropy().eval(), 0.0, 0
+    for k in range(0, len(images), batch_size):
+        y = labels[k : k + batch_size]
+        scores = net.forward(images[k : k + batch_size])
+        total += loss.forward(scores, y) * len(y)
+        correct += int((scores.argmax(1) == y).sum())
+    net.train()
+    return total / max(1, len(images)), correct / max(1, len(images))
+
+
+class Trainer:
+    """One training, epoch by epoch.
+
+    Args:
+        config: what to train, and how.
+        dataset: from data.load.
+        path: of the checkpoint; None: keep nothing.
+        resume: continue from `path` if it is there.
+        progress: show a bar on standard error (never when that is not a terminal).
+        save_seconds: at most so long between two checkpoints; one is written after each epoch anyhow.
+
+    Raises:
+        CheckpointError: `path` is damaged, or belongs to another configuration or other data.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: data.Dataset,
+        *,
+        path: Path | None = None,
+        resume: bool = False,
+        progress: bool = False,
+        save_seconds: float = 30.0,
+    ):
+        if not len(dataset.train_labels):
+            raise ValueError("dataset must have at least one training image; got none")
+        self.config, self.dataset, self.path, self.save_seconds = config, dataset, path, save_seconds
+        self.bar_off = None if progress else True  # None: tqdm looks for a terminal
+        self.size = data.KINDS[config.distortion].canvas
+        self.net = models.build(
+            config.model,
+            self.size,
+            data.stream(config.seed, "weights"),
+            localisation_lr_scale=config.localisation_lr_scale,
+        )
+        self.params = dict(self.net.named_params())
+        self.steps_per_epoch = math.ceil(len(dataset.train_labels) / config.batch_size)
+        steps = self.steps_per_epoch * config.epochs
+        rate = {
+            "cosine": CosineRate(config.lr, steps),
+            "step": StepRate(config.lr, math.ceil(steps / 3), 0.1),
+            "constant": config.lr,
+        }[config.schedule]
+        if config.optimizer == "sgd":
+            momentum = {"momentum": 0.9, "nesterov": True}
+            self.optimizer = SGD(self.params.values(), rate, weight_decay=config.weight_decay, **momentum)
+        else:
+            self.optimizer = Adam(self.params.values(), rate, weight_decay=config.weight_decay)
+        self.loss = SoftmaxCrossEntropy()
+        self.history = History()
+        self.best = {}  # name -> value, of the best epoch so far
+        self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0}
+        self.val = self._fixed("val")
+        if path is not None and resume and Path(path).exists():
+            self._restore(*checkpoint.load(path))
+
+    def _fixed(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
+        return data.fixed_distortion(images, self.config.distortion, self.config.seed, part=part).images, labels
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        patience = self.config.patience
+        return len(self.history.epochs) >= self.config.epochs or bool(patience and self.history.stale() >= patience)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train; yield the row of each epoch when it is done and saved. Rows from before a resumption are not repeated.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite; the last checkpoint is kept.
+        """
+        while not self.finished:
+            yield self._epoch()
+
+    def _epoch(self) -> Epoch:
+        at, config, dataset = self.position, self.config, self.dataset
+        stream = data.epoch_batches(
+            dataset.train_images,
+            dataset.train_labels,
+            config.distortion,
+            config.batch_size,
+            config.seed,
+            at["epoch"],
+            start=at["batch"],
+        )
+        bar = tqdm(
+            stream,
+            total=self.steps_per_epoch,
+            initial=at["batch"],
+            desc=f"{config.model} epoch {at['epoch'] + 1}/{config.epochs}",
+            leave=False,
+            disable=self.bar_off,
+        )
+        began = saved = time.monotonic()
+        before = at["seconds"]
+        for U, y in bar:
+            lr = self.optimizer.rate()
+            loss, correct = self._step(U, y)
+            at["batch"] += 1
+            at["loss"] += loss * len(y)
+            at["correct"] += correct
+            now = time.monotonic()
+            at["seconds"] = before + now - began
+            if now - saved > self.save_seconds:
+                self._save()
+                saved = now
+        row = self._row(lr)
+        if self.history.append(row):
+            self.best = {name: param.value.copy() for name, param in self.params.items()}
+        self.position = {"epoch": at["epoch"] + 1, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0}
+        self._save()
+        return row
+
+    def _step(self, U: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+        """Forward, backward, one update; return (loss, how many were right)."""
+        scores = self.net.forward(U)
+        loss = self.loss.forward(scores, y)
+        if not math.isfinite(loss):
+            at = self.position
+            raise DivergedError(
+                f"the loss is {loss} in epoch {at['epoch'] + 1}, batch {at['batch'] + 1}; a smaller --lr may help "
+                f"(it began at {self.config.lr:g})"
+            )
+        self.optimizer.zero_grad()
+        self.net.backward(self.loss.backward(), needs=False)
+        if self.config.clip:
+            clip_grad_norm(self.params.values(), self.config.clip)
+        self.optimizer.step()
+        return loss, int((scores.argmax(1) == y).sum())
+
+    def _row(self, lr: float) -> Epoch:
+        at, n = self.position, len(self.dataset.train_labels)
+        val_loss, val_accuracy = evaluate(self.net, *self.val) if len(self.val[1]) else (None, None)
+        return Epoch(at["epoch"] + 1, lr, at["loss"] / n, at["correct"] / n, val_loss, val_accuracy, at["seconds"])
+
+    def test(self) -> tuple[float, float]:
+        """Return (loss, accuracy) of the best weights on the distorted test set; the net keeps the best weights."""
+        for name, value in self.best.items():
+            self.params[name].value[...] = value
+        return evaluate(self.net, *self._fixed("test"))
+
+    def weights_crc(self) -> str:
+        """Return a fingerprint of the current weights: equal for two trainings that agree in every bit."""
+        crc = 0
+        for name, param in self.params.items():
+            crc = zlib.crc32(np.ascontiguousarray(param.value), zlib.crc32(name.encode(), crc))
+        return f"{crc:08x}"
+
+    # State.
+
+    def _identity(self) -> dict:
+        return {**asdict(self.config), "data": self.dataset.name, "fingerprint": self.dataset.fingerprint}
+
+    def _save(self) -> None:
+        if self.path is None:
+            return
+        arrays = {f"param/{name}": param.value for name, param in self.params.items()}
+        arrays |= {f"best/{name}": value for name, value in self.best.items()}
+        arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state().items()}
+        meta = {
+            "run": self._identity(),
+            "position": self.position,
+            "history": self.history.to_list(),
+            "rngs": [rng.bit_generator.state for rng in self.net.rngs()],
+        }
+        checkpoint.save(self.path, arrays, meta)
+
+    def _restore(self, arrays: dict[str, np.ndarray], meta: dict) -> None:
+        for name, value in self._identity().items():
+            if meta.get("run", {}).get(name) != value:
+                raise checkpoint.CheckpointError(
+                    f"{self.path} is of another run: its {name} is {meta.get('run', {}).get(name)!r}, not {value!r}"
+                )
+        try:
+            part = {key: {} for key in ("param", "best", "optimizer")}
+            for key, value in arrays.items():
+                kind, name = key.split("/", 1)
+                part[kind][name] = value
+            for name, param in self.params.items():
+                np.copyto(param.value, part["param"][name], casting="no")
+            self.optimizer.load_state(part["optimizer"])
+            self.best = part["best"]
+            self.position, self.history = meta["position"], History.from_list(meta["history"])
+            for rng, state in zip(self.net.rngs(), meta["rngs"], strict=True):
+                rng.bit_generator.state = state
+        except (KeyError, ValueError, TypeError) as error:
+            raise checkpoint.CheckpointError(f"{self.path} does not fit this version: {error!r}") from None
