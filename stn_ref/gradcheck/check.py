@@ -1,0 +1,214 @@
+"""Check a backward against finite differences: ours, or the reader's own.
+
+Backward computes the gradient of f = sum(gy * y) for any cotangent gy, and gy is random here: with all ones, a
+transposed output would pass. Reads: subject.py, slopes.py, judge.py. Read next: report.py.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.gradcheck.judge import Probe, judge
+from stn_ref.gradcheck.report import GradEntry, GradReport
+from stn_ref.gradcheck.slopes import measure
+from stn_ref.gradcheck.subject import LayerUse, Pair, subject_of
+from stn_ref.nn.layer import Layer
+
+
+def gradcheck(
+    layer_or_pair: Layer | tuple[Callable, Callable],
+    *inputs: np.ndarray,
+    rng: np.random.Generator,
+    step: float = 2.0**-7,
+    tolerance: float = 1e-7,
+    kinks: str | Mapping[str, str] = "judge",
+    names: Sequence[str] | None = None,
+    full_limit: int = 500,
+    directions: int = 4,
+    sample: int = 24,
+) -> GradReport:
+    """Compare every gradient that backward returns, and every Param.grad, with finite differences.
+
+    Smooth values are judged by  max|a - n| / max(|a|, |n|) <= tolerance,  max over the array; a difference that
+    rounding of y can explain does not count. On a kink, where slopes to the left and right differ, any gradient between
+    them is right: sum_i min(gy_i l_i, gy_i r_i) <= g <= sum_i max(gy_i l_i, gy_i r_i) over the outputs i. Where a net
+    mixes several kinks afterwards, a right gradient may lie outside: skip those.
+
+    Args:
+        layer_or_pair: a Layer, checked in training mode with its random numbers replayed, and left as it was; or
+            (forward, backward) with forward(*inputs) -> y or a tuple, backward(*inputs, *gys) -> one gradient for each
+            input, None for those it does not differentiate.
+        inputs: float64 arrays of any shape; they are not modified.
+        rng: draws the cotangents, directions and samples; the same state gives the same report.
+        step: the largest step, relative to max(1, |x|). Inside a smooth piece a large step is the exact one; smaller
+            ones are tried where differences do not settle.
+        tolerance: the largest relative error that passes.
+        kinks: "judge" or "skip" (count them only), or one of them for each name: {"theta": "skip"}.
+        names: of the inputs; by default the names of forward's arguments.
+        full_limit: larger arrays are checked along `directions` random directions, judged off kinks only, and at
+            `sample` random values.
+
+    Returns:
+        report: true if all passed; print it, or call report.raise_for_failure().
+
+    Raises:
+        TypeError, ValueError, ShapeError: an input is not float64; backward returns too many or too few gradients, or
+            one of the wrong shape or dtype.
+
+    >>> rng = np.random.default_rng(0)
+    >>> bool(gradcheck((np.tanh, lambda x, gy: gy * (1 - np.tanh(x) ** 2)), rng.normal(size=(2, 3)), rng=rng))
+    True
+
+    A loss binds its labels, and starts afresh in each call::
+
+        def forward(scores):
+            return SoftmaxCrossEntropy().forward(scores, labels)
+
+        def backward(scores, gloss):
+            loss = SoftmaxCrossEntropy()
+            loss.forward(scores, labels)
+            return gloss * loss.backward()
+    """
+    checks.generator("rng", rng)
+    dice = np.random.default_rng(rng.integers(2**32, size=4))  # a layer that shares rng rewinds it again and again
+    subject = subject_of(layer_or_pair, inputs, names)
+    plan = _Plan(
+        dice,
+        checks.between("step", step, 1e-10, 1.0),
+        checks.between("tolerance", tolerance, 1e-14, 1.0),
+        _kinks_by_name(kinks, subject.names),
+        checks.integer("full_limit", full_limit),
+        checks.integer("directions", directions),
+        checks.integer("sample", sample, least=1),
+    )
+    with subject.untouched():
+        y, again = subject.outputs(subject.arrays), subject.outputs(subject.arrays)
+        if wrong := _unusable(y, again):
+            return GradReport([], plan.tolerance, [*subject.problems, f"{wrong}; nothing was checked"])
+        gys = [dice.normal(size=out.shape) for out in y]
+        gradients = subject.gradients(subject.arrays, gys)
+        point = _Point(subject, _flat(y), _flat(gys))
+        entries = [_check(point, k, g, plan) for k, g in enumerate(gradients)]
+    if not all(entry.passed for entry in entries) and _looks_float32(point.y):
+        subject.problems.append("all outputs are float32 numbers: forward computes in float32 somewhere")
+    return GradReport(entries, plan.tolerance, subject.problems)
+
+
+class _Plan(NamedTuple):
+    dice: np.random.Generator
+    step: float
+    tolerance: float
+    kinks: dict[str, str]
+    full_limit: int
+    directions: int
+    sample: int
+
+
+@dataclass
+class _Point:
+    """Where the check is made: outputs and cotangents there, flat."""
+
+    subject: Pair | LayerUse
+    y: np.ndarray
+    gy: np.ndarray
+
+    def along_value(self, k: int, index: tuple) -> Callable[[float], np.ndarray]:
+        """Return t -> outputs when one value of array k moves by t."""
+
+        def line(t):
+            x = self.subject.arrays[k].copy("K")
+            x[index] += t
+            return self._outputs(k, x)
+
+        return line
+
+    def along(self, k: int, direction: np.ndarray) -> Callable[[float], np.ndarray]:
+        """Return t -> outputs when array k moves by t * direction."""
+        return lambda t: self._outputs(k, self.subject.arrays[k] + t * direction)
+
+    def _outputs(self, k, x):
+        arrays = self.subject.arrays
+        return _flat(self.subject.outputs([*arrays[:k], x, *arrays[k + 1 :]]))
+
+
+def _check(point: _Point, k: int, g: np.ndarray | None, plan: _Plan) -> GradEntry:
+    """Check one array."""
+    x, name = point.subject.arrays[k], point.subject.names[k]
+    entry = GradEntry(name, point.subject.kinds[k], x.shape)
+    if g is None:
+        entry.note = "not differentiated: backward gives None"
+    elif x.size == 0:
+        entry.note = "empty: nothing to check"
+    else:
+        entry.method = "full" if x.size <= plan.full_limit else "directional"
+        largest = float(np.max(np.abs(g), where=np.isfinite(g), initial=0))
+        values = list(_values(point, k, g, largest, plan))
+        along, typical = [], 0.0
+        if entry.method == "directional" and np.isfinite(g).all():
+            size = np.maximum(1, np.abs(x))
+            typical = largest * float(np.linalg.norm(g / largest * size)) if largest else 0.0
+            along = list(_directions(point, k, g, size, typical, plan))
+        judge(entry, values, largest, along, typical, plan.tolerance, plan.kinks[name] == "judge")
+    return entry
+
+
+def _values(point: _Point, k: int, g: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
+    """Measure value by value: all, or a sample and the first value that is not finite."""
+    x = point.subject.arrays[k]
+    chosen = np.arange(x.size)
+    if x.size > plan.full_limit:
+        chosen = plan.dice.choice(x.size, min(plan.sample, x.size), replace=False)
+        chosen = np.union1d(chosen, np.flatnonzero(~np.isfinite(g))[:1])
+    for c in chosen:
+        index = tuple(int(i) for i in np.unravel_index(c, x.shape))
+        line = point.along_value(k, index)
+        slope = measure(
+            line, point.y, point.gy, step=plan.step, tolerance=plan.tolerance, scale=scale, x=float(x[index])
+        )
+        yield Probe(index, float(g[index]), slope)
+
+
+def _directions(point: _Point, k: int, g: np.ndarray, size: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
+    """Measure along random directions; where one meets a kink, draw another, twice as many at most."""
+    smooth = 0
+    for _ in range(2 * plan.directions):
+        if smooth == plan.directions:
+            break
+        direction = plan.dice.normal(size=g.shape) * size
+        line = point.along(k, direction)
+        slope = measure(line, point.y, point.gy, step=plan.step, tolerance=plan.tolerance, scale=scale, x=1.0)
+        smooth += slope.kind == "smooth"
+        yield Probe(None, float(np.sum(g * direction)), slope)
+
+
+def _kinks_by_name(kinks, names: list[str]) -> dict[str, str]:
+    """One choice for each array."""
+    given = kinks if isinstance(kinks, Mapping) else dict.fromkeys(names, kinks)
+    for name, choice in given.items():
+        checks.one_of("a name in kinks", name, names)
+        checks.one_of(f"kinks of {name}", choice, ("judge", "skip"))
+    return {name: given.get(name, "judge") for name in names}
+
+
+def _unusable(y: list, again: list) -> str:
+    """Say why finite differences of these outputs mean nothing; an empty string if they do."""
+    if any(np.isnan(out).any() for out in y):
+        return "forward gives nan"
+    same = len(y) == len(again) and all(
+        a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-12 * np.abs(a).max(initial=0, where=np.isfinite(a)))
+        for a, b in zip(y, again, strict=True)
+    )  # sums in changing order, as on a GPU, differ less
+    return "" if same else "forward is not deterministic: two calls with the same inputs differ"
+
+
+def _looks_float32(y: np.ndarray) -> bool:
+    """Whether every output is a float32 number, and not only because it is a round one."""
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(y, y.astype(np.float32)) and not np.array_equal(y, np.round(y, 3)))
+
+
+def _flat(arrays: list) -> np.ndarray:
+    return np.concatenate([np.ravel(a) for a in arrays])
