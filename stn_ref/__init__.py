@@ -10,7 +10,7 @@ Read it in the order of the paper:
     kernels/literal.py Sec. 3.3   Eqs. (5)-(7) as sums
     sampler.py         Sec. 3.3   V and its gradients
     transformer.py     Sec. 3.4   the module
-    gradcheck.py                  finite differences that know about kinks
+    gradcheck/                    finite differences that know about kinks
 
 Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
 """
@@ -27,13 +27,15 @@ _HOME = {  # public name -> the module that defines it
     "GridGenerator": "grid",
     "Sampler": "sampler",
     "SpatialTransformer": "transformer",
-    "gradcheck": "gradcheck",
 }
+_MODULES = ("coordinates", "data", "gradcheck", "models", "nn", "plotting", "training", "transforms")
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [*_HOME, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str):
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -51,10 +51,9 @@ def twin(layer: nn.Layer) -> torch.nn.Module:
 
 
 def _with_weights(module: torch.nn.Module, layer: nn.Layer) -> torch.nn.Module:
-    with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(layer.W.value))
-        module.bias.copy_(torch.from_numpy(layer.b.value))
-    return module.to(torch.from_numpy(layer.W.value).dtype)
+    W, b = (torch.from_numpy(param.value.copy()) for param in (layer.W, layer.b))
+    module.weight, module.bias = torch.nn.Parameter(W), torch.nn.Parameter(b)
+    return module
 
 
 def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:

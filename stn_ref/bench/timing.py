@@ -161,9 +161,7 @@ def run(*, quick: bool = False, say: Callable[[str], None] = print) -> dict:
         torch.set_num_threads(threads.get_num_threads())
     else:
         say("PyTorch is not installed: times without ratios (pip install torch)")
-    say(
-        f"{threads.get_num_threads()} threads, float32; medians, in brackets 10 to 90 % of rounds; above 1 ours is faster"
-    )
+    say(f"{threads.get_num_threads()} threads, float32; medians (10 to 90 % of rounds); above 1 ours is the faster one")
     steps, samplers, seconds = (STEPS[3:4], SAMPLERS[:1], 0.5) if quick else (STEPS, SAMPLERS, 3.0)
     return {
         "environment": environment(),

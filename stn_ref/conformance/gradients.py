@@ -66,16 +66,16 @@ def cases(seed: int = 0) -> dict[str, tuple]:
         "SoftmaxCrossEntropy": (_loss_pair(nn.SoftmaxCrossEntropy, rng.integers(0, 4, 3)), [normal((3, 4))], {}),
         "MeanSquaredError": (_loss_pair(nn.MeanSquaredError, normal((3, 4))), [normal((3, 4))], {}),
     }
-    points = rng.uniform(-2, 8, (2, 4, 5, 2))
-    pixels = np.stack(np.meshgrid(np.arange(-1.0, 8), np.arange(-1.0, 7)), axis=-1)[None].repeat(2, 0)
+    U, points = normal((2, 3, 3, 4)), rng.uniform(-2, 5, (2, 4, 5, 2))
+    pixels = np.stack(np.meshgrid(np.arange(-1.0, 5), np.arange(-1.0, 4)), axis=-1)[None].repeat(2, 0)
     for backend in kernels.BACKENDS:
-        table[f"Sampler {backend}"] = (sampler.Sampler(backend=backend), [image, points], {})
-        table[f"Sampler {backend} on kinks"] = (sampler.Sampler(backend=backend), [image, pixels], {})
+        table[f"Sampler {backend}"] = (sampler.Sampler(backend=backend), [U, points], {})
+        table[f"Sampler {backend} on kinks"] = (sampler.Sampler(backend=backend), [U, pixels], {})
     for align_corners in (False, True):
         name = f", align_corners={align_corners}"
         options = {"align_corners": align_corners}
         pair = partial(sampler.grid_sample, **options), partial(sampler.grid_sample_backward, **options)
-        table["grid_sample" + name] = (pair, [image, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))], {})
+        table["grid_sample" + name] = (pair, [U, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))], {})
         size = (2, 3, 4, 5)
         pair = (
             partial(grid.affine_grid, size=size, **options),

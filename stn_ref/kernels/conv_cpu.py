@@ -17,9 +17,12 @@ import numpy as np
 from numba import njit
 
 from stn_ref.kernels.blas import add_product
+from stn_ref.kernels.restrict import load, store
 from stn_ref.kernels.threads import parallel, spans
 
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
+FEW = 32  # rows of W[:,:,k,:]: a product of fewer is slow, and all shifts are copied out (im2col)
+RUN = 8  # elements copied at once, one vector register
 
 
 class Window(NamedTuple):
@@ -35,152 +38,196 @@ class Window(NamedTuple):
     Wo: int
     Qy: int
     Qx: int
+    copied: int  # kernel rows copied out: 1, or kh if that leaves too few rows
+    rows: int  # rows of an image in its columns
 
 
-def window(H: int, W: int, kernel: tuple, stride: tuple, padding: tuple) -> Window:
-    """Return the geometry for images of H x W."""
+def window(C: int, H: int, W: int, kernel: tuple, stride: tuple, padding: tuple) -> Window:
+    """Return the geometry for images of C x H x W."""
     (kh, kw), (sy, sx), (py, px) = kernel, stride, padding
     Ho, Wo = (H + 2 * py - kh) // sy + 1, (W + 2 * px - kw) // sx + 1
-    return Window(kh, kw, sy, sx, py, px, Ho, Wo, -(-(H + 2 * py) // sy), -(-(W + 2 * px) // sx))
+    Qy, Qx = -(-(H + 2 * py) // sy), -(-(W + 2 * px) // sx)
+    copied = kh if C * kw < FEW else 1
+    return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, copied, sy * Qy if copied == 1 else Ho)
 
 
-# From the image to its columns, and back (each pair is a linear map and its transpose).
+# From the image to its columns, and back (each pair is a linear map and its transpose). Arrays are flat.
 
 
 @njit(nogil=True)
-def pad(x, padded, g):
-    """padded[c, place of h + py, place of w + px] = x[c,h,w]; the rest of `padded` is zero and stays so."""
-    C, H, W = x.shape
+def pad(x, origin, C, H, W, padded, g):
+    """padded[c, place of h + py, place of w + px] = x[origin + (c,h,w)]; the rest of `padded` is zero and stays so."""
     for c in range(C):
         for h in range(H):
-            row = (h + g.py) % g.sy * g.Qy + (h + g.py) // g.sy
-            for w in range(W):
-                padded[c, row, (w + g.px) % g.sx * g.Qx + (w + g.px) // g.sx] = x[c, h, w]
+            row = (c * g.sy + (h + g.py) % g.sy) * g.Qy + (h + g.py) // g.sy
+            for r in range(min(g.sx, W)):
+                start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
+                source = origin + (c * H + h) * W + r
+                for t in range((W - r + g.sx - 1) // g.sx):
+                    store(padded, start + t, load(x, source + t * g.sx))
 
 
 @njit(nogil=True)
-def unpad(gpadded, gx, g):
-    """gx[c,h,w] = gpadded[c, place of h + py, place of w + px]."""
-    C, H, W = gx.shape
+def unpad(gpadded, gx, origin, C, H, W, g):
+    """gx[origin + (c,h,w)] = gpadded[c, place of h + py, place of w + px]."""
     for c in range(C):
         for h in range(H):
-            row = (h + g.py) % g.sy * g.Qy + (h + g.py) // g.sy
-            for w in range(W):
-                gx[c, h, w] = gpadded[c, row, (w + g.px) % g.sx * g.Qx + (w + g.px) // g.sx]
+            row = (c * g.sy + (h + g.py) % g.sy) * g.Qy + (h + g.py) // g.sy
+            for r in range(min(g.sx, W)):
+                start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
+                target = origin + (c * H + h) * W + r
+                for t in range((W - r + g.sx - 1) // g.sx):
+                    store(gx, target + t * g.sx, load(gpadded, start + t))
 
 
 @njit(nogil=True)
-def widen(padded, columns, g):
-    """columns[(c,l), (row,j)] = padded[c, row, place of l, + j]."""
-    C, rows, _ = padded.shape
+def shift(k, l, g):
+    """Return where in a padded channel the pixel lies that meets W[k,l] for output (0, 0)."""
+    return (k % g.sy * g.Qy + k // g.sy) * g.sx * g.Qx + l % g.sx * g.Qx + l // g.sx
+
+
+@njit(nogil=True)
+def copy_run(source, start, target, place, count):
+    """Copy `count` elements and up to RUN - 1 more: the next run, or spare room behind the array, takes those."""
+    for j in range(0, count, RUN):
+        for r in range(RUN):
+            store(target, place + j + r, load(source, start + j + r))
+
+
+@njit(nogil=True)
+def widen(padded, C, columns, g):
+    """columns[(c,k,l), (i,j)] = padded[c, shift of (k,l) + (i,j)]."""
+    pitch, place = g.sx * g.Qx, 0
     for c in range(C):
-        for l in range(g.kw):
-            start = l % g.sx * g.Qx + l // g.sx
-            for row in range(rows):
-                for j in range(g.Wo):
-                    columns[c * g.kw + l, row * g.Wo + j] = padded[c, row, start + j]
+        for k in range(g.copied):
+            for l in range(g.kw):
+                start = c * g.sy * g.Qy * pitch + shift(k, l, g)
+                for i in range(g.rows):
+                    copy_run(padded, start + i * pitch, columns, place, g.Wo)
+                    place += g.Wo
 
 
 @njit(nogil=True)
-def widen_transposed(padded, lines, g):
-    """lines[(row,j), (c,l)] = padded[c, row, place of l, + j]: the layout in which BLAS is fast for gW."""
-    C, rows, _ = padded.shape
-    for row in range(rows):
+def widen_transposed(padded, C, lines, g):
+    """lines[(i,j), (c,k,l)] = padded[c, shift of (k,l) + (i,j)]: the layout in which BLAS is fast for gW."""
+    pitch, place = g.sx * g.Qx, 0
+    for i in range(g.rows):
         for j in range(g.Wo):
             for c in range(C):
-                for l in range(g.kw):
-                    lines[row * g.Wo + j, c * g.kw + l] = padded[c, row, l % g.sx * g.Qx + l // g.sx + j]
+                for k in range(g.copied):
+                    start = (c * g.sy * g.Qy + i) * pitch + j
+                    if g.sx == 1:
+                        copy_run(padded, start + shift(k, 0, g), lines, place, g.kw)
+                    else:
+                        for l in range(g.kw):
+                            store(lines, place + l, load(padded, start + shift(k, l, g)))
+                    place += g.kw
 
 
 @njit(nogil=True)
-def fold(gcolumns, gpadded, g):
-    """gpadded[c, row, place of l, + j] = sum of gcolumns[(c,l), (row,j)]."""
-    C, rows, _ = gpadded.shape
+def fold(gcolumns, C, gpadded, g):
+    """gpadded[c, shift of (k,l) + (i,j)] = sum of gcolumns[(c,k,l), (i,j)] that meet there."""
+    pitch, place = g.sx * g.Qx, 0
     gpadded[:] = 0
     for c in range(C):
-        for l in range(g.kw):
-            start = l % g.sx * g.Qx + l // g.sx
-            for row in range(rows):
-                for j in range(g.Wo):
-                    gpadded[c, row, start + j] += gcolumns[c * g.kw + l, row * g.Wo + j]
+        for k in range(g.copied):
+            for l in range(g.kw):
+                start = c * g.sy * g.Qy * pitch + shift(k, l, g)
+                for i in range(g.rows):
+                    for j in range(g.Wo):
+                        gpadded[start + i * pitch + j] += gcolumns[place + j]
+                    place += g.Wo
 
 
 # Forward and backward of the images first to last - 1.
 
 
 @njit(nogil=True)
-def forward_images(x, Wk, b, y, g, first, last):
-    """Fill y[first:last]; x (N, C, H, W), Wk (kh, O, C*kw), b (O,), y (N, O, Ho*Wo)."""
-    C, O, K = x.shape[1], Wk.shape[1], Wk.shape[2]
-    padded = np.zeros((C, g.sy * g.Qy, g.sx * g.Qx), x.dtype)
-    columns = np.empty((K, g.sy * g.Qy * g.Wo), x.dtype)
+def forward_images(x, shape, Wk, b, y, g, first, last):
+    """Fill y[first:last]; x flat (N, C, H, W), Wk (kh/copied, O, K), b (O,), y (N, O, Ho*Wo); K = C*copied*kw."""
+    C, H, W = shape
+    _, O, K = Wk.shape
+    padded = np.zeros(C * g.sy * g.Qy * g.sx * g.Qx + RUN, x.dtype)
+    memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
+    columns = memory[:-RUN].reshape(K, g.rows * g.Wo)
     block = max(1, PRODUCT // (O * K * g.Wo))  # output rows for one product
     for n in range(first, last):
-        pad(x[n], padded, g)
-        widen(padded, columns, g)
+        pad(x, n * C * H * W, C, H, W, padded, g)
+        widen(padded, C, memory, g)
         for o in range(O):
             y[n, o] = b[o]
         for i in range(0, g.Ho, block):
             start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(g.kh):
-                shift = (k % g.sy * g.Qy + k // g.sy) * g.Wo
-                add_product(y[n, :, start:stop], Wk[k], columns[:, shift + start : shift + stop])
+            for k in range(len(Wk)):
+                at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
+                add_product(y[n, :, start:stop], Wk[k], columns[:, at + start : at + stop])
 
 
 @njit(nogil=True)
-def backward_images(x, WkT, gy, gx, gWk, gb, g, first, last, needs):
+def backward_images(x, shape, WkT, gy, gx, gWk, gb, g, first, last, needs):
     """Fill gx[first:last] if it is needed, and add to gWk and gb.
 
-    x, gx (N, C, H, W), WkT (kh, C*kw, O), gy (N, O, Ho*Wo), gWk (kh, O, C*kw), gb (O, 1).
+    x, gx flat (N, C, H, W), WkT (kh/copied, K, O), gy (N, O, Ho*Wo), gWk (kh/copied, O, K), gb (O, 1); K = C*copied*kw.
     """
-    C, K, O = x.shape[1], WkT.shape[1], WkT.shape[2]
-    rows = g.sy * g.Qy
-    padded, gpadded = np.zeros((2, C, rows, g.sx * g.Qx), x.dtype)
-    lines = np.empty((rows * g.Wo, K), x.dtype)
-    gcolumns = np.empty((K if needs else 0, rows * g.Wo), x.dtype)
+    C, H, W = shape
+    _, K, O = WkT.shape
+    padded = np.zeros(C * g.sy * g.Qy * g.sx * g.Qx + RUN, x.dtype)
+    gpadded = np.empty_like(padded)
+    memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
+    lines = memory[:-RUN].reshape(g.rows * g.Wo, K)
+    gmemory = np.empty(K * g.rows * g.Wo, x.dtype)
+    gcolumns = gmemory.reshape(K, g.rows * g.Wo)
     ones = np.ones((g.Ho * g.Wo, 1), x.dtype)
     block = max(1, PRODUCT // (O * K * g.Wo))
     for n in range(first, last):
-        pad(x[n], padded, g)
-        widen_transposed(padded, lines, g)
-        gcolumns[:] = 0
+        pad(x, n * C * H * W, C, H, W, padded, g)
+        widen_transposed(padded, C, memory, g)
         add_product(gb, gy[n], ones)
+        gmemory[:] = 0
         for i in range(0, g.Ho, block):
             start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(g.kh):
-                shift = (k % g.sy * g.Qy + k // g.sy) * g.Wo
-                add_product(gWk[k], gy[n, :, start:stop], lines[shift + start : shift + stop])
+            for k in range(len(WkT)):
+                at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
+                add_product(gWk[k], gy[n, :, start:stop], lines[at + start : at + stop])
                 if needs:
-                    add_product(gcolumns[:, shift + start : shift + stop], WkT[k], gy[n, :, start:stop])
+                    add_product(gcolumns[:, at + start : at + stop], WkT[k], gy[n, :, start:stop])
         if needs:
-            fold(gcolumns, gpadded, g)
-            unpad(gpadded, gx[n], g)
+            fold(gmemory, C, gpadded, g)
+            unpad(gpadded, gx, n * C * H * W, C, H, W, g)
+
+
+def by_rows(W: np.ndarray, copied: int) -> np.ndarray:
+    """Return W (O, C, kh, kw) as (kh/copied, O, C*copied*kw): one matrix for each product of an image."""
+    O, C, kh, kw = W.shape
+    return W.reshape(O, C, kh // copied, copied * kw).transpose(2, 0, 1, 3).reshape(kh // copied, O, C * copied * kw)
 
 
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; sizes are checked above."""
-    O, C, kh, kw = W.shape
-    g = window(*x.shape[2:], (kh, kw), stride, padding)
-    x, Wk = plain(x), plain(W.transpose(2, 0, 1, 3).reshape(kh, O, C * kw))
-    y = np.empty((len(x), O, g.Ho * g.Wo), x.dtype)
-    pieces = spans(len(x))
-    parallel(lambda p: forward_images(x, Wk, plain(b), y, g, *pieces[p]), len(pieces))
-    return y.reshape(len(x), O, g.Ho, g.Wo)
+    N, O = len(x), len(W)
+    g = window(*x.shape[1:], W.shape[2:], stride, padding)
+    flat, Wk, b = plain(x).reshape(-1), plain(by_rows(W, g.copied)), plain(b)
+    y = np.empty((N, O, g.Ho * g.Wo), x.dtype)
+    pieces = spans(N)
+    parallel(lambda p: forward_images(flat, x.shape[1:], Wk, b, y, g, *pieces[p]), len(pieces))
+    return y.reshape(N, O, g.Ho, g.Wo)
 
 
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
     """Return (gx, gW, gb), gx None unless it is needed."""
-    O, C, kh, kw = W.shape
-    g = window(*x.shape[2:], (kh, kw), stride, padding)
-    x, WkT = plain(x), plain(W.transpose(2, 1, 3, 0).reshape(kh, C * kw, O))
-    gy = plain(gy).reshape(len(x), O, g.Ho * g.Wo)
-    gx = np.empty(x.shape if needs else (0, *x.shape[1:]), x.dtype)
-    pieces = spans(len(x))
-    gWk = np.zeros((len(pieces), kh, O, C * kw), x.dtype)  # a sum for each piece: added up in the order of the pieces
+    N, (O, C, kh, kw) = len(x), W.shape
+    g = window(*x.shape[1:], (kh, kw), stride, padding)
+    Wk = by_rows(W, g.copied)
+    flat, WkT, gy = plain(x).reshape(-1), plain(Wk.transpose(0, 2, 1)), plain(gy).reshape(N, O, g.Ho * g.Wo)
+    gx = np.empty(x.size if needs else 0, x.dtype)
+    pieces = spans(N)
+    gWk = np.zeros((len(pieces), *Wk.shape), x.dtype)  # a sum for each piece: added up in the order of the pieces
     gb = np.zeros((len(pieces), O, 1), x.dtype)
-    parallel(lambda p: backward_images(x, WkT, gy, gx, gWk[p], gb[p], g, *pieces[p], needs), len(pieces))
-    gW = gWk.sum(axis=0).reshape(kh, O, C, kw).transpose(1, 2, 0, 3)
-    return (gx if needs else None), gW, gb.sum(axis=(0, 2))
+    parallel(
+        lambda p: backward_images(flat, x.shape[1:], WkT, gy, gx, gWk[p], gb[p], g, *pieces[p], needs), len(pieces)
+    )
+    gW = gWk.sum(axis=0).reshape(kh // g.copied, O, C, g.copied * kw).transpose(1, 2, 0, 3).reshape(W.shape)
+    return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))
 
 
 def plain(array: np.ndarray) -> np.ndarray:
