@@ -172,7 +172,7 @@ def test_parameters_by_hand(rng):
 
 
 def test_bad_requests_for_a_model_are_named(rng):
-    with pytest.raises(ValueError, match="model must be one of 'fcn', 'cnn', .*; got 'vgg'"):
+    with pytest.raises(ValueError, match=r"model must be one of 'fcn', 'cnn', .*; got 'vgg'"):
         models.build("vgg", 28, rng)
     with pytest.raises(ValueError, match="size must be one of 28, 42, 60; got 32"):
         models.build("cnn", 32, rng)

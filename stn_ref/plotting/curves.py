@@ -14,22 +14,40 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
         runs: name -> rows with "epoch" and "val_accuracy" (History.to_list()).
         title: above the figure.
     """
+    errors = {name: [100 * (1 - row["val_accuracy"]) for row in rows] for name, rows in runs.items()}
+    top = max(max(curve) for curve in errors.values())
     with style.styled():
         fig = style.figure(6.4, 3.8)
         ax = fig.subplots()
         for (name, rows), (colour, marker, dash) in zip(runs.items(), _LOOKS, strict=False):
             epochs = [row["epoch"] for row in rows]
-            errors = [100 * (1 - row["val_accuracy"]) for row in rows]
-            ax.plot(epochs, errors, marker=marker, ls=dash, color=style.OKABE_ITO[colour])
+            ax.plot(epochs, errors[name], marker=marker, ls=dash, color=style.OKABE_ITO[colour])
+        last = max(rows[-1]["epoch"] for rows in runs.values())
+        heights = apart([curve[-1] for curve in errors.values()], 0.075 * top)
+        for (name, curve), height, (colour, _, _) in zip(errors.items(), heights, _LOOKS, strict=False):
             ax.annotate(
-                f"{name}\n{errors[-1]:.1f} %",
-                (epochs[-1], errors[-1]),
-                xytext=(8, 0),
+                f"{name} {curve[-1]:.1f} %",
+                (last, height),
+                xytext=(10, 0),
                 textcoords="offset points",
                 va="center",
                 color=style.OKABE_ITO[colour],
+                annotation_clip=False,
             )
-        ax.set(xlabel="epoch", ylabel="validation error, %", title=title, ylim=(0, None))
-        ax.set_xlim(right=ax.get_xlim()[1] * 1.15)
+        ax.set(xlabel="epoch", ylabel="validation error, %", title=title, ylim=(0, 1.05 * top))
+        ax.set_xlim(right=last + 0.25 * max(1, last - 1))
         ax.xaxis.get_major_locator().set_params(integer=True)
     return fig
+
+
+def apart(values: list[float], gap: float) -> list[float]:
+    """Return the values moved up, as little as needed, so that labels at them are at least `gap` apart.
+
+    >>> apart([3.0, 1.0, 1.5], 1.0)
+    [3.0, 1.0, 2.0]
+    """
+    moved, floor = list(values), -float("inf")
+    for k in sorted(range(len(values)), key=values.__getitem__):
+        moved[k] = floor = max(values[k], floor)
+        floor += gap
+    return moved

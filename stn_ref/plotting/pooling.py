@@ -39,13 +39,13 @@ def isolated_counts(k: int) -> np.ndarray:
     return unchanged(images, k).reshape(k, k)
 
 
-def random_mean(k: int, rng: np.random.Generator, images: int = 20_000) -> float:
+def random_mean(k: int, rng: np.random.Generator, images: int = 100_000) -> float:
     """Return the mean count for images of independent uniform pixels, by simulation."""
     return float(unchanged(rng.random((images, 3 * k, 3 * k)), k).mean())
 
 
 def pooling_figure(rng: np.random.Generator) -> Figure:
-    """Draw the counts for an isolated maximum in a 2x2 and a 3x3 window; the caption gives the mean and that of noise.
+    """Draw the counts for an isolated maximum in a 2x2 and a 3x3 window; titles give their mean and that of noise.
 
     Args:
         rng: for the simulation with independent pixels.
@@ -62,7 +62,7 @@ def pooling_figure(rng: np.random.Generator) -> Figure:
                 yticks=range(k),
                 xlabel="column m of the maximum",
                 ylabel="row n",
-                title=f"{k}×{k} window\nmean {counts.mean():.2f} of 8; noise {random_mean(k, rng):.2f} of 8",
+                title=f"{k}×{k} window\nmean {counts.mean():.2f}; random pixels {random_mean(k, rng):.2f}",
             )
             ax.spines[:].set_visible(False)
     return fig

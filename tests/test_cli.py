@@ -1,0 +1,99 @@
+"""The command line, as a newcomer runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import stn_ref
+from stn_ref.cli import main
+
+
+def stn_ref_command(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "stn_ref", *arguments], capture_output=True, text=True, **options)
+
+
+def test_importing_loads_neither_numba_nor_matplotlib_nor_scipy():
+    script = (
+        "import sys, stn_ref, stn_ref.cli, stn_ref.nn, stn_ref.grid, stn_ref.sampler, stn_ref.data, stn_ref.models;"
+        "print([m for m in ('numba', 'matplotlib', 'scipy', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_vectorised_and_literal_work_where_numba_cannot_be_imported():
+    script = (
+        "import sys; sys.modules['numba'] = None; import numpy as np, stn_ref; U = np.ones((1, 1, 3, 4));"
+        "g = stn_ref.affine_grid(np.array([[[1.0, 0, 0], [0, 1, 0]]]), U.shape);"
+        "[stn_ref.grid_sample_backward(U, g, U, backend=b) for b in ('literal', 'vectorised')];"
+        "stn_ref.grid_sample(U, g)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "ImportError: backend 'cpu' needs numba, which is not installed" in done.stderr
+
+
+def test_help_names_every_command_and_each_explains_itself():
+    shown = stn_ref_command("--help")
+    assert shown.returncode == 0
+    for command in ("demo", "train", "gradcheck", "data", "bench", "info"):
+        assert command in shown.stdout
+        assert "--json" in stn_ref_command(command, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--model", "vgg"], "model must be one of 'fcn', 'cnn'"),
+        (["train", "--distortion", "Q"], "distortion must be one of"),
+        (["train", "--data", "no/such/place"], "no/such/place"),
+        (["train", "--epochs", "0"], "epochs must be at least 1; got 0"),
+        (["train", "--n-train", "0"], "dataset must have at least one training image"),
+        (["train", "--seed", "-3"], "seed must be at least 0"),
+        (["train", "--json", "no/such/place/x.json"], "no/such/place/x.json"),
+        (["gradcheck", "--threads", "0"], "n must be at least 1"),
+        (["data", "verify", "--dir", "no/such/place"], "no/such/place is not a directory"),
+        (["data", "verify", "cifar"], "name must be one of 'mnist'; got 'cifar'"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and shown.err.count("\n") == 1 and "Traceback" not in shown.err
+    assert shown.err.startswith(f"stn-ref {arguments[0]}: error: ")
+
+
+def test_unknown_arguments_are_status_2():
+    assert stn_ref_command("dance").returncode == 2
+    assert stn_ref_command().returncode == 2
+
+
+def test_json_on_standard_output_is_json_and_nothing_else(tmp_path):
+    sizes = ["--n-train", "40", "--n-val", "10", "--n-test", "10"]
+    done = stn_ref_command("train", "--model", "fcn", "--epochs", "1", *sizes, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["command"] == "train" and 0 <= report["test_accuracy"] <= 1
+    assert report["checkpoint"] == "runs/fcn-R-procedural-seed0/checkpoint.npz"
+    assert "epoch 1: loss" in done.stderr
+
+
+def test_json_goes_to_a_file_too(tmp_path, capsys):
+    assert main(["info", "--json", str(tmp_path / "info.json")]) == 0
+    assert json.loads((tmp_path / "info.json").read_text())["stn_ref"] == stn_ref.__version__
+    assert "numpy" in capsys.readouterr().out
+
+
+def test_data_list_and_verify(tmp_path, capsys):
+    assert main(["data", "list"]) == 0
+    assert "procedural" in capsys.readouterr().out
+    assert main(["data", "verify", "--dir", str(tmp_path)]) == 1  # nothing is there: a check failed
+    assert capsys.readouterr().out.count("BAD") == 4
+
+
+def test_bench_quick_measures_something(capsys):
+    assert main(["bench", "--quick", "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["steps"][0]["milliseconds"] > 0 and len(report["sampler"]) == 2
