@@ -21,7 +21,6 @@ from stn_ref.kernels.restrict import load, store
 from stn_ref.kernels.threads import parallel, spans
 
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
-FEW = 32  # rows of W[:,:,k,:]: a product of fewer is slow, and all shifts are copied out (im2col)
 RUN = 8  # elements copied at once, one vector register
 
 
@@ -38,17 +37,16 @@ class Window(NamedTuple):
     Wo: int
     Qy: int
     Qx: int
-    copied: int  # kernel rows copied out: 1, or kh if that leaves too few rows
-    rows: int  # rows of an image in its columns
+    rows: int  # of the padded image, sy * Qy
+    pitch: int  # from one of them to the next, sx * Qx
 
 
-def window(C: int, H: int, W: int, kernel: tuple, stride: tuple, padding: tuple) -> Window:
-    """Return the geometry for images of C x H x W."""
+def window(H: int, W: int, kernel: tuple, stride: tuple, padding: tuple) -> Window:
+    """Return the geometry for images of H x W."""
     (kh, kw), (sy, sx), (py, px) = kernel, stride, padding
     Ho, Wo = (H + 2 * py - kh) // sy + 1, (W + 2 * px - kw) // sx + 1
     Qy, Qx = -(-(H + 2 * py) // sy), -(-(W + 2 * px) // sx)
-    copied = kh if C * kw < FEW else 1
-    return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, copied, sy * Qy if copied == 1 else Ho)
+    return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, sy * Qy, sx * Qx)
 
 
 # From the image to its columns, and back (each pair is a linear map and its transpose). Arrays are flat.
@@ -81,12 +79,6 @@ def unpad(gpadded, gx, origin, C, H, W, g):
 
 
 @njit(nogil=True)
-def shift(k, l, g):
-    """Return where in a padded channel the pixel lies that meets W[k,l] for output (0, 0)."""
-    return (k % g.sy * g.Qy + k // g.sy) * g.sx * g.Qx + l % g.sx * g.Qx + l // g.sx
-
-
-@njit(nogil=True)
 def copy_run(source, start, target, place, count):
     """Copy `count` elements and up to RUN - 1 more: the next run, or spare room behind the array, takes those."""
     for j in range(0, count, RUN):
@@ -96,47 +88,44 @@ def copy_run(source, start, target, place, count):
 
 @njit(nogil=True)
 def widen(padded, C, columns, g):
-    """columns[(c,k,l), (i,j)] = padded[c, shift of (k,l) + (i,j)]."""
-    pitch, place = g.sx * g.Qx, 0
+    """columns[(c,l), (row,j)] = padded[c, row, place of l, + j]."""
+    place = 0
     for c in range(C):
-        for k in range(g.copied):
-            for l in range(g.kw):
-                start = c * g.sy * g.Qy * pitch + shift(k, l, g)
-                for i in range(g.rows):
-                    copy_run(padded, start + i * pitch, columns, place, g.Wo)
-                    place += g.Wo
+        for l in range(g.kw):
+            start = c * g.rows * g.pitch + l % g.sx * g.Qx + l // g.sx
+            for row in range(g.rows):
+                copy_run(padded, start + row * g.pitch, columns, place, g.Wo)
+                place += g.Wo
 
 
 @njit(nogil=True)
 def widen_transposed(padded, C, lines, g):
-    """lines[(i,j), (c,k,l)] = padded[c, shift of (k,l) + (i,j)]: the layout in which BLAS is fast for gW."""
-    pitch, place = g.sx * g.Qx, 0
-    for i in range(g.rows):
+    """lines[(row,j), (c,l)] = padded[c, row, place of l, + j]: the layout in which BLAS is fast for gW."""
+    place = 0
+    for row in range(g.rows):
         for j in range(g.Wo):
             for c in range(C):
-                for k in range(g.copied):
-                    start = (c * g.sy * g.Qy + i) * pitch + j
-                    if g.sx == 1:
-                        copy_run(padded, start + shift(k, 0, g), lines, place, g.kw)
-                    else:
-                        for l in range(g.kw):
-                            store(lines, place + l, load(padded, start + shift(k, l, g)))
-                    place += g.kw
+                start = (c * g.rows + row) * g.pitch + j
+                if g.sx == 1:
+                    copy_run(padded, start, lines, place, g.kw)
+                else:
+                    for l in range(g.kw):
+                        store(lines, place + l, load(padded, start + l % g.sx * g.Qx + l // g.sx))
+                place += g.kw
 
 
 @njit(nogil=True)
 def fold(gcolumns, C, gpadded, g):
-    """gpadded[c, shift of (k,l) + (i,j)] = sum of gcolumns[(c,k,l), (i,j)] that meet there."""
-    pitch, place = g.sx * g.Qx, 0
+    """gpadded[c, row, place of l, + j] = sum of gcolumns[(c,l), (row,j)]."""
     gpadded[:] = 0
+    place = 0
     for c in range(C):
-        for k in range(g.copied):
-            for l in range(g.kw):
-                start = c * g.sy * g.Qy * pitch + shift(k, l, g)
-                for i in range(g.rows):
-                    for j in range(g.Wo):
-                        gpadded[start + i * pitch + j] += gcolumns[place + j]
-                    place += g.Wo
+        for l in range(g.kw):
+            start = c * g.rows * g.pitch + l % g.sx * g.Qx + l // g.sx
+            for row in range(g.rows):
+                for j in range(g.Wo):
+                    gpadded[start + row * g.pitch + j] += gcolumns[place + j]
+                place += g.Wo
 
 
 # Forward and backward of the images first to last - 1.
@@ -144,10 +133,10 @@ def fold(gcolumns, C, gpadded, g):
 
 @njit(nogil=True)
 def forward_images(x, shape, Wk, b, y, g, first, last):
-    """Fill y[first:last]; x flat (N, C, H, W), Wk (kh/copied, O, K), b (O,), y (N, O, Ho*Wo); K = C*copied*kw."""
+    """Fill y[first:last]; x flat (N, C, H, W), Wk (kh, O, C*kw), b (O,), y (N, O, Ho*Wo)."""
     C, H, W = shape
     _, O, K = Wk.shape
-    padded = np.zeros(C * g.sy * g.Qy * g.sx * g.Qx + RUN, x.dtype)
+    padded = np.zeros(C * g.rows * g.pitch + RUN, x.dtype)
     memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
     columns = memory[:-RUN].reshape(K, g.rows * g.Wo)
     block = max(1, PRODUCT // (O * K * g.Wo))  # output rows for one product
@@ -158,7 +147,7 @@ def forward_images(x, shape, Wk, b, y, g, first, last):
             y[n, o] = b[o]
         for i in range(0, g.Ho, block):
             start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(len(Wk)):
+            for k in range(g.kh):
                 at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
                 add_product(y[n, :, start:stop], Wk[k], columns[:, at + start : at + stop])
 
@@ -167,11 +156,11 @@ def forward_images(x, shape, Wk, b, y, g, first, last):
 def backward_images(x, shape, WkT, gy, gx, gWk, gb, g, first, last, needs):
     """Fill gx[first:last] if it is needed, and add to gWk and gb.
 
-    x, gx flat (N, C, H, W), WkT (kh/copied, K, O), gy (N, O, Ho*Wo), gWk (kh/copied, O, K), gb (O, 1); K = C*copied*kw.
+    x, gx flat (N, C, H, W), WkT (kh, C*kw, O), gy (N, O, Ho*Wo), gWk (kh, O, C*kw), gb (O, 1).
     """
     C, H, W = shape
     _, K, O = WkT.shape
-    padded = np.zeros(C * g.sy * g.Qy * g.sx * g.Qx + RUN, x.dtype)
+    padded = np.zeros(C * g.rows * g.pitch + RUN, x.dtype)
     gpadded = np.empty_like(padded)
     memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
     lines = memory[:-RUN].reshape(g.rows * g.Wo, K)
@@ -186,7 +175,7 @@ def backward_images(x, shape, WkT, gy, gx, gWk, gb, g, first, last, needs):
         gmemory[:] = 0
         for i in range(0, g.Ho, block):
             start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(len(WkT)):
+            for k in range(g.kh):
                 at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
                 add_product(gWk[k], gy[n, :, start:stop], lines[at + start : at + stop])
                 if needs:
@@ -196,17 +185,11 @@ def backward_images(x, shape, WkT, gy, gx, gWk, gb, g, first, last, needs):
             unpad(gpadded, gx, n * C * H * W, C, H, W, g)
 
 
-def by_rows(W: np.ndarray, copied: int) -> np.ndarray:
-    """Return W (O, C, kh, kw) as (kh/copied, O, C*copied*kw): one matrix for each product of an image."""
-    O, C, kh, kw = W.shape
-    return W.reshape(O, C, kh // copied, copied * kw).transpose(2, 0, 1, 3).reshape(kh // copied, O, C * copied * kw)
-
-
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; sizes are checked above."""
-    N, O = len(x), len(W)
-    g = window(*x.shape[1:], W.shape[2:], stride, padding)
-    flat, Wk, b = plain(x).reshape(-1), plain(by_rows(W, g.copied)), plain(b)
+    N, (O, C, kh, kw) = len(x), W.shape
+    g = window(*x.shape[2:], (kh, kw), stride, padding)
+    flat, Wk, b = plain(x).reshape(-1), plain(W.transpose(2, 0, 1, 3).reshape(kh, O, C * kw)), plain(b)
     y = np.empty((N, O, g.Ho * g.Wo), x.dtype)
     pieces = spans(N)
     parallel(lambda p: forward_images(flat, x.shape[1:], Wk, b, y, g, *pieces[p]), len(pieces))
@@ -216,17 +199,17 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
     """Return (gx, gW, gb), gx None unless it is needed."""
     N, (O, C, kh, kw) = len(x), W.shape
-    g = window(*x.shape[1:], (kh, kw), stride, padding)
-    Wk = by_rows(W, g.copied)
-    flat, WkT, gy = plain(x).reshape(-1), plain(Wk.transpose(0, 2, 1)), plain(gy).reshape(N, O, g.Ho * g.Wo)
+    g = window(*x.shape[2:], (kh, kw), stride, padding)
+    flat, WkT = plain(x).reshape(-1), plain(W.transpose(2, 1, 3, 0).reshape(kh, C * kw, O))
+    gy = plain(gy).reshape(N, O, g.Ho * g.Wo)
     gx = np.empty(x.size if needs else 0, x.dtype)
     pieces = spans(N)
-    gWk = np.zeros((len(pieces), *Wk.shape), x.dtype)  # a sum for each piece: added up in the order of the pieces
+    gWk = np.zeros((len(pieces), kh, O, C * kw), x.dtype)  # a sum for each piece: added up in the order of the pieces
     gb = np.zeros((len(pieces), O, 1), x.dtype)
     parallel(
         lambda p: backward_images(flat, x.shape[1:], WkT, gy, gx, gWk[p], gb[p], g, *pieces[p], needs), len(pieces)
     )
-    gW = gWk.sum(axis=0).reshape(kh // g.copied, O, C, g.copied * kw).transpose(1, 2, 0, 3).reshape(W.shape)
+    gW = gWk.sum(axis=0).reshape(kh, O, C, kw).transpose(1, 2, 0, 3)
     return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))
 
 

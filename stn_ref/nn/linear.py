@@ -26,6 +26,37 @@ def pieces(count: int, work: int) -> list[tuple[int, int]]:
     return spans(count, min(16, 1 + work // WORK))
 
 
+def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return y (N, O) = x W^T + b for x (N, I), W (O, I), b (O,)."""
+    y = np.empty((len(x), len(W)), x.dtype)
+    rows = pieces(len(x), x.size * len(W))
+
+    def product(p):
+        piece = slice(*rows[p])
+        np.matmul(x[piece], W.T, out=y[piece])
+        y[piece] += b
+
+    parallel(product, len(rows))
+    return y
+
+
+def affine_backward(x: np.ndarray, W: np.ndarray, gy: np.ndarray, needs: bool = True) -> tuple:
+    """Return gx = gy W (None unless it is needed), gW = gy^T x, gb = sum_n gy[n]."""
+    gx, gW = np.empty(x.shape, x.dtype) if needs else None, np.empty(W.shape, W.dtype)
+    rows, columns = pieces(len(x), x.size * len(W)) if needs else [], pieces(len(W), x.size * len(W))
+
+    def product(p):
+        if p < len(columns):
+            piece = slice(*columns[p])
+            np.matmul(gy[:, piece].T, x, out=gW[piece])
+        else:
+            piece = slice(*rows[p - len(columns)])
+            np.matmul(gy[piece], W, out=gx[piece])
+
+    parallel(product, len(columns) + len(rows))
+    return gx, gW, gy.sum(axis=0)
+
+
 class Linear(Layer):
     """Fully connected layer.
 
@@ -72,33 +103,13 @@ class Linear(Layer):
         """Return y (N, n_out) for x (N, n_in)."""
         W, b = self.W.value, self.b.value
         checks.floating("x", x, like=("W", W))
-        N, _ = checks.shape("x", x, ("N", "n_in"), n_in=(W.shape[1], "W"))
-        y = np.empty((N, len(b)), x.dtype)
-        rows = pieces(N, N * W.size)
-
-        def product(p):
-            piece = slice(*rows[p])
-            np.matmul(x[piece], W.T, out=y[piece])
-            y[piece] += b
-
-        parallel(product, len(rows))
-        return self.keep(y, x)
+        checks.shape("x", x, ("N", "n_in"), n_in=(W.shape[1], "W"))
+        return self.keep(affine(x, W, b), x)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Add gW and gb; return gx (N, n_in)."""
         gy, (x,) = self.take(gy)
-        W = self.W.value
-        gx = np.empty(x.shape, x.dtype) if needs else None
-        rows, columns = pieces(len(x), x.size * len(W)) if needs else [], pieces(len(W), x.size * len(W))
-
-        def product(p):
-            if p < len(columns):
-                piece = slice(*columns[p])
-                self.W.grad[piece] += gy[:, piece].T @ x
-            else:
-                piece = slice(*rows[p - len(columns)])
-                np.matmul(gy[piece], W, out=gx[piece])
-
-        parallel(product, len(columns) + len(rows))
-        self.b.grad += gy.sum(axis=0)
+        gx, gW, gb = affine_backward(x, self.W.value, gy, needs)
+        self.W.grad += gW
+        self.b.grad += gb
         return gx
