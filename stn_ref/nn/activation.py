@@ -18,6 +18,9 @@ PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread
 def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
     """Return y of the shape and dtype of the first array, filled by f(*pieces, out=piece of y)."""
     y = np.empty(arrays[0].shape, arrays[0].dtype)
+    if y.size <= PIECE:
+        f(*arrays, out=y)
+        return y
     flat = [array.reshape(-1) for array in (*arrays, y)]
     pieces = [slice(*span) for span in spans(y.size, min(16, math.ceil(y.size / PIECE)))]
     parallel(lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces))
@@ -56,8 +59,11 @@ def _relu(x, out):
 
 
 def _relu_backward(gy, y, out):
-    np.copyto(out, gy)
-    np.copyto(out, 0, where=y <= 0)  # not gy * (y > 0): an infinite gy would turn into NaN
+    # Bits, all ones where gy passes. Choosing element by element is ten times slower, and gy * (y > 0) makes a NaN of
+    # an infinite gy.
+    passes = (y <= 0).view(np.int8) - np.int8(1)
+    bits = np.int32 if gy.itemsize == 4 else np.int64
+    np.bitwise_and(gy.view(bits), passes, out=out.view(bits))
 
 
 class Tanh(Layer):

@@ -9,6 +9,7 @@ from stn_ref.kernels.threads import parallel, spans
 from stn_ref.nn.layer import Layer, Param
 
 WORK = 1 << 22  # multiply-adds: a product smaller than this is not worth a second thread
+LINES = 32  # a piece has at least so many rows or columns: BLAS is slow on thin matrices
 
 
 def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.ndarray:
@@ -21,40 +22,33 @@ def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.nd
     return checks.generator("rng", rng).uniform(-bound, bound, shape).astype(dtype)
 
 
-def pieces(count: int, work: int) -> list[tuple[int, int]]:
-    """Cut `count` rows of a product of `work` multiply-adds; the pieces depend on the shape only."""
-    return spans(count, min(16, 1 + work // WORK))
+def multiply(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Return C = A B, its longer axis cut in pieces for the threads; the pieces depend on the shape only."""
+    C = np.empty((A.shape[0], B.shape[1]), A.dtype)
+    longer = max(C.shape)
+    pieces = spans(longer, min(16, 1 + C.size * A.shape[1] // WORK, -(-longer // LINES)))
+
+    def product(p):
+        piece = slice(*pieces[p])
+        if len(C) == longer:
+            np.matmul(A[piece], B, out=C[piece])
+        else:
+            np.matmul(A, B[:, piece], out=C[:, piece])
+
+    parallel(product, len(pieces))
+    return C
 
 
 def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return y (N, O) = x W^T + b for x (N, I), W (O, I), b (O,)."""
-    y = np.empty((len(x), len(W)), x.dtype)
-    rows = pieces(len(x), x.size * len(W))
-
-    def product(p):
-        piece = slice(*rows[p])
-        np.matmul(x[piece], W.T, out=y[piece])
-        y[piece] += b
-
-    parallel(product, len(rows))
+    y = multiply(x, W.T)
+    y += b
     return y
 
 
 def affine_backward(x: np.ndarray, W: np.ndarray, gy: np.ndarray, needs: bool = True) -> tuple:
     """Return gx = gy W (None unless it is needed), gW = gy^T x, gb = sum_n gy[n]."""
-    gx, gW = np.empty(x.shape, x.dtype) if needs else None, np.empty(W.shape, W.dtype)
-    rows, columns = pieces(len(x), x.size * len(W)) if needs else [], pieces(len(W), x.size * len(W))
-
-    def product(p):
-        if p < len(columns):
-            piece = slice(*columns[p])
-            np.matmul(gy[:, piece].T, x, out=gW[piece])
-        else:
-            piece = slice(*rows[p - len(columns)])
-            np.matmul(gy[piece], W, out=gx[piece])
-
-    parallel(product, len(columns) + len(rows))
-    return gx, gW, gy.sum(axis=0)
+    return (multiply(gy, W) if needs else None), multiply(gy.T, x), gy.sum(axis=0)
 
 
 class Linear(Layer):
