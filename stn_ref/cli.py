@@ -64,6 +64,7 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--optimizer", choices=("sgd", "adam"), help="(default: sgd, Nesterov momentum 0.9)")
     train.add_argument("--lr", type=float, help="learning rate at the start (default: 0.05)")
     train.add_argument("--schedule", choices=("cosine", "step", "constant"), help="of the rate (default: cosine)")
+    train.add_argument("--warmup", type=int, metavar="N", help="steps over which the rate rises (default: 300)")
     train.add_argument("--weight-decay", type=float, help="(default: 0)")
     train.add_argument("--clip", type=float, help="largest norm of the gradient, 0: any (default: 5)")
     train.add_argument("--localisation-lr-scale", type=float, help="factor on its learning rate (default: 0.1)")

@@ -9,7 +9,7 @@ from stn_ref.nn.dropout import Dropout, Dropout2d
 from stn_ref.nn.layer import Layer, Param, Sequential
 from stn_ref.nn.linear import Linear
 from stn_ref.nn.loss import MeanSquaredError, SoftmaxCrossEntropy
-from stn_ref.nn.optim import SGD, Adam, CosineRate, StepRate, clip_grad_norm
+from stn_ref.nn.optim import SGD, Adam, CosineRate, StepRate, WarmUp, clip_grad_norm
 from stn_ref.nn.pooling import AvgPool2d, MaxPool2d
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "StepRate",
     "Tanh",
+    "WarmUp",
     "clip_grad_norm",
 ]

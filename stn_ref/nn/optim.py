@@ -50,6 +50,24 @@ class CosineRate:
         return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """A rising start for another schedule: rate(step) * min(1, (step + 1) / steps).
+
+    The first gradients say little and are large; taken in full they can leave units dead for good.
+
+    >>> [WarmUp(StepRate(0.4, every=100), 4)(step) for step in (0, 1, 3, 4)]
+    [0.1, 0.2, 0.4, 0.4]
+    """
+
+    rate: Callable[[int], float]
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        """Return the learning rate after `step` steps."""
+        return self.rate(step) * min(1.0, (step + 1) / self.steps)
+
+
 class Optimiser:
     """What all optimisers share: their parameters, the count of steps, and a state that can be saved.
 

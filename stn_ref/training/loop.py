@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ref import checks, data, models
-from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, clip_grad_norm
+from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
 from stn_ref.training import checkpoint
 from stn_ref.training.history import Epoch, History
 
@@ -40,6 +40,7 @@ class Config:
         optimizer: "sgd" (momentum 0.9, Nesterov) or "adam".
         lr: learning rate at the start.
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
+        warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
         weight_decay: of weights, not of biases.
         clip: largest norm of the whole gradient; 0: no clipping.
         localisation_lr_scale: factor on the learning rate of the localisation net.
@@ -54,6 +55,7 @@ class Config:
     optimizer: str = "sgd"
     lr: float = 0.05
     schedule: str = "cosine"
+    warmup: int = 300
     weight_decay: float = 0.0
     clip: float = 5.0
     localisation_lr_scale: float = 0.1
@@ -65,7 +67,7 @@ class Config:
         checks.one_of("distortion", self.distortion, data.KINDS)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("schedule", self.schedule, SCHEDULES)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
             checks.integer(name, getattr(self, name), least)
         for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
             checks.between(name, getattr(self, name), 0, 1e6)
@@ -126,8 +128,10 @@ class Trainer:
         rate = {
             "cosine": CosineRate(config.lr, steps),
             "step": StepRate(config.lr, math.ceil(steps / 3), 0.1),
-            "constant": config.lr,
+            "constant": StepRate(config.lr, steps),
         }[config.schedule]
+        if warmup := min(config.warmup, steps // 10):
+            rate = WarmUp(rate, warmup)
         if config.optimizer == "sgd":
             momentum = {"momentum": 0.9, "nesterov": True}
             self.optimizer = SGD(self.params.values(), rate, weight_decay=config.weight_decay, **momentum)
