@@ -49,11 +49,11 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     """
     path = Path(path)
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise CheckpointError(f"{path} is not a stn_ref checkpoint: it is a single array")
-        with file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            members = np.load(file, allow_pickle=False)
+            if isinstance(members, np.ndarray):
+                raise CheckpointError(f"{path} is not a stn_ref checkpoint: it is a single array")
+            arrays = {name: members[name] for name in members.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except CheckpointError:
