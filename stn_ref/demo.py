@@ -105,7 +105,7 @@ def _page(accuracy: dict[str, float], table: str) -> str:
     figures = (
         (
             "transformer.png",
-            "Ten distorted digits with the sampling grid drawn over them, and below each the upright view it yields",
+            "Ten distorted digits with the sampling grid drawn over them, and below each the centred view it yields",
             "What the transformer did. Above, test digits with the points at which the trained transformer samples "
             "them (every few lines of the grid; its upper edge is thick). Below, what it hands on to the classifier. "
             "Nobody told it where the digits are: the only signal was the classification loss, through Eq. (7).",

@@ -2,7 +2,7 @@
 
 Reads: transformer.py, localisation.py, nn/. Read next: training/.
 
-The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 32 filters. On the larger
+The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 64 filters. On the larger
 canvases (42 and 60 pixels) the transformer samples 56 x 56 points and averages them 2 x 2: its view is 28 x 28 pixels,
 the size of a digit, without the aliasing of a shrinking warp.
 """
@@ -37,25 +37,26 @@ def fcn(size: int, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
     )
 
 
-def cnn(size: int, rng: np.random.Generator, *, filters: int = 32, dtype=np.float32) -> Sequential:
+def cnn(size: int, rng: np.random.Generator, *, filters: tuple[int, int] = (32, 64), dtype=np.float32) -> Sequential:
     """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
 
     Args:
         size: pixels of a side of the input (N, 1, size, size).
         rng: for the weights.
-        filters: of both convolutions.
+        filters: of the two convolutions.
         dtype: of the weights.
     """
+    first, second = filters
     left = ((size - 8) // 2 - 6) // 2
     return Sequential(
-        Conv2d(1, filters, 9, rng, dtype=dtype),
+        Conv2d(1, first, 9, rng, dtype=dtype),
         MaxPool2d(2),
         ReLU(),
-        Conv2d(filters, filters, 7, rng, dtype=dtype),
+        Conv2d(first, second, 7, rng, dtype=dtype),
         MaxPool2d(2),
         ReLU(),
         Flatten(),
-        Linear(filters * left * left, CLASSES, rng, dtype=dtype),
+        Linear(second * left * left, CLASSES, rng, dtype=dtype),
     )
 
 
@@ -64,7 +65,7 @@ MODELS = (*BACKBONES, *(f"st-{backbone}-{family}" for backbone in BACKBONES for 
 
 
 def build(
-    name: str, size: int, rng: np.random.Generator, *, localisation_lr_scale: float = 0.1, dtype=np.float32
+    name: str, size: int, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32
 ) -> Sequential:
     """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10).
 

@@ -149,7 +149,7 @@ def test_in_eval_mode_nothing_is_kept(rng):
 @pytest.mark.parametrize("size", models.SIZES)
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_model_takes_every_canvas(rng, name, size):
-    net = models.build(name, size, rng)
+    net = models.build(name, size, rng, localisation_lr_scale=0.1)
     scores = net.forward(rng.random((2, 1, size, size), np.float32))
     assert scores.shape == (2, 10) and scores.dtype == np.float32
     net.backward(scores, needs=False)
@@ -164,7 +164,7 @@ def test_every_model_takes_every_canvas(rng, name, size):
 
 def test_parameters_by_hand(rng):
     count = lambda name, size: sum(p.value.size for p in models.build(name, size, rng).params())  # noqa: E731
-    cnn = (32 * 81 + 32) + (32 * 32 * 49 + 32) + (32 * 4 * 10 + 10)
+    cnn = (32 * 81 + 32) + (64 * 32 * 49 + 64) + (64 * 4 * 10 + 10)
     localisation = (20 * 25 + 20) + (20 * 20 * 25 + 20) + (20 * 20 + 20) + (20 * 6 + 6)
     assert count("cnn", 28) == cnn
     assert count("st-cnn-affine", 28) == cnn + localisation
