@@ -18,7 +18,7 @@ from numba import njit
 
 from stn_ref.kernels.blas import add_product
 from stn_ref.kernels.restrict import load, store
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.threads import parallel, parallel_ranges, spans
 
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
 RUN = 8  # elements copied at once, one vector register
@@ -191,8 +191,7 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     g = window(*x.shape[2:], (kh, kw), stride, padding)
     flat, Wk, b = plain(x).reshape(-1), plain(W.transpose(2, 0, 1, 3).reshape(kh, O, C * kw)), plain(b)
     y = np.empty((N, O, g.Ho * g.Wo), x.dtype)
-    pieces = spans(N)
-    parallel(lambda p: forward_images(flat, x.shape[1:], Wk, b, y, g, *pieces[p]), len(pieces))
+    parallel_ranges(lambda first, last: forward_images(flat, x.shape[1:], Wk, b, y, g, first, last), N)
     return y.reshape(N, O, g.Ho, g.Wo)
 
 

@@ -10,10 +10,9 @@ from numba import njit
 
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.restrict import load, store
-from stn_ref.kernels.threads import parallel
+from stn_ref.kernels.threads import parallel_ranges
 
 BLOCK = 512  # points; the taps and fractions of a block stay in the first-level cache
-PIECES = 32  # at most so many pieces of work a call, whatever the number of threads
 
 cell = njit(inline="always")(scalar_math.cell)
 
@@ -141,11 +140,7 @@ def sample_forward(U, points):
     U, points = _flat(U, points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
-    pieces = min(PIECES, blocks)
-    parallel(
-        lambda k: forward_blocks(U, points, V, H, W, k * blocks // pieces, (k + 1) * blocks // pieces),
-        pieces,
-    )
+    parallel_ranges(lambda first, last: forward_blocks(U, points, V, H, W, first, last), blocks)
     return V.reshape(N, C, Ho, Wo)
 
 
@@ -157,11 +152,7 @@ def sample_backward(U, points, gV, needs=(True, True)):
     (u, points), gV = _flat(U, points), np.ascontiguousarray(gV).reshape(N, C, shape[1] * shape[2])
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints = np.zeros(points.shape if needs[1] else (N, 0), u.dtype)
-    pieces = min(PIECES, N)
-    parallel(
-        lambda k: backward_images(
-            u, points, gV, gU, gpoints, H, W, k * N // pieces, (k + 1) * N // pieces, needs[0], needs[1]
-        ),
-        pieces,
+    parallel_ranges(
+        lambda first, last: backward_images(u, points, gV, gU, gpoints, H, W, first, last, needs[0], needs[1]), N
     )
     return (gU.reshape(N, C, H, W) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

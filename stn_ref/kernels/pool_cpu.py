@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from stn_ref.kernels.conv_cpu import plain
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.threads import parallel_ranges
 
 
 @njit(nogil=True)
@@ -90,8 +90,7 @@ def _output(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
 
 
 def _run(kernel_of_planes, *arguments, planes: int) -> None:
-    pieces = spans(planes)
-    parallel(lambda p: kernel_of_planes(*arguments, *pieces[p]), len(pieces))
+    parallel_ranges(lambda first, last: kernel_of_planes(*arguments, first, last), planes)
 
 
 def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:

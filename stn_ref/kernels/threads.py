@@ -1,8 +1,8 @@
 """Our own parallel loop: results never depend on the number of threads.
 
-Work is cut into pieces whose number depends on its shape alone; a piece runs on whichever thread is free, writes only
-what is its own, and calls BLAS on one thread (BLAS products differ in their last bits between 1 and 2 threads).
-Partial sums are added by the caller, in the order of the pieces.
+Work is cut into pieces whose number depends on its shape alone (or into items each computed on its own); a piece runs
+on whichever thread is free, writes only what is its own, and calls BLAS on one thread (BLAS products differ in their
+last bits between 1 and 2 threads). Partial sums are added by the caller, in the order of the pieces.
 """
 
 import contextlib
@@ -94,6 +94,16 @@ def parallel(task: Callable[[int], None], count: int) -> None:
             errors = [error for future in started if (error := future.exception())]
     if errors:
         raise errors[0]
+
+
+def parallel_ranges(task: Callable[[int, int], None], count: int) -> None:
+    """Run task(first, last) on ranges that make up range(count), one range for each thread.
+
+    For items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are. One long
+    call a thread rather than many short ones, because after each a thread has to win Python's lock back.
+    """
+    ranges = spans(count, _threads)
+    parallel(lambda k: task(*ranges[k]), len(ranges))
 
 
 def spans(count: int, most: int = 16) -> list[tuple[int, int]]:

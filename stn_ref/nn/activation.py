@@ -22,7 +22,7 @@ def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
         f(*arrays, out=y)
         return y
     flat = [array.reshape(-1) for array in (*arrays, y)]
-    pieces = [slice(*span) for span in spans(y.size, min(16, math.ceil(y.size / PIECE)))]
+    pieces = [slice(*span) for span in spans(y.size, min(8, math.ceil(y.size / PIECE)))]
     parallel(lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces))
     return y
 

@@ -8,7 +8,7 @@ from stn_ref import checks
 from stn_ref.kernels.threads import parallel, spans
 from stn_ref.nn.layer import Layer, Param
 
-WORK = 1 << 22  # multiply-adds: a product smaller than this is not worth a second thread
+WORK = 1 << 24  # multiply-adds: a product smaller than this is not worth a second thread
 LINES = 32  # a piece has at least so many rows or columns: BLAS is slow on thin matrices
 
 
