@@ -86,8 +86,9 @@ def cases(seed: int = 0) -> dict[str, tuple]:
         transform = transforms.get(family)
         table[f"GridGenerator {family}"] = (grid.GridGenerator(transform, (4, 5)), [normal((2, transform.K))], {})
         f_loc = conv_localisation((1, 28, 30), transform, rng, filters=3, hidden=8, dtype=np.float64)
-        for param in f_loc.params():  # biases up, so that no ReLU is silent for every image
-            param.value += 0.1 * normal(param.value.shape) + (param.value.ndim == 1)
+        for param in f_loc.params():  # small weights, biases of 1: no ReLU is silent for every image
+            param.value *= 0.3
+            param.value += 0.03 * normal(param.value.shape) + (param.value.ndim == 1)
         table[f"conv_localisation {family}"] = (f_loc, [normal((2, 1, 28, 30))], {})
         transformer = _small_transformer(family, rng, on_identity=False)
         table[f"SpatialTransformer {family}"] = (transformer, [normal((2, 3, 5, 7))], {})
