@@ -101,6 +101,18 @@ def integer(name: str, value, least: int = 0) -> int:
     return number
 
 
+def pair(name: str, value, least: int = 0) -> tuple[int, int]:
+    """Return `value`, an integer or a pair (vertical, horizontal) of at least `least`, as a pair of ints.
+
+    >>> pair("kernel", 3), pair("kernel", (3, 5))
+    ((3, 3), (3, 5))
+    """
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ValueError(f"{name} must be an integer or a pair (vertical, horizontal); got {value!r}")
+    return integer(name, values[0], least), integer(name, values[1], least)
+
+
 def between(name: str, value, low: float, high: float) -> float:
     """Return `value` as a float in [low, high]; ValueError otherwise, for NaN too."""
     try:

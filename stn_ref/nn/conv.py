@@ -7,14 +7,6 @@ from stn_ref.nn.layer import Layer, Param
 from stn_ref.nn.linear import affine, affine_backward, uniform
 
 
-def pair(name: str, value, least: int) -> tuple[int, int]:
-    """Return `value`, an integer or a pair (vertical, horizontal) of at least `least`, as a pair."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2:
-        raise ValueError(f"{name} must be an integer or a pair (vertical, horizontal); got {value!r}")
-    return checks.integer(name, values[0], least), checks.integer(name, values[1], least)
-
-
 def reaches(kernel: tuple[int, int], H: int, W: int, shape: tuple) -> None:
     """Raise ShapeError unless the (padded) image of H x W is at least as large as the kernel."""
     for axis, size, least in (("H", H, kernel[0]), ("W", W, kernel[1])):
@@ -57,8 +49,8 @@ class Conv2d(Layer):
         self, c_in: int, c_out: int, kernel, rng: np.random.Generator, *, stride=1, padding=0, dtype=np.float32
     ):
         c_in, c_out = checks.integer("c_in", c_in, 1), checks.integer("c_out", c_out, 1)
-        self.kernel, self.stride = pair("kernel", kernel, 1), pair("stride", stride, 1)
-        self.padding = pair("padding", padding, 0)
+        self.kernel, self.stride = checks.pair("kernel", kernel, 1), checks.pair("stride", stride, 1)
+        self.padding = checks.pair("padding", padding, 0)
         shape = (c_out, c_in, *self.kernel)
         fan_in = c_in * self.kernel[0] * self.kernel[1]
         self.W = Param(uniform(rng, shape, fan_in, dtype))

@@ -3,14 +3,14 @@
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.nn.conv import pair, reaches
+from stn_ref.nn.conv import reaches
 from stn_ref.nn.layer import Layer
 
 
 class _Pool(Layer):
     def __init__(self, kernel, stride=None):
-        self.kernel = pair("kernel", kernel, 1)
-        self.stride = self.kernel if stride is None else pair("stride", stride, 1)
+        self.kernel = checks.pair("kernel", kernel, 1)
+        self.stride = self.kernel if stride is None else checks.pair("stride", stride, 1)
 
     def _check(self, x: np.ndarray) -> None:
         _, _, H, W = checks.shape("x", checks.floating("x", x), ("N", "C", "H", "W"))
