@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stn_ref import __version__
 
-BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError)
+BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +31,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0, help="decides every random choice (default: 0)")
         command.add_argument("--json", metavar="FILE", help="write the numbers to FILE; - is standard output")
         command.add_argument(
-            "--threads", type=int, metavar="N", help="threads to use; results do not depend on it (default: all cores)"
+            "--threads",
+            type=int,
+            metavar="N",
+            help="threads to use; no result depends on it (default: NUMBA_NUM_THREADS, OMP_NUM_THREADS or all cores)",
         )
         return command
 
@@ -56,48 +59,57 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--model", default="st-cnn-affine", help="fcn, cnn, st-fcn-affine, ... (default: %(default)s)")
-    train.add_argument("--distortion", default="R", help="R, RTS, TC or none (default: %(default)s)")
+    from stn_ref import data, models
+    from stn_ref.training.loop import OPTIMISERS, SCHEDULES, Config
+
+    def add(option: str, what: str, *aliases: str, **more) -> None:
+        default = getattr(Config, option.lstrip("-").replace("-", "_"))
+        kind = {} if "choices" in more else {"type": type(default)}
+        train.add_argument(option, *aliases, default=default, help=f"{what} (default: %(default)s)", **kind, **more)
+
+    add("--model", ", ".join(models.MODELS))
+    add("--distortion", ", ".join(data.KINDS))
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
-    train.add_argument("--epochs", type=int, help="passes over the training set (default: 5)")
-    train.add_argument("--batch-size", type=int, help="examples a step (default: 32)")
-    train.add_argument("--optimizer", choices=("sgd", "adam"), help="sgd has Nesterov momentum 0.9 (default: adam)")
-    train.add_argument("--lr", type=float, help="highest learning rate (default: 0.002)")
-    train.add_argument("--schedule", choices=("cosine", "step", "constant"), help="of the rate (default: cosine)")
-    train.add_argument("--warmup", type=int, metavar="N", help="steps over which the rate rises (default: 300)")
-    train.add_argument("--weight-decay", type=float, help="(default: 0)")
-    train.add_argument("--clip", type=float, help="largest norm of the gradient, 0: any (default: 5)")
-    train.add_argument("--localisation-lr-scale", type=float, help="factor on its learning rate (default: 1)")
-    train.add_argument("--patience", type=int, help="stop after so many epochs without improvement (default: never)")
-    for name in ("train", "val", "test"):
-        train.add_argument(f"--n-{name}", type=int, metavar="N", help=f"how many images to use as {name} set")
-    train.add_argument("--out", help="where the checkpoint goes (default: runs/MODEL-DISTORTION-DATA-seedSEED)")
+    add("--epochs", "passes over the training set", metavar="N")
+    add("--batch-size", "examples a step", metavar="N")
+    add("--optimiser", "sgd has Nesterov momentum 0.9", "--optimizer", choices=OPTIMISERS)
+    add("--lr", "the highest learning rate", metavar="X")
+    add("--schedule", "of the learning rate", choices=SCHEDULES)
+    add("--warmup", "steps over which the rate rises", metavar="N")
+    add("--weight-decay", "of weights, not of biases", metavar="X")
+    add("--clip", "largest norm of the gradient; 0: any", metavar="X")
+    add("--localisation-lr-scale", "factor on the localisation net's learning rate", metavar="X")
+    add("--patience", "stop after so many epochs without improvement; 0: never", metavar="N")
+    for part, sizes in (("train", "10000, MNIST 55000"), ("val", "1000, MNIST 5000"), ("test", "2000, MNIST 10000")):
+        train.add_argument(f"--n-{part}", type=int, metavar="N", help=f"images of the {part} set (default: {sizes})")
+    train.add_argument(
+        "--out", metavar="DIR", help="where the checkpoint goes (default: runs/MODEL-DISTORTION-DATA-seedSEED)"
+    )
     train.add_argument("--resume", action="store_true", help="continue the checkpoint there, bit for bit")
 
 
-# Commands: each takes the arguments and `say`, returns (exit status, report for --json).
+# Commands: each takes the arguments, `note` for progress, `say` for results; returns (exit status, report for --json).
 
 
-def _demo(args, say):
+def _demo(args, note, say):
     from stn_ref import demo
 
-    report = demo.run(args.out, seed=args.seed, say=say)
+    report = demo.run(args.out, seed=args.seed, note=note, say=say)
     return (0 if report["gradcheck_passed"] else 1), report
 
 
-def _train(args, say):
+def _train(args, note, say):
     from dataclasses import fields
 
     from stn_ref.training import run
     from stn_ref.training.loop import Config
 
-    given = {field.name: getattr(args, field.name) for field in fields(Config)}
-    config = Config(**{name: value for name, value in given.items() if value is not None})
+    config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
     sizes = {"n_train": args.n_train, "n_val": args.n_val, "n_test": args.n_test}
-    return 0, run.run(config, data_dir=args.data, out=args.out, resume=args.resume, say=say, **sizes)
+    return 0, run.run(config, data_dir=args.data, out=args.out, resume=args.resume, note=note, say=say, **sizes)
 
 
-def _gradcheck(args, say):
+def _gradcheck(args, note, say):
     from stn_ref import gradcheck
     from stn_ref.conformance import gradients
 
@@ -111,7 +123,7 @@ def _gradcheck(args, say):
     }
 
 
-def _data(args, say):
+def _data(args, note, say):
     from stn_ref import checks
     from stn_ref.data import download
 
@@ -123,7 +135,7 @@ def _data(args, say):
     checks.one_of("name", args.name, download.SETS)
     directory = Path(args.dir or f"data/{args.name}")
     if args.action == "fetch":
-        download.fetch(directory, args.name, say=say)
+        download.fetch(directory, args.name, say=note)
     elif not directory.is_dir():
         raise NotADirectoryError(f"{directory} is not a directory; give --dir, or fetch the set first")
     report = download.verify(directory, args.name)
@@ -132,16 +144,16 @@ def _data(args, say):
     return (0 if all(row["ok"] for row in report) else 1), {"directory": str(directory), "files": report}
 
 
-def _bench(args, say):
+def _bench(args, note, say):
     from stn_ref import bench
 
     return 0, bench.run(quick=args.quick, say=say)
 
 
-def _info(args, say):
-    from stn_ref import bench
+def _info(args, note, say):
+    from stn_ref.bench.environment import environment
 
-    report = bench.environment()
+    report = environment()
     for name, value in report.items():
         say(f"{name:<14} {value}")
     return 0, report
@@ -162,10 +174,12 @@ def _open_json(target: str | None) -> Callable[[dict], None]:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status."""
     args = _parser().parse_args(argv)
-    stream = sys.stderr if args.json == "-" else sys.stdout
+
+    def note(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
     def say(line: str) -> None:
-        print(line, file=stream, flush=True)
+        print(line, file=sys.stderr if args.json == "-" else sys.stdout, flush=True)
 
     try:
         write = _open_json(args.json)
@@ -173,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
             from stn_ref.kernels import threads
 
             threads.set_num_threads(args.threads)
-        status, report = args.call(args, say)
+        status, report = args.call(args, note, say)
         write({"command": args.command, "stn_ref": __version__, **report})
         return status
     except BrokenPipeError:  # the reader has gone, as in `stn-ref gradcheck | head`
@@ -181,9 +195,11 @@ def main(argv: list[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BAD_INPUT as error:
+        if os.environ.get("STN_REF_TRACEBACK"):  # for those who look for a fault of ours
+            raise
         print(f"stn-ref {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except ArithmeticError as error:  # a training that diverged
+    except FloatingPointError as error:  # a training that diverged
         print(f"stn-ref {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

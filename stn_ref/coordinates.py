@@ -63,14 +63,6 @@ def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corn
     return gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)
 
 
-def to_normalised(points: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
-    """Return pixel points in normalised coordinates, the inverse of `to_pixels`; a span of 0 gives 0."""
-    factor = pixels_per_unit(in_size, align_corners, points.dtype)
-    H, W = in_size
-    centre = np.array([W - 1, H - 1], points.dtype) / 2
-    return (points - centre) / np.where(factor == 0, np.inf, factor)
-
-
 @np.errstate(over="ignore", invalid="ignore")
 def displaced(d: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the points T(G) in pixels, given the displacement d = T(G) - G in normalised coordinates.
@@ -95,4 +87,6 @@ def displaced(d: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> n
         start = d.dtype.type(S / D) * _odd(size_out, d.dtype)
         start = start if axis == 0 else start[:, None]
         points[..., axis] = (start + S * d[..., axis] + (size_in - 1)) / 2
+        if S == 0:  # one pixel, as in to_pixels: infinity is not in the image
+            np.copyto(points[..., axis], d[..., axis], where=np.isinf(d[..., axis]))
     return points

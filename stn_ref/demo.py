@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref import data, gradcheck, models
+from stn_ref import checks, data, gradcheck, models
 from stn_ref.conformance import gradients
+from stn_ref.nn import AvgPool2d
 from stn_ref.training import Config, Trainer
 
-DISTORTION = "RTS"
+DISTORTION, IN_WORDS = "RTS", "rotated by up to 45 degrees, scaled, anywhere in 42 x 42 pixels"
 EPOCHS = 8
 SIZES = {"n_train": 4000, "n_val": 1000, "n_test": 2000}
 MODELS = {"CNN": "cnn", "ST-CNN": "st-cnn-affine"}
@@ -21,39 +22,40 @@ MODELS = {"CNN": "cnn", "ST-CNN": "st-cnn-affine"}
 
 def looks(net, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what a net's transformer does to U (N, 1, H, W): (points (N, Ho, Wo, 2) in pixels, what it hands on)."""
-    transformer = models.transformer_of(net)
-    net.eval()
-    theta = transformer.localisation.forward(U)
-    points = transformer.grid.forward(theta, U.shape[2:])
-    V = transformer.sampler.forward(U, points)
-    for layer in net.layers[1:]:
-        if isinstance(layer, models.Conv2d):
-            break
-        V = layer.forward(V)  # the averaging that follows on large canvases
-    net.train()
+    _, points, V = models.transformer_of(net).look(U)
+    if isinstance(net[1], AvgPool2d):  # on large canvases
+        V = net[1].share().eval().forward(V)
     return points, V
 
 
-def run(out: str | os.PathLike = "runs/demo", *, seed: int = 0, say: Callable[[str], None] = print) -> dict:
+def run(
+    out: str | os.PathLike = "runs/demo",
+    *,
+    seed: int = 0,
+    note: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
+) -> dict:
     """Run the demo; write figures, report.json and index.html to `out`.
 
     Args:
         out: directory, made if it is not there.
         seed: of data, weights and order.
-        say: called with a line of progress.
+        note: called with lines of progress.
+        say: called with results: the gradient table, the test errors, where to look.
 
     Returns:
         The report for JSON: test accuracies, histories, gradient table.
     """
+    checks.integer("seed", seed)
     began = time.monotonic()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    say("1. every gradient against finite differences")
+    note("1. every gradient against finite differences")
     reports = gradients.check_all(seed)
     passed = all(report.passed for report in reports.values())
     say(gradcheck.table(reports))
 
-    say(f"2. a CNN and an ST-CNN on {SIZES['n_train']:,} procedural digits, {DISTORTION}: {_WHAT[DISTORTION]}")
+    note(f"2. a CNN and an ST-CNN on {SIZES['n_train']:,} procedural digits, {DISTORTION}: {IN_WORDS}")
     dataset = data.load(**SIZES, seed=seed)
     trainers = {
         title: Trainer(Config(model=name, distortion=DISTORTION, epochs=EPOCHS, seed=seed), dataset, progress=True)
@@ -61,11 +63,11 @@ def run(out: str | os.PathLike = "runs/demo", *, seed: int = 0, say: Callable[[s
     }
     for rows in zip(*(trainer.epochs() for trainer in trainers.values()), strict=True):
         errors = (f"{title} {1 - row.val_accuracy:6.1%}" for title, row in zip(trainers, rows, strict=True))
-        say(f"   epoch {rows[0].epoch}: validation error  " + "   ".join(errors))
+        note(f"   epoch {rows[0].epoch}: validation error  " + "   ".join(errors))
     accuracy = {title: trainer.test()[1] for title, trainer in trainers.items()}
-    say("   test error:  " + "   ".join(f"{title} {1 - value:.1%}" for title, value in accuracy.items()))
+    say("test error:  " + "   ".join(f"{title} {1 - value:.1%}" for title, value in accuracy.items()))
 
-    say("3. figures")
+    note("3. figures")
     histories = {title: trainer.history.to_list() for title, trainer in trainers.items()}
     _draw(out, trainers["ST-CNN"].net, dataset, histories, seed)
     report = {
@@ -90,13 +92,6 @@ def _draw(out: Path, net, dataset: data.Dataset, histories: dict, seed: int) -> 
     style.save(grids.transformer_figure(U, points, V), out / "transformer.png")
     style.save(curves.error_figure(histories, f"{DISTORTION} digits"), out / "training.svg")
     style.save(pooling.pooling_figure(np.random.default_rng(seed)), out / "pooling.svg")
-
-
-_WHAT = {
-    "R": "rotated by up to 90 degrees",
-    "RTS": "rotated by up to 45 degrees, scaled, anywhere in 42 x 42 pixels",
-    "TC": "anywhere in 60 x 60 pixels, among pieces of other digits",
-}
 
 
 def _page(accuracy: dict[str, float], table: str) -> str:
@@ -142,7 +137,7 @@ figcaption {{ max-width: 46rem; }}
 pre {{ font-size: 13px; overflow-x: auto; background: #f4f4f4; padding: 1rem; }}
 </style>
 <h1>A spatial transformer, from a fresh start</h1>
-<p>Digits {_WHAT[DISTORTION]}. A plain CNN errs on {cnn:.1f} % of new ones; with a spatial transformer in front, trained
+<p>Digits {IN_WORDS}. A plain CNN errs on {cnn:.1f} % of new ones; with a spatial transformer in front, trained
 for the same number of epochs on the same digits, {st_cnn:.1f} %.</p>
 {blocks}
 <h2>Every gradient, against finite differences</h2>

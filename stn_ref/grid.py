@@ -22,8 +22,10 @@ class GridGenerator(Layer):
     """
 
     def __init__(self, transform: Transform, out_size: tuple[int, int] | None = None, *, align_corners: bool = False):
+        if not isinstance(transform, Transform):
+            raise TypeError(f"transform must be a Transform, as transforms.get('affine') returns it; got {transform!r}")
         self.transform = transform
-        self.out_size = None if out_size is None else tuple(checks.integer("out_size", size) for size in out_size)
+        self.out_size = None if out_size is None else checks.pair("out_size", out_size, 0)
         self.align_corners = align_corners
 
     def forward(self, theta: np.ndarray, in_size: tuple[int, int] | None = None) -> np.ndarray:

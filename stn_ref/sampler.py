@@ -65,7 +65,7 @@ def sample_backward(
         points: as for `sample`.
         gV: (N, C, Ho, Wo), dL/dV.
         backend: as for `sample`.
-        needs: which of (gU, gpoints) are wanted; the other is None and costs nothing.
+        needs: which of (gU, gpoints) are wanted; the other is None and, except with "literal", costs nothing.
 
     Returns:
         (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU.
@@ -101,7 +101,9 @@ class Sampler(Layer):
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints)."""
         gV, (U, points) = self.take(gV)
-        needs = (needs, needs) if isinstance(needs, bool) else needs
+        needs = (needs, needs) if isinstance(needs, bool) else tuple(needs)
+        if len(needs) != 2:
+            raise ValueError(f"needs must be a flag, or one each for U and points; got {needs!r}")
         return sample_backward(U, points, gV, backend=self.backend, needs=needs)
 
 

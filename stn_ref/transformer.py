@@ -57,12 +57,20 @@ class SpatialTransformer(Layer):
             V = self.sampler.forward(U, points)
             return self.keep((V, theta) if self.return_theta else V)
 
+    def look(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (theta (N, K), points (N, Ho, Wo, 2) in pixels of U, V): every step of forward, with nothing kept."""
+        theta = self.localisation.share().eval().forward(U)
+        points = self.grid.share().eval().forward(theta, U.shape[2:])
+        return theta, points, self.sampler.share().eval().forward(U, points)
+
     def backward(self, gV: np.ndarray, gtheta: np.ndarray | None = None, needs: bool = True) -> np.ndarray | None:
         """Return gU, the sum of two paths: through the sampled pixels, and through theta."""
         if self.return_theta:
             (gV, gtheta), _ = self.take((gV, gtheta))
-        else:
+        elif gtheta is None:
             gV, _ = self.take(gV)
+        else:
+            raise checks.UsageError("gtheta needs a SpatialTransformer made with return_theta=True")
         gU, gpoints = self.sampler.backward(gV, needs=(needs, True))
         gtheta_grid = self.grid.backward(gpoints)
         gtheta = gtheta_grid if gtheta is None else gtheta_grid + gtheta

@@ -19,13 +19,15 @@ def test_target_axis_by_hand():
 
 
 @both_conventions
-def test_pixels_and_normalised_are_inverse(rng, align_corners):
-    grid = rng.uniform(-2, 2, (2, 3, 4, 2))
-    points = coordinates.to_pixels(grid, (5, 7), align_corners)
-    assert_allclose(coordinates.to_normalised(points, (5, 7), align_corners), grid, atol=1e-15)
+def test_corners_by_hand(align_corners):
     corner = coordinates.to_pixels(np.array([[-1.0, 1.0]]), (5, 7), align_corners)
     assert corner.tolist() == ([[0, 4]] if align_corners else [[-0.5, 4.5]])
-    assert coordinates.to_normalised(np.zeros((1, 2)), (1, 1), True).tolist() == [[0, 0]]
+
+
+@both_conventions
+def test_an_infinite_displacement_is_outside_even_an_image_of_one_pixel(align_corners):
+    points = coordinates.displaced(np.array([[[[np.inf, 1.0]]]]), (1, 1), align_corners)
+    assert points.tolist() == [[[[np.inf, 0.0 if align_corners else 0.5]]]]
 
 
 @both_conventions

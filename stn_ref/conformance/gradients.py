@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from stn_ref import grid, kernels, nn, sampler, transforms
+from stn_ref import checks, grid, kernels, nn, sampler, transforms
 from stn_ref.gradcheck import GradReport, gradcheck
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.transformer import SpatialTransformer
@@ -29,15 +29,14 @@ def _loss_pair(loss: type, target: np.ndarray) -> tuple[Callable, Callable]:
     return forward, backward
 
 
-def _small_transformer(family: str, rng: np.random.Generator, on_identity: bool) -> SpatialTransformer:
-    """A transformer of a 5 x 7 image with 3 channels; off the identity its sampling points are off the kinks."""
+def _small_transformer(family: str, rng: np.random.Generator) -> SpatialTransformer:
+    """Return a transformer of 5 x 7 images with 3 channels; off the identity, so that its points are off the kinks."""
     transform = transforms.get(family)
     localisation = fc_localisation((3, 5, 7), transform, rng, hidden=(4,), dtype=np.float64)
-    if not on_identity:
-        last = localisation[len(localisation) - 1]
-        last.W.value[...] = 0.05 * rng.standard_normal(last.W.value.shape)
-        last.b.value += 0.1 * rng.standard_normal(last.b.value.shape)
-    return SpatialTransformer(localisation, transform, out_size=None if on_identity else (4, 6))
+    last = localisation[len(localisation) - 1]
+    last.W.value[...] = 0.05 * rng.standard_normal(last.W.value.shape)
+    last.b.value += 0.1 * rng.standard_normal(last.b.value.shape)
+    return SpatialTransformer(localisation, transform, out_size=(4, 6))
 
 
 def cases(seed: int = 0) -> dict[str, tuple]:
@@ -90,13 +89,14 @@ def cases(seed: int = 0) -> dict[str, tuple]:
             param.value *= 0.3
             param.value += 0.03 * normal(param.value.shape) + (param.value.ndim == 1)
         table[f"conv_localisation {family}"] = (f_loc, [normal((2, 1, 28, 30))], {})
-        transformer = _small_transformer(family, rng, on_identity=False)
+        transformer = _small_transformer(family, rng)
         table[f"SpatialTransformer {family}"] = (transformer, [normal((2, 3, 5, 7))], {})
     return table
 
 
 def check_all(seed: int = 0) -> dict[str, GradReport]:
     """Return name -> GradReport for every case."""
+    checks.integer("seed", seed)
     rng = np.random.default_rng([seed, 1])
     return {
         name: gradcheck(subject, *inputs, rng=rng, **options)

@@ -170,18 +170,19 @@ class Dataset:
 def load(
     data_dir: str | os.PathLike | None = None,
     *,
-    n_train: int = 10_000,
-    n_val: int = 1_000,
-    n_test: int = 2_000,
+    n_train: int | None = None,
+    n_val: int | None = None,
+    n_test: int | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load digits: drawn on the spot, or real MNIST.
 
     Args:
         data_dir: None for the procedural digits of digits.py, else the directory of MNIST's four files.
-        n_train: training images. With MNIST they and the validation images are chosen at random from its training set.
-        n_val: validation images.
-        n_test: test images. With MNIST, the first ones of its test set.
+        n_train: training images; default 10,000, of MNIST 55,000. With MNIST they and the validation images are chosen
+            at random from its training set.
+        n_val: validation images; default 1,000, of MNIST 5,000.
+        n_test: test images; default 2,000, of MNIST all 10,000. With MNIST, the first ones of its test set.
         seed: of the drawing, or of the choice.
 
     Returns:
@@ -191,7 +192,12 @@ def load(
         FileNotFoundError, NotADirectoryError, DamagedFileError: see `load_mnist`.
         ValueError: more images wanted than MNIST has.
     """
-    sizes = [checks.integer(name, size) for name, size in (("n_train", n_train), ("n_val", n_val), ("n_test", n_test))]
+    defaults = (10_000, 1_000, 2_000) if data_dir is None else (55_000, 5_000, 10_000)
+    wanted = {"n_train": n_train, "n_val": n_val, "n_test": n_test}
+    n_train, n_val, n_test = sizes = [
+        default if size is None else checks.integer(name, size)
+        for (name, size), default in zip(wanted.items(), defaults, strict=True)
+    ]
     if data_dir is None:
         drawn, labels, _ = draw_digits(sum(sizes), stream(seed, "digits"))
         images = np.rint(drawn * 255).astype(np.uint8)  # exact: a drawn digit is a multiple of 1/255

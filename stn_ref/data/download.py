@@ -4,6 +4,7 @@ A file is written aside and takes its name only when its sum is right; what is t
 """
 
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -152,7 +153,7 @@ def _download(url: str, path: Path, known: KnownFile) -> str | None:
             return "wrong SHA-256"
         os.replace(aside, path)
         return None
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         return str(getattr(error, "reason", error))
     finally:
         aside.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import math
 
 
 def cell(x, size):
-    """Return (m, t): x lies between the taps m and m + 1, a fraction 0 <= t < 1 from the first.
+    """Return (m, t): x lies between the taps m and m + 1, a fraction 0 <= t < 1 from the first (1 after rounding).
 
     At an integer x that is the cell on its right, so that slopes are right derivatives. Far outside, x is clamped to
     [-2, size + 1] before the cast to an integer: every tap of such a cell is outside the image, and nothing overflows.

@@ -38,7 +38,7 @@ def set_num_threads(n: int) -> None:
     """Use up to n threads from now on."""
     global _threads
     if n < 1:
-        raise ValueError(f"n must be at least 1; got {n}")
+        raise ValueError(f"the number of threads must be at least 1; got {n}")
     _threads = int(n)
 
 
@@ -55,12 +55,29 @@ def _blas() -> ThreadpoolController:
 
 
 if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory but not its threads: it starts anew
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=lambda: (_pool.cache_clear(), one_blas_thread.__init__()))
 
 
-def one_blas_thread():
-    """Context in which BLAS runs on one thread (about 10 us)."""
-    return _blas().limit(limits=1, user_api="blas")
+class _OneBlasThread(contextlib.AbstractContextManager):
+    """One BLAS thread from the first entry to the last exit, of whichever threads of the caller's (about 10 us)."""
+
+    def __init__(self):
+        self.lock, self.users, self.limit = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.users == 0:
+                self.limit = _blas().limit(limits=1, user_api="blas")
+            self.users += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
 
 
 def parallel(task: Callable[[int], None], count: int) -> None:
@@ -84,7 +101,7 @@ def parallel(task: Callable[[int], None], count: int) -> None:
             _inside.piece = False
 
     helpers = min(_threads, count) - 1
-    with one_blas_thread():
+    with one_blas_thread:
         # a copy of the context each, so that the caller's np.errstate holds there, too
         futures = [_pool(_threads - 1).submit(contextvars.copy_context().run, work) for _ in range(helpers)]
         try:
@@ -99,8 +116,9 @@ def parallel(task: Callable[[int], None], count: int) -> None:
 def parallel_ranges(task: Callable[[int, int], None], count: int) -> None:
     """Run task(first, last) on ranges that make up range(count), one range for each thread.
 
-    For items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are. One long
-    call a thread rather than many short ones, because after each a thread has to win Python's lock back.
+    Only for items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are.
+    Sums over items must not use it, the cuts depend on the number of threads. One long call a thread rather than many
+    short ones, because after each a thread has to win Python's lock back.
     """
     ranges = spans(count, _threads)
     parallel(lambda k: task(*ranges[k]), len(ranges))

@@ -22,8 +22,8 @@ class CheckpointError(checks.DamagedFileError):
 def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and meta (anything JSON can hold; floats keep every bit) to `path`, or leave it as it was."""
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    header = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
+    aside = path.with_name(f".{path.name}.part")  # what a kill may leave behind, the next save overwrites
+    header = np.frombuffer(json.dumps({"format": FORMAT, "arrays": sorted(arrays), **meta}).encode(), np.uint8)
     try:
         with open(aside, "wb") as file:
             np.savez(file, **{"meta.json": header}, **arrays)
@@ -64,11 +64,13 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
         raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {error}") from None
     try:
         meta = json.loads(arrays.pop("meta.json").tobytes())
-        known = meta.pop("format")
-    except (KeyError, ValueError, AttributeError):
+        known, names = meta.pop("format"), meta.pop("arrays")
+    except (KeyError, ValueError, AttributeError, TypeError):
         raise CheckpointError(f"{path} is an npz file, but not a stn_ref checkpoint: it has no header") from None
     if known != FORMAT:
         raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
+    if sorted(arrays) != names:
+        raise CheckpointError(f"{path} is damaged: it should hold {len(names)} arrays, and holds {len(arrays)} others")
     return arrays, meta
 
 

@@ -21,10 +21,10 @@ from stn_ref.training import checkpoint
 from stn_ref.training.history import Epoch, History
 
 SCHEDULES = ("cosine", "step", "constant")
-OPTIMIZERS = ("sgd", "adam")
+OPTIMISERS = ("sgd", "adam")
 
 
-class DivergedError(ArithmeticError):
+class DivergedError(FloatingPointError):
     """The loss is no longer a number."""
 
 
@@ -37,8 +37,8 @@ class Config:
         distortion: a name from data.KINDS.
         epochs: passes over the training set.
         batch_size: examples a step.
-        optimizer: "sgd" (momentum 0.9, Nesterov) or "adam".
-        lr: learning rate at the start.
+        optimiser: "sgd" (momentum 0.9, Nesterov) or "adam".
+        lr: the highest learning rate, after the warm-up.
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
         warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
         weight_decay: of weights, not of biases.
@@ -53,7 +53,7 @@ class Config:
     distortion: str = "R"
     epochs: int = 5
     batch_size: int = 32
-    optimizer: str = "adam"
+    optimiser: str = "adam"
     lr: float = 0.002
     schedule: str = "cosine"
     warmup: int = 300
@@ -66,7 +66,7 @@ class Config:
     def __post_init__(self):
         checks.one_of("model", self.model, models.MODELS)
         checks.one_of("distortion", self.distortion, data.KINDS)
-        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        checks.one_of("optimiser", self.optimiser, OPTIMISERS)
         checks.one_of("schedule", self.schedule, SCHEDULES)
         for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
             checks.integer(name, getattr(self, name), least)
@@ -114,6 +114,8 @@ class Trainer:
     ):
         if not len(dataset.train_labels):
             raise ValueError("dataset must have at least one training image; got none")
+        if config.patience and not len(dataset.val_labels):
+            raise ValueError(f"patience={config.patience} needs validation images; the data set has none")
         self.config, self.dataset, self.path, self.save_seconds = config, dataset, path, save_seconds
         self.bar_off = None if progress else True  # None: tqdm looks for a terminal
         self.size = data.KINDS[config.distortion].canvas
@@ -133,15 +135,15 @@ class Trainer:
         }[config.schedule]
         if warmup := min(config.warmup, steps // 10):
             rate = WarmUp(rate, warmup)
-        if config.optimizer == "sgd":
+        if config.optimiser == "sgd":
             momentum = {"momentum": 0.9, "nesterov": True}
-            self.optimizer = SGD(self.params.values(), rate, weight_decay=config.weight_decay, **momentum)
+            self.optimiser = SGD(self.params.values(), rate, weight_decay=config.weight_decay, **momentum)
         else:
-            self.optimizer = Adam(self.params.values(), rate, weight_decay=config.weight_decay)
+            self.optimiser = Adam(self.params.values(), rate, weight_decay=config.weight_decay)
         self.loss = SoftmaxCrossEntropy()
         self.history = History()
         self.best = {}  # name -> value, of the best epoch so far
-        self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0}
+        self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0, "lr": 0.0}
         self.val = self._fixed("val")
         if path is not None and resume and Path(path).exists():
             self._restore(*checkpoint.load(path))
@@ -187,7 +189,7 @@ class Trainer:
         began = saved = time.monotonic()
         before = at["seconds"]
         for U, y in bar:
-            lr = self.optimizer.rate()
+            at["lr"] = self.optimiser.rate()
             loss, correct = self._step(U, y)
             at["batch"] += 1
             at["loss"] += loss * len(y)
@@ -197,10 +199,10 @@ class Trainer:
             if now - saved > self.save_seconds:
                 self._save()
                 saved = now
-        row = self._row(lr)
+        row = self._row()
         if self.history.append(row):
             self.best = {name: param.value.copy() for name, param in self.params.items()}
-        self.position = {"epoch": at["epoch"] + 1, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0}
+        self.position = {"epoch": at["epoch"] + 1, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0, "lr": 0.0}
         self._save()
         return row
 
@@ -212,25 +214,31 @@ class Trainer:
             at = self.position
             raise DivergedError(
                 f"the loss is {loss} in epoch {at['epoch'] + 1}, batch {at['batch'] + 1}; a smaller --lr may help "
-                f"(it began at {self.config.lr:g})"
+                f"(now {self.config.lr:g})"
             )
-        self.optimizer.zero_grad()
+        self.optimiser.zero_grad()
         self.net.backward(self.loss.backward(), needs=False)
         if self.config.clip:
             clip_grad_norm(self.params.values(), self.config.clip)
-        self.optimizer.step()
+        self.optimiser.step()
         return loss, int((scores.argmax(1) == y).sum())
 
-    def _row(self, lr: float) -> Epoch:
+    def _row(self) -> Epoch:
         at, n = self.position, len(self.dataset.train_labels)
         val_loss, val_accuracy = evaluate(self.net, *self.val) if len(self.val[1]) else (None, None)
-        return Epoch(at["epoch"] + 1, lr, at["loss"] / n, at["correct"] / n, val_loss, val_accuracy, at["seconds"])
+        return Epoch(
+            at["epoch"] + 1, at["lr"], at["loss"] / n, at["correct"] / n, val_loss, val_accuracy, at["seconds"]
+        )
 
-    def test(self) -> tuple[float, float]:
-        """Return (loss, accuracy) of the best weights on the distorted test set; the net keeps the best weights."""
+    def test(self) -> tuple[float | None, float | None]:
+        """Return (loss, accuracy) of the best weights on the distorted test set; the net keeps the best weights.
+
+        Without test images both are None.
+        """
         for name, value in self.best.items():
             self.params[name].value[...] = value
-        return evaluate(self.net, *self._fixed("test"))
+        images, labels = self._fixed("test")
+        return evaluate(self.net, images, labels) if len(labels) else (None, None)
 
     def weights_crc(self) -> str:
         """Return a fingerprint of the current weights: equal for two trainings that agree in every bit."""
@@ -249,7 +257,7 @@ class Trainer:
             return
         arrays = {f"param/{name}": param.value for name, param in self.params.items()}
         arrays |= {f"best/{name}": value for name, value in self.best.items()}
-        arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state().items()}
+        arrays |= {f"optimiser/{name}": value for name, value in self.optimiser.state().items()}
         meta = {
             "run": self._identity(),
             "position": self.position,
@@ -259,19 +267,24 @@ class Trainer:
         checkpoint.save(self.path, arrays, meta)
 
     def _restore(self, arrays: dict[str, np.ndarray], meta: dict) -> None:
+        run = meta.get("run")
         for name, value in self._identity().items():
-            if meta.get("run", {}).get(name) != value:
+            if not isinstance(run, dict) or name not in run:
+                raise checkpoint.CheckpointError(f"{self.path} does not fit this version: it does not say its {name}")
+            if run[name] != value:
                 raise checkpoint.CheckpointError(
-                    f"{self.path} is of another run: its {name} is {meta.get('run', {}).get(name)!r}, not {value!r}"
+                    f"{self.path} is of another run: its {name} is {run[name]!r}, not {value!r}"
                 )
         try:
-            part = {key: {} for key in ("param", "best", "optimizer")}
+            part = {key: {} for key in ("param", "best", "optimiser")}
             for key, value in arrays.items():
                 kind, name = key.split("/", 1)
                 part[kind][name] = value
             for name, param in self.params.items():
                 np.copyto(param.value, part["param"][name], casting="no")
-            self.optimizer.load_state(part["optimizer"])
+            self.optimiser.load_state(part["optimiser"])
+            if part["best"] and part["best"].keys() != self.params.keys():
+                raise KeyError("best")
             self.best = part["best"]
             self.position, self.history = meta["position"], History.from_list(meta["history"])
             for rng, state in zip(self.net.rngs(), meta["rngs"], strict=True):

@@ -1,0 +1,44 @@
+"""What a report of numbers has to say of the machine: versions, threads, GPU, and where data is looked for."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from stn_ref.kernels import threads
+
+PACKAGES = ("stn_ref", "numpy", "scipy", "numba", "matplotlib", "torch")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _gpu() -> str:
+    """Return the names of the GPUs that the driver's own tool lists."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "none found"
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10, check=True).stdout.split("\n")
+    except (OSError, subprocess.SubprocessError):
+        return "none found"
+    return "; ".join(line.strip() for line in listed if line) + " (this version samples on the CPU)"
+
+
+def environment() -> dict[str, str]:
+    """Return versions, machine, threads, GPU, and where data is looked for."""
+    mnist = Path("data/mnist").resolve()
+    return {package: _version(package) for package in PACKAGES} | {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "threads": str(threads.get_num_threads()),
+        "gpu": _gpu(),
+        "data": "digits drawn on the spot, or MNIST where --data points",
+        "fetched to": f"{mnist}, {'there' if mnist.is_dir() else 'not there: stn-ref data fetch mnist'}",
+    }
