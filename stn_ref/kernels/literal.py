@@ -33,7 +33,7 @@ def sample_forward(U, points):
             V[b, :, i, j] = np.nan
             continue
         for n, m in taps(x_s, y_s, H, W):
-            V[b, :, i, j] += U[b, :, n, m] * (hat(x_s - m) * hat(y_s - n))
+            V[b, :, i, j] += U[b, :, n, m] * (hat(x_s - m) * hat(y_s - n))  # Eq. (5)
     return V
 
 
