@@ -131,3 +131,10 @@ def generator(name: str, rng) -> np.random.Generator:
             f"{name} must be a numpy.random.Generator, for example np.random.default_rng(0); got {type(rng).__name__}"
         )
     return rng
+
+
+def flag(name: str, value) -> bool:
+    """Return `value` if it is True or False, else raise TypeError: the string "False" is true in Python."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return bool(value)

@@ -6,6 +6,7 @@ Exit status: 0; 1, a check failed; 2, bad arguments or bad input, in one clear l
 import argparse
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -16,8 +17,14 @@ from stn_ref import __version__
 BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        """Exit with status 2 and one line, without argparse's ten lines of usage above it."""
+        self.exit(2, f"{self.prog}: error: {message}; {self.prog} --help lists what there is\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="stn-ref",
         description="The executable reference for Spatial Transformer Networks (Jaderberg et al. 2015).",
     )
@@ -159,16 +166,29 @@ def _info(args, note, say):
     return 0, report
 
 
+def _dumps(report: dict) -> str:
+    """Return strict JSON: a number that is not finite becomes null."""
+
+    def strict(value):
+        if isinstance(value, dict):
+            return {key: strict(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [strict(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(strict(report), indent=2, allow_nan=False)
+
+
 def _open_json(target: str | None) -> Callable[[dict], None]:
     """Return what writes the report; a target that cannot be written is found out before the work, not after."""
     if target is None:
         return lambda report: None
     if target == "-":
-        return lambda report: print(json.dumps(report, indent=2))
+        return lambda report: print(_dumps(report))
     path = Path(target)
     with open(path, "a"):
         pass
-    return lambda report: path.write_text(json.dumps(report, indent=2) + "\n")
+    return lambda report: path.write_text(_dumps(report) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:

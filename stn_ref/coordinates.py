@@ -45,7 +45,7 @@ def pixels_per_unit(in_size: tuple[int, int], align_corners: bool, dtype) -> np.
     return np.array([_span(W, align_corners), _span(H, align_corners)], dtype) / 2
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a huge coordinate may become +-inf, which is outside every image
+@np.errstate(all="ignore")  # a huge coordinate may become +-inf, which is outside every image
 def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return normalised points in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN."""
     factor = pixels_per_unit(in_size, align_corners, grid.dtype)
@@ -57,13 +57,13 @@ def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -
     return points
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(all="ignore")
 def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the gradient with respect to normalised points."""
     return gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(all="ignore")
 def displaced(d: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the points T(G) in pixels, given the displacement d = T(G) - G in normalised coordinates.
 

@@ -26,7 +26,7 @@ class GridGenerator(Layer):
             raise TypeError(f"transform must be a Transform, as transforms.get('affine') returns it; got {transform!r}")
         self.transform = transform
         self.out_size = None if out_size is None else checks.pair("out_size", out_size, 0)
-        self.align_corners = align_corners
+        self.align_corners = checks.flag("align_corners", align_corners)
 
     def forward(self, theta: np.ndarray, in_size: tuple[int, int] | None = None) -> np.ndarray:
         """Return points (N, Ho, Wo, 2), pixels, for theta (N, K) and an input of in_size = (H, W) (default: out_size).
@@ -40,7 +40,7 @@ class GridGenerator(Layer):
         if in_size is None:
             raise ValueError("in_size must be given, (H, W), where the grid was made without out_size; got None")
         G = coordinates.target_grid(out_size, self.align_corners, theta.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverged theta gives inf or NaN points, not a crash
+        with np.errstate(all="ignore"):  # a diverged theta gives inf or NaN points, not a crash
             d = self.transform.displacement(theta, G)
         return self.keep(coordinates.displaced(d, in_size, self.align_corners), theta, G, in_size)
 
@@ -50,7 +50,7 @@ class GridGenerator(Layer):
         if not needs:
             return None
         gd = coordinates.to_pixels_backward(gpoints, in_size, self.align_corners)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return self.transform.backward(theta, G, gd)
 
 
@@ -85,9 +85,10 @@ def affine_grid(theta: np.ndarray, size: tuple[int, int, int, int], *, align_cor
     N, _, Ho, Wo = _out_size(size)
     checks.floating("theta", theta)
     checks.shape("theta", theta, ("N", 2, 3), N=(N, "size"))
+    checks.flag("align_corners", align_corners)
     target1 = _target1(Ho, Wo, align_corners, theta.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.einsum("bkl,ijl->bijk", theta, target1)
+    with np.errstate(all="ignore"):
+        return np.einsum("bkl,ijl->bijk", np.ascontiguousarray(theta), target1)
 
 
 def affine_grid_backward(
@@ -107,9 +108,10 @@ def affine_grid_backward(
     N, _, Ho, Wo = _out_size(size)
     checks.floating("ggrid", ggrid)
     checks.shape("ggrid", ggrid, ("N", "Ho", "Wo", 2), N=(N, "size"), Ho=(Ho, "size"), Wo=(Wo, "size"))
+    checks.flag("align_corners", align_corners)
     target1 = _target1(Ho, Wo, align_corners, ggrid.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.einsum("bijk,ijl->bkl", ggrid, target1)
+    with np.errstate(all="ignore"):
+        return np.einsum("bijk,ijl->bkl", np.ascontiguousarray(ggrid), target1)
 
 
 def _target1(Ho: int, Wo: int, align_corners: bool, dtype) -> np.ndarray:

@@ -101,16 +101,17 @@ class Sampler(Layer):
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints)."""
         gV, (U, points) = self.take(gV)
-        needs = (needs, needs) if isinstance(needs, bool) else tuple(needs)
+        needs = (needs, needs) if isinstance(needs, (bool, np.bool_)) else tuple(needs)
         if len(needs) != 2:
             raise ValueError(f"needs must be a flag, or one each for U and points; got {needs!r}")
         return sample_backward(U, points, gV, backend=self.backend, needs=needs)
 
 
-def _check_options(mode: str, padding_mode: str, kink: str = "right") -> None:
+def _check_options(mode: str, padding_mode: str, align_corners: bool, kink: str = "right") -> None:
     checks.one_of("mode", mode, MODES)
     checks.one_of("padding_mode", padding_mode, PADDINGS)
     checks.one_of("kink", kink, KINKS)
+    checks.flag("align_corners", align_corners)
 
 
 def grid_sample(
@@ -147,7 +148,7 @@ def grid_sample(
     >>> grid_sample(np.array([[[[1.0, 3.0]]]]), np.zeros((1, 1, 1, 2))).tolist()
     [[[[2.0]]]]
     """
-    _check_options(mode, padding_mode)
+    _check_options(mode, padding_mode, align_corners)
     _check(U, grid, "grid")
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
     return kernels.get(backend).sample_forward(U, points)
@@ -184,7 +185,7 @@ def grid_sample_backward(
 
     Source: Jaderberg et al. 2015, Sec. 3.3. Deviation at kinks: see `sample_backward`.
     """
-    _check_options(mode, padding_mode, kink)
+    _check_options(mode, padding_mode, align_corners, kink)
     _check(U, grid, "grid")
     _check_cotangent(U, grid, gV)
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, coordinates, transforms
 from stn_ref.grid import GridGenerator, affine_grid, affine_grid_backward
+from stn_ref.sampler import grid_sample, grid_sample_backward
 
 both_conventions = pytest.mark.parametrize("align_corners", (False, True))
 each_family = pytest.mark.parametrize("family", sorted(transforms.FAMILIES))
@@ -138,3 +139,42 @@ def test_affine_grid_and_its_gradient_agree_with_pytorch(rng, align_corners, siz
     gtheta = affine_grid_backward(ggrid, size, align_corners=align_corners)
     for got, wanted in ((grid, expected.detach().numpy()), (gtheta, theta.grad.numpy())):
         assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("value", ("False", 2, None))
+def test_align_corners_is_true_or_false_and_nothing_else(value):
+    theta, U = np.zeros((1, 2, 3)), np.zeros((1, 1, 2, 2))
+    grid = np.zeros((1, 2, 2, 2))
+    for call in (
+        lambda: affine_grid(theta, U.shape, align_corners=value),
+        lambda: affine_grid_backward(grid, U.shape, align_corners=value),
+        lambda: grid_sample(U, grid, align_corners=value),
+        lambda: grid_sample_backward(U, grid, U, align_corners=value),
+        lambda: GridGenerator(transforms.Affine(), align_corners=value),
+    ):
+        with pytest.raises(TypeError, match=rf"align_corners must be True or False; got {value!r}"):
+            call()
+
+
+def test_the_layout_of_theta_changes_no_bit(rng):
+    theta = rng.standard_normal((3, 2, 3))
+    assert_array_equal(affine_grid(np.asfortranarray(theta), (3, 1, 5, 4)), affine_grid(theta, (3, 1, 5, 4)))
+
+
+@pytest.mark.parametrize("out_size", (5.0, (5,), (5, 6, 7), "ab"))
+def test_a_size_that_is_no_pair_is_named(out_size):
+    with pytest.raises((TypeError, ValueError), match="out_size must be"):
+        GridGenerator(transforms.Affine(), out_size)
+
+
+def test_a_transform_is_an_object_of_a_family():
+    with pytest.raises(TypeError, match=r"transform must be a Transform, as transforms\.get\('affine'\) returns it"):
+        GridGenerator("affine")
+
+
+@each_family
+def test_an_empty_batch_goes_forward_and_back(family):
+    transform = transforms.get(family)
+    layer = GridGenerator(transform, (4, 5))
+    points = layer.forward(np.zeros((0, transform.K)))
+    assert layer.backward(points).shape == (0, transform.K)

@@ -21,7 +21,7 @@ def taps(x_s, y_s, H, W):
                 yield n, m
 
 
-@np.errstate(invalid="ignore", over="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
 def sample_forward(U, points):
     """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
     N, C, H, W = U.shape
@@ -33,17 +33,16 @@ def sample_forward(U, points):
             V[b, :, i, j] = np.nan
             continue
         for n, m in taps(x_s, y_s, H, W):
-            V[b, :, i, j] += U[b, :, n, m] * (hat(x_s - m) * hat(y_s - n))  # Eq. (5)
+            V[b, :, i, j] += U[b, :, n, m] * (hat(x_s, m) * hat(y_s, n))  # Eq. (5)
     return V
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def sample_backward(U, points, gV, needs=(True, True)):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    gU = np.zeros_like(U)
-    gpoints = np.zeros_like(points)
+    gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
         x_s, y_s = points[b, i, j]
         if np.isnan(x_s) or np.isnan(y_s):
@@ -51,9 +50,9 @@ def sample_backward(U, points, gV, needs=(True, True)):
             continue
         dVdx, dVdy = np.zeros((2, C), U.dtype)
         for n, m in taps(x_s, y_s, H, W):
-            gU[b, :, n, m] += gV[b, :, i, j] * (hat(x_s - m) * hat(y_s - n))  # Eq. (6)
-            dVdx += U[b, :, n, m] * (hat_slope(x_s, m) * hat(y_s - n))  # Eq. (7)
-            dVdy += U[b, :, n, m] * (hat(x_s - m) * hat_slope(y_s, n))
+            gU[b, :, n, m] += gV[b, :, i, j] * (hat(x_s, m) * hat(y_s, n))  # Eq. (6)
+            dVdx += U[b, :, n, m] * (hat_slope(x_s, m) * hat(y_s, n))  # Eq. (7)
+            dVdy += U[b, :, n, m] * (hat(x_s, m) * hat_slope(y_s, n))
         gpoints[b, i, j, 0] = (gV[b, :, i, j] * dVdx).sum()
         gpoints[b, i, j, 1] = (gV[b, :, i, j] * dVdy).sum()
     return (gU if needs[0] else None), (gpoints if needs[1] else None)

@@ -21,9 +21,12 @@ def cell(x, size):
     return m, x - type(x)(m)
 
 
-def hat(d):
-    """Return k(d) = max(0, 1 - |d|), the bilinear kernel of Eq. (5)."""
-    return max(type(d)(0), type(d)(1) - abs(d))
+def hat(x, m):
+    """Return k(x - m) = max(0, 1 - |x - m|), the bilinear kernel of Eq. (5).
+
+    Written as the smaller of the distances to m - 1 and m + 1, which is the same and rounds less: 1 - |1e-17 - 1| is 0.
+    """
+    return max(type(x)(0), min(x - (m - 1), (m + 1) - x))
 
 
 def hat_slope(x, m):

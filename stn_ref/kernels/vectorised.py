@@ -31,7 +31,7 @@ def taps(points, H, W):
             yield np.clip(n, 0, H - 1) * W + np.clip(m, 0, W - 1), inside, (kx, dkx), (ky, dky)
 
 
-@np.errstate(invalid="ignore", over="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
 def sample_forward(U, points):
     """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
     N, C, H, W = U.shape
@@ -45,7 +45,7 @@ def sample_forward(U, points):
     return V.reshape(N, C, Ho, Wo)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def sample_backward(U, points, gV, needs=(True, True)):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
     N, C, H, W = U.shape

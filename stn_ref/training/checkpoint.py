@@ -50,18 +50,20 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     path = Path(path)
     try:
         with open(path, "rb") as file:
+            with zipfile.ZipFile(file) as members:
+                if (damaged := members.testzip()) is not None:  # np.load stops reading where a header tells it to
+                    raise CheckpointError(f"{path} is damaged: the checksum of {damaged} is wrong")
+            file.seek(0)
             members = np.load(file, allow_pickle=False)
-            if isinstance(members, np.ndarray):
-                raise CheckpointError(f"{path} is not a stn_ref checkpoint: it is a single array")
             arrays = {name: members[name] for name in members.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
-    except CheckpointError:
-        raise
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a directory, expected a checkpoint file") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {error}") from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever zip, npy and its little parser make of a damaged file
+        raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {_one_line(error)}") from None
     try:
         meta = json.loads(arrays.pop("meta.json").tobytes())
         known, names = meta.pop("format"), meta.pop("arrays")
@@ -72,6 +74,10 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     if sorted(arrays) != names:
         raise CheckpointError(f"{path} is damaged: it should hold {len(names)} arrays, and holds {len(arrays)} others")
     return arrays, meta
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def set_aside(path: str | os.PathLike) -> Path | None:

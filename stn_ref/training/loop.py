@@ -165,7 +165,9 @@ class Trainer:
             DivergedError: the loss is NaN or infinite; the last checkpoint is kept.
         """
         while not self.finished:
-            yield self._epoch()
+            with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is found out below
+                row = self._epoch()
+            yield row
 
     def _epoch(self) -> Epoch:
         at, config, dataset = self.position, self.config, self.dataset
@@ -210,12 +212,7 @@ class Trainer:
         """Forward, backward, one update; return (loss, how many were right)."""
         scores = self.net.forward(U)
         loss = self.loss.forward(scores, y)
-        if not math.isfinite(loss):
-            at = self.position
-            raise DivergedError(
-                f"the loss is {loss} in epoch {at['epoch'] + 1}, batch {at['batch'] + 1}; a smaller --lr may help "
-                f"(now {self.config.lr:g})"
-            )
+        self._expect_finite(loss, f"batch {self.position['batch'] + 1}")
         self.optimiser.zero_grad()
         self.net.backward(self.loss.backward(), needs=False)
         if self.config.clip:
@@ -223,9 +220,17 @@ class Trainer:
         self.optimiser.step()
         return loss, int((scores.argmax(1) == y).sum())
 
+    def _expect_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} in epoch {self.position['epoch'] + 1}, {where}; "
+                f"a smaller --lr may help (now {self.config.lr:g})"
+            )
+
     def _row(self) -> Epoch:
         at, n = self.position, len(self.dataset.train_labels)
         val_loss, val_accuracy = evaluate(self.net, *self.val) if len(self.val[1]) else (None, None)
+        self._expect_finite(val_loss or 0.0, "on the validation images")
         return Epoch(
             at["epoch"] + 1, at["lr"], at["loss"] / n, at["correct"] / n, val_loss, val_accuracy, at["seconds"]
         )
@@ -271,6 +276,10 @@ class Trainer:
         for name, value in self._identity().items():
             if not isinstance(run, dict) or name not in run:
                 raise checkpoint.CheckpointError(f"{self.path} does not fit this version: it does not say its {name}")
+            if run[name] != value and name == "fingerprint":
+                raise checkpoint.CheckpointError(
+                    f"{self.path} is of another run: it saw other data (images, their number, or the seed)"
+                )
             if run[name] != value:
                 raise checkpoint.CheckpointError(
                     f"{self.path} is of another run: its {name} is {run[name]!r}, not {value!r}"
@@ -280,14 +289,21 @@ class Trainer:
             for key, value in arrays.items():
                 kind, name = key.split("/", 1)
                 part[kind][name] = value
-            for name, param in self.params.items():
-                np.copyto(param.value, part["param"][name], casting="no")
+            for kind in ("param", "best") if part["best"] else ("param",):
+                if part[kind].keys() != self.params.keys():
+                    raise KeyError(kind)
+                for name, param in self.params.items():
+                    value = part[kind][name]
+                    if (value.shape, value.dtype) != (param.value.shape, param.value.dtype):
+                        raise ValueError(f"{kind}/{name} is {value.dtype} {value.shape}")
+            if meta["position"].keys() != self.position.keys():
+                raise KeyError("position")
             self.optimiser.load_state(part["optimiser"])
-            if part["best"] and part["best"].keys() != self.params.keys():
-                raise KeyError("best")
+            for name, param in self.params.items():
+                param.value[...] = part["param"][name]
             self.best = part["best"]
             self.position, self.history = meta["position"], History.from_list(meta["history"])
             for rng, state in zip(self.net.rngs(), meta["rngs"], strict=True):
                 rng.bit_generator.state = state
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(f"{self.path} does not fit this version: {error!r}") from None

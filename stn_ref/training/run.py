@@ -47,7 +47,9 @@ def run(
         DivergedError: the loss is no longer a number.
     """
     name = "procedural" if data_dir is None else "mnist"
-    out = Path(out or f"runs/{config.model}-{config.distortion}-{name}-seed{config.seed}")
+    out = Path(out if out is not None else f"runs/{config.model}-{config.distortion}-{name}-seed{config.seed}")
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is not a directory; it is where the checkpoint should go")
     path = out / "checkpoint.npz"
     dataset = data.load(data_dir, n_train=n_train, n_val=n_val, n_test=n_test, seed=config.seed)
     trainer = Trainer(config, dataset, path=path, resume=resume, progress=progress)

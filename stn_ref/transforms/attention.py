@@ -27,6 +27,6 @@ class Attention(Transform):
 
     def backward(self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray) -> np.ndarray:
         """Return gtheta (N, 3): Eq. (2) transposed."""
-        gdx, gdy = gd[..., 0].reshape(len(theta), -1), gd[..., 1].reshape(len(theta), -1)
         x, y = xy[..., 0].reshape(-1), xy[..., 1].reshape(-1)
+        gdx, gdy = gd[..., 0].reshape(len(theta), len(x)), gd[..., 1].reshape(len(theta), len(x))
         return np.stack([(gdx * x + gdy * y).sum(1), gdx.sum(1), gdy.sum(1)], axis=1)
