@@ -9,6 +9,9 @@ convolution"), image by image: the copies stay in the second-level cache.
 
 Stride: row h of the padded image is stored at place (h mod sy, h div sy), columns likewise, so that what a stride
 picks out lies side by side. With stride 1 that changes nothing.
+
+In the words of restrict.py x is an input, the padded images are scratch, and the columns (`columns`, `lines`) are
+outputs, as gx is: they are read by BLAS alone, of whose reading the compiler assumes nothing.
 """
 
 from typing import NamedTuple
@@ -17,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from stn_ref.kernels.blas import add_product
-from stn_ref.kernels.restrict import load, store
+from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.threads import parallel, parallel_ranges, spans
 
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
@@ -62,7 +65,7 @@ def pad(x, origin, C, H, W, padded, g):
                 start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
                 source = origin + (c * H + h) * W + r
                 for t in range((W - r + g.sx - 1) // g.sx):
-                    store(padded, start + t, load(x, source + t * g.sx))
+                    store_scratch(padded, start + t, load(x, source + t * g.sx))
 
 
 @njit(nogil=True)
@@ -75,15 +78,15 @@ def unpad(gpadded, gx, origin, C, H, W, g):
                 start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
                 target = origin + (c * H + h) * W + r
                 for t in range((W - r + g.sx - 1) // g.sx):
-                    store(gx, target + t * g.sx, load(gpadded, start + t))
+                    store(gx, target + t * g.sx, load_scratch(gpadded, start + t))
 
 
 @njit(nogil=True)
 def copy_run(source, start, target, place, count):
-    """Copy `count` elements and up to RUN - 1 more: the next run, or spare room behind the array, takes those."""
+    """Copy `count` elements of scratch to an output, and up to RUN - 1 more, which the next run or spare room takes."""
     for j in range(0, count, RUN):
         for r in range(RUN):
-            store(target, place + j + r, load(source, start + j + r))
+            store(target, place + j + r, load_scratch(source, start + j + r))
 
 
 @njit(nogil=True)
@@ -110,7 +113,7 @@ def widen_transposed(padded, C, lines, g):
                     copy_run(padded, start, lines, place, g.kw)
                 else:
                     for l in range(g.kw):
-                        store(lines, place + l, load(padded, start + l % g.sx * g.Qx + l // g.sx))
+                        store(lines, place + l, load_scratch(padded, start + l % g.sx * g.Qx + l // g.sx))
                 place += g.kw
 
 

@@ -2,14 +2,15 @@
 
 Points are worked off in blocks of 512. One loop turns the coordinates of a block into taps and fractions; then, for
 each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). A tap outside the image has index -1:
-it reads as 0 and is never written. restrict.py lets the compiler use vector gathers.
+it reads as 0 and is never written. restrict.py lets the compiler use vector gathers: U, points and gV are its inputs, V
+the output, what belongs to a block is scratch.
 """
 
 import numpy as np
 from numba import njit
 
 from stn_ref.kernels import scalar_math
-from stn_ref.kernels.restrict import load, store
+from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.threads import parallel_ranges
 
 BLOCK = 512  # points; the taps and fractions of a block stay in the first-level cache
@@ -34,18 +35,21 @@ def find_taps(points, count, H, W, taps, t):
         left, right = 0 <= m < W, 0 <= m + 1 < W
         upper, lower = 0 <= n < H, 0 <= n + 1 < H
         i = n * W + m
-        store(taps, j, i if upper and left else -1)
-        store(taps, BLOCK + j, i + 1 if upper and right else -1)
-        store(taps, 2 * BLOCK + j, i + W if lower and left else -1)
-        store(taps, 3 * BLOCK + j, i + W + 1 if lower and right else -1)
-        store(t, j, tx)
-        store(t, BLOCK + j, ty)
+        store_scratch(taps, j, i if upper and left else -1)
+        store_scratch(taps, BLOCK + j, i + 1 if upper and right else -1)
+        store_scratch(taps, 2 * BLOCK + j, i + W if lower and left else -1)
+        store_scratch(taps, 3 * BLOCK + j, i + W + 1 if lower and right else -1)
+        store_scratch(t, j, tx)
+        store_scratch(t, BLOCK + j, ty)
 
 
-@njit(inline="always")
+@njit(error_model="numpy")
 def pixel(plane, taps, k, j):
-    """Return the pixel under tap k of point j, 0 outside; it reads first and chooses then: no branch in the loop."""
-    i = load(taps, k * BLOCK + j)
+    """Return the pixel under tap k of point j, 0 outside; it reads first and chooses then: no branch in the loop.
+
+    LLVM inlines it. Numba's own inlining leaves a form that LLVM does not vectorise.
+    """
+    i = load_scratch(taps, k * BLOCK + j)
     u = load(plane, max(i, 0))
     return u if i >= 0 else type(u)(0)
 
@@ -63,7 +67,7 @@ def forward_blocks(U, points, V, H, W, first, last):
         for c in range(C):
             u, v = U[b, c], V[b, c, p:]
             for j in range(count):
-                tx, ty = load(t, j), load(t, BLOCK + j)
+                tx, ty = load_scratch(t, j), load_scratch(t, BLOCK + j)
                 sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
                 s = pixel(u, taps, 0, j) * (sx * sy)
                 s += pixel(u, taps, 1, j) * (tx * sy)
@@ -117,12 +121,12 @@ def scatter(gv, count, taps, t, gu):
 def add_slopes(u, gv, count, taps, t, gx, gy):
     """Eq. (7): add gv dV/dx to gx and gv dV/dy to gy."""
     for j in range(count):
-        tx, ty, g = load(t, j), load(t, BLOCK + j), load(gv, j)
+        tx, ty, g = load_scratch(t, j), load_scratch(t, BLOCK + j), load(gv, j)
         sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
         u00, u01 = pixel(u, taps, 0, j), pixel(u, taps, 1, j)
         u10, u11 = pixel(u, taps, 2, j), pixel(u, taps, 3, j)
-        gx[j] += g * (-u00 * sy + u01 * sy - u10 * ty + u11 * ty)
-        gy[j] += g * (-u00 * sx - u01 * tx + u10 * sx + u11 * tx)
+        store_scratch(gx, j, load_scratch(gx, j) + g * (-u00 * sy + u01 * sy - u10 * ty + u11 * ty))
+        store_scratch(gy, j, load_scratch(gy, j) + g * (-u00 * sx - u01 * tx + u10 * sx + u11 * tx))
 
 
 def _flat(U, points):

@@ -1,0 +1,69 @@
+"""The promises of kernels/restrict.py: what they buy, and that the kernels keep them."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+from llvmlite import binding
+
+from stn_ref.kernels import cpu
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="interpreted")
+@pytest.mark.skipif("avx512f" not in binding.get_host_cpu_features(), reason="the processor has no cheap gathers")
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_the_gathers_of_the_sampler_are_vectorised(dtype, rng):
+    U, points = rng.random((2, 3, 5, 7)).astype(dtype), rng.uniform(0, 4, (2, 6, 8, 2)).astype(dtype)
+    cpu.sample_backward(U, points, cpu.sample_forward(U, points))
+    for kernel in (cpu.forward_blocks, cpu.add_slopes):
+        for signature in kernel.signatures:
+            assert "masked.gather" in kernel.inspect_llvm(signature), signature
+
+
+PARTS = """
+import numpy as np
+from stn_ref.kernels import restrict, threads
+
+parts = {}  # part -> the arrays that own its memory
+
+
+def watched(part, access):
+    def watch(array, *rest):
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        parts.setdefault(part, {})[id(owner)] = owner
+        return access(array, *rest)
+    return watch
+
+
+load, store = restrict.load, restrict.store
+restrict.load, restrict.store = watched("input", load), watched("output", store)
+restrict.load_scratch, restrict.store_scratch = watched("scratch", load), watched("scratch", store)
+from stn_ref.kernels import conv_cpu, cpu
+
+rng = np.random.default_rng(0)
+threads._threads = 1
+U, points, gV = rng.random((2, 2, 5, 4)), rng.uniform(-1, 5, (2, 3, 6, 2)), rng.random((2, 2, 3, 6))
+x, W, b, gy = rng.random((2, 2, 7, 6)), rng.random((3, 2, 3, 2)), rng.random(3), rng.random((2, 3, 4, 4))
+calls = {
+    "sample_forward": lambda: cpu.sample_forward(U, points),
+    "sample_backward": lambda: cpu.sample_backward(U, points, gV),
+    "convolve": lambda: conv_cpu.convolve(x, W, b, (2, 2), (1, 1)),
+    "convolve_backward": lambda: conv_cpu.convolve_backward(x, W, gy, (2, 2), (1, 1)),
+    "convolve_backward, stride 1": lambda: conv_cpu.convolve_backward(x, W, rng.random((2, 3, 7, 7)), (1, 1), (1, 1)),
+}
+for name, call in calls.items():
+    parts.clear()
+    call()
+    assert parts["input"] and parts["scratch"], name
+    owners = [key for arrays in parts.values() for key in arrays]
+    assert len(owners) == len(set(owners)), f"{name}: an array plays two parts"
+"""
+
+
+def test_each_array_of_a_kernel_plays_one_part():
+    subprocess.run([sys.executable, "-c", PARTS], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
