@@ -1,27 +1,18 @@
-"""Training: bit-identical by seed, whatever the threads; resumable after a kill at any moment."""
+"""Training: what each field of Config does, bit-identical by seed, best weights, and what is said meanwhile."""
 
+import io
 import json
-import os
-import signal
-import subprocess
+import math
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from stn_ref import data
+from stn_ref import data, models
 from stn_ref.kernels import threads
-from stn_ref.training import CheckpointError, Config, DivergedError, History, Trainer, checkpoint, evaluate
+from stn_ref.nn import SoftmaxCrossEntropy
+from stn_ref.training import Config, DivergedError, History, Trainer, evaluate, loop
 from stn_ref.training.history import Epoch
-from stn_ref.training.run import run
-
-SMALL = {"n_train": 96, "n_val": 32, "n_test": 32}
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load(**SMALL, seed=0)
 
 
 def config(**changes):
@@ -53,85 +44,180 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_threads(digits, model):
     assert train(Trainer(config(model=model, distortion="TC", epochs=1, seed=1), digits)).weights_crc() != crcs[0]
 
 
-@pytest.mark.parametrize("optimizer", ("sgd", "adam"))
-def test_a_training_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(digits, tmp_path, optimizer):
-    wanted = train(Trainer(config(optimizer=optimizer), digits))
-    path = tmp_path / "checkpoint.npz"
-    stopped = Trainer(config(optimizer=optimizer), digits, path=path, save_seconds=0)
-    epochs = stopped.epochs()
-    next(epochs)
-    step, calls = stopped._step, []
-
-    def fails_at_the_third(U, y):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return step(U, y)
-
-    stopped._step = fails_at_the_third
-    with pytest.raises(KeyboardInterrupt):
-        next(epochs)
-    resumed = Trainer(config(optimizer=optimizer), digits, path=path, resume=True)
-    assert resumed.position["epoch"] == 1 and resumed.position["batch"] == 2
-    train(resumed)
-    assert resumed.weights_crc() == wanted.weights_crc()
-    assert [r.train_loss for r in resumed.history.epochs] == [r.train_loss for r in wanted.history.epochs]
-    assert resumed.test() == wanted.test()
-    assert train(Trainer(config(optimizer=optimizer), digits, path=path, resume=True)).test() == wanted.test()
+# What each field of Config does.
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_kill_9_and_resume_from_the_command_line(tmp_path):
-    def command(out, *more):
-        sizes = [f"--n-{part}={n}" for part, n in (("train", 600), ("val", 50), ("test", 50))]
-        options = ["--model", "st-fcn-affine", "--epochs", "6", "--batch-size", "20", "--json", "-"]
-        return [sys.executable, "-m", "stn_ref", "train", *options, *sizes, "--out", str(out), *more]
-
-    whole = subprocess.run(command(tmp_path / "whole"), capture_output=True, text=True, check=True)
-    killed = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    path = tmp_path / "killed" / "checkpoint.npz"
-    while not path.exists() and killed.poll() is None:
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    resumed = subprocess.run(command(tmp_path / "killed", "--resume"), capture_output=True, text=True, check=True)
-    a, b = json.loads(whole.stdout), json.loads(resumed.stdout)
-    assert a["weights_crc32"] == b["weights_crc32"] and a["test_loss"] == b["test_loss"]
-    first, second = (checkpoint.load(tmp_path / name / "checkpoint.npz")[0] for name in ("whole", "killed"))
-    assert first.keys() == second.keys()
-    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+def rate_by_hand(config, step, steps):
+    if config.schedule == "cosine":
+        rate = config.lr * (1 + math.cos(math.pi * step / steps)) / 2
+    elif config.schedule == "step":
+        rate = config.lr * 0.1 ** (3 * step // steps)
+    else:
+        rate = config.lr
+    warmup = min(config.warmup, steps // 10)
+    return rate * (step + 1) / warmup if step < warmup else rate
 
 
-def test_patience_stops_early_and_the_best_weights_are_tested(digits):
-    trainer = Trainer(config(epochs=50, lr=0.0, schedule="constant", patience=2), digits)
+@pytest.mark.parametrize("schedule", loop.SCHEDULES)
+@pytest.mark.parametrize("warmup", (0, 7, 300))
+def test_the_learning_rate_warms_up_and_follows_the_schedule(digits, schedule, warmup):
+    wanted = config(lr=0.3, schedule=schedule, warmup=warmup, epochs=6, batch_size=5)
+    trainer = Trainer(wanted, digits)
+    assert trainer.steps_per_epoch == 20  # 19 of 5 digits, one of 1
+    rates = []
+    for step in range(120):
+        trainer.optimiser.steps = step
+        rates.append(trainer.optimiser.rate())
+    assert rates == pytest.approx([rate_by_hand(wanted, step, 120) for step in range(120)], rel=1e-12)
+    assert max(rates) == pytest.approx(0.3, rel=0.03)  # a cosine has begun to fall when a warm-up of 12 steps is over
+    assert rates[0] == pytest.approx(0.3 / {0: 1, 7: 7, 300: 12}[warmup])
+
+
+def test_the_row_of_an_epoch_holds_the_rate_of_its_last_step(digits):
+    wanted = config(model="fcn", epochs=4)
+    rows = train(Trainer(wanted, digits)).history.epochs
+    assert [row.lr for row in rows] == pytest.approx([rate_by_hand(wanted, step, 12) for step in (2, 5, 8, 11)])
+
+
+def weights_by_hand(config, dataset):
+    """The same training in one loop, with the formulas of the optimisers spelt out."""
+    size = data.KINDS[config.distortion].canvas
+    net = models.build(config.model, size, data.stream(config.seed, "weights"))
+    params, loss = dict(net.named_params()), SoftmaxCrossEntropy()
+    scale = {
+        name: config.localisation_lr_scale if name.startswith("layers.0.localisation.") else 1.0 for name in params
+    }
+    m, v = ({name: np.zeros(param.value.shape) for name, param in params.items()} for _ in "mv")
+    steps, t = config.epochs * math.ceil(len(dataset.train_labels) / config.batch_size), 0
+    for epoch in range(config.epochs):
+        stream = data.epoch_batches(
+            dataset.train_images, dataset.train_labels, config.distortion, config.batch_size, config.seed, epoch
+        )
+        for U, y in stream:
+            net.zero_grad()
+            loss.forward(net.forward(U), y)
+            net.backward(loss.backward(), needs=False)
+            norm = math.sqrt(sum((param.grad.astype(float) ** 2).sum() for param in params.values()))
+            shorter = min(1, config.clip / norm) if config.clip else 1
+            lr, t = rate_by_hand(config, t, steps), t + 1
+            for name, param in params.items():
+                g = param.grad.astype(float) * shorter
+                if param.value.ndim > 1:  # a weight, not a bias
+                    g += config.weight_decay * param.value
+                if config.optimiser == "sgd":
+                    m[name] = 0.9 * m[name] + g
+                    update = g + 0.9 * m[name]
+                else:
+                    m[name] = 0.9 * m[name] + 0.1 * g
+                    v[name] = 0.999 * v[name] + 0.001 * g**2
+                    update = m[name] / (1 - 0.9**t) / (np.sqrt(v[name] / (1 - 0.999**t)) + 1e-8)
+                param.value -= (lr * scale[name] * update).astype(np.float32)
+    return {name: param.value for name, param in params.items()}
+
+
+CHANGES = [
+    {},
+    {"model": "fcn"},
+    {"distortion": "RTS"},
+    {"epochs": 1},
+    {"batch_size": 25},
+    {"lr": 0.03},
+    {"schedule": "step"},
+    {"schedule": "constant"},
+    {"warmup": 2},
+    {"weight_decay": 0.5},
+    {"clip": 0.1},
+    {"clip": 0.0},
+    {"localisation_lr_scale": 0.3},
+    {"seed": 7},
+    {"optimiser": "adam", "lr": 1e-3},
+    {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.5},
+    {"optimiser": "adam", "lr": 1e-3, "localisation_lr_scale": 0.3},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_every_field_of_config_does_what_it_says(digits, change):
+    plain = {"optimiser": "sgd", "epochs": 2, "batch_size": 8, "warmup": 0, "clip": 0.5}
+    wanted = config(**plain | change)
+    trainer = Trainer(wanted, digits)
+    start = {name: param.value.copy() for name, param in trainer.params.items()}
     train(trainer)
+    expected = weights_by_hand(wanted, digits)
+    assert trainer.params.keys() == expected.keys()
+    for name, param in trainer.params.items():
+        moved = np.abs(expected[name] - start[name]).max()
+        # 24 roundings of float32 weights of about 0.1, and what a gradient makes of them
+        assert np.abs(param.value - expected[name]).max() <= 1e-7 + 1e-3 * moved, name
+    if change:
+        assert trainer.weights_crc() != train(Trainer(config(**plain), digits)).weights_crc()
+
+
+@pytest.mark.parametrize("model", [name for name in models.MODELS if name.startswith("st-")])
+@pytest.mark.parametrize("scale", (0.3, 0.07))
+def test_the_scale_of_the_localisation_nets_rate_reaches_its_parameters_and_no_others(digits, model, scale):
+    trainer = Trainer(config(model=model, localisation_lr_scale=scale), digits)
+    mine = {id(param) for param in models.transformer_of(trainer.net).params()}
+    assert mine and {param.lr_scale for param in trainer.net.params() if id(param) in mine} == {scale}
+    assert {param.lr_scale for param in trainer.net.params() if id(param) not in mine} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "x"}, "model must be one of"),
+        ({"optimiser": "rmsprop"}, "optimiser must be one of"),
+        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"lr": float("nan")}, "lr must lie in"),
+        ({"seed": -1}, "seed must be at least 0"),
+    ],
+)
+def test_a_bad_configuration_is_refused_before_anything_is_done(change, message):
+    with pytest.raises(ValueError, match=message):
+        config(**change)
+
+
+# The best weights.
+
+
+def test_patience_stops_early(digits):
+    trainer = train(Trainer(config(epochs=50, lr=0.0, schedule="constant", patience=2), digits))
     assert len(trainer.history.epochs) == 3  # nothing improves after the first
-    best = Trainer(config(epochs=2, lr=0.02), digits)
-    train(best)
-    best.history.epochs[0].val_accuracy = 2.0
-    kept = best.best
-    best.test()
-    for name, param in best.params.items():
-        np.testing.assert_array_equal(param.value, kept[name])
+
+
+def test_the_best_weights_are_tested(digits, monkeypatch):
+    scores = iter([(0.5, 0.1), (0.5, 0.9), (0.5, 0.2)])  # (loss, accuracy) of the validation: the second epoch is best
+    monkeypatch.setattr(loop, "evaluate", lambda *args: next(scores))
+    trainer = Trainer(config(), digits)
+    crcs = [trainer.weights_crc() for _ in trainer.epochs()]
+    monkeypatch.undo()
+    assert len(set(crcs)) == 3
+    loss, accuracy = trainer.test()
+    assert trainer.weights_crc() == crcs[1] and trainer.history.best.epoch == 2
+    images = data.fixed_distortion(digits.test_images, "R", 0, part="test").images
+    assert (loss, accuracy) == evaluate(trainer.net, images, digits.test_labels)
+
+    trainer.best = {name: np.full_like(value, 0.01 * k) for k, (name, value) in enumerate(trainer.best.items())}
+    trainer.test()
+    for k, param in enumerate(trainer.params.values()):
+        assert (param.value == np.float32(0.01 * k)).all()
 
 
 def test_best_is_the_highest_accuracy_then_the_lowest_loss():
     rows = [(0.5, 0.2), (0.9, 0.4), (0.9, 0.3), (0.8, 0.1)]
     history = History()
-    assert [history.append(Epoch(k + 1, 1, 1, 1, loss, acc, 1)) for k, (acc, loss) in enumerate(rows)] == [
-        True,
-        True,
-        True,
-        False,
-    ]
+    better = [history.append(Epoch(k + 1, 1, 1, 1, loss, acc, 1)) for k, (acc, loss) in enumerate(rows)]
+    assert better == [True, True, True, False]
     assert history.best.epoch == 3 and history.stale() == 1
     assert History.from_list(json.loads(json.dumps(history.to_list()))) == history
 
 
 def test_without_validation_the_last_weights_are_the_best():
-    dataset = data.load(n_train=64, n_val=0, n_test=16)
-    trainer = train(Trainer(config(epochs=2), dataset))
+    trainer = train(Trainer(config(epochs=2), data.load(n_train=64, n_val=0, n_test=16)))
     assert trainer.history.best.epoch == 2 and trainer.history.best.val_loss is None
+    crc = trainer.weights_crc()
+    trainer.test()
+    assert trainer.weights_crc() == crc
 
 
 def test_evaluate_weighs_a_short_batch_as_what_it_is(digits):
@@ -153,87 +239,19 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoint(di
     assert len(Trainer(config(), digits, path=path, resume=True).history.epochs) == 1
 
 
-# Checkpoints.
+# The bar.
 
 
-def saved(path):
-    checkpoint.save(path, {"param/W": np.arange(6.0)}, {"x": 0.1})
-    return path
-
-
-def test_a_checkpoint_returns_every_bit(tmp_path):
-    arrays, meta = checkpoint.load(saved(tmp_path / "c.npz"))
-    assert meta == {"x": 0.1} and arrays["param/W"].tobytes() == np.arange(6.0).tobytes()
-    assert os.listdir(tmp_path) == ["c.npz"]
-
-
-def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = saved(tmp_path / "c.npz")
-    before = path.read_bytes()
-    monkeypatch.setattr(np, "savez", lambda file, **arrays: (file.write(b"half"), 1 / 0))
-    with pytest.raises(ZeroDivisionError):
-        checkpoint.save(path, {}, {})
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["c.npz"]
-
-
-@pytest.mark.parametrize("damage", ("truncated", "flipped", "empty", "text", "npy", "foreign", "pickle", "directory"))
-def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path, damage):
-    path = saved(tmp_path / "c.npz")
-    content = bytearray(path.read_bytes())
-    if damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "flipped":
-        at = content.index(np.arange(6.0).tobytes()[8:])
-        content[at] ^= 1
-        path.write_bytes(content)
-    elif damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "text":
-        path.write_text("<html>not found</html>")
-    elif damage == "npy":
-        with open(path, "wb") as file:
-            np.save(file, np.zeros(3))
-    elif damage == "foreign":
-        np.savez(path, weights=np.zeros(3))
-    elif damage == "pickle":
-        np.savez(path, weights=np.array([{}], object))
-    else:
-        path.unlink()
-        path.mkdir()
-    with pytest.raises(CheckpointError, match=r"c\.npz") as error:
-        checkpoint.load(path)
-    assert "\n" not in str(error.value)
-
-
-def test_a_checkpoint_of_another_run_is_refused_and_says_why(digits, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    train(Trainer(config(epochs=1), digits, path=path))
-    with pytest.raises(CheckpointError, match=r"is of another run: its lr is 0\.02, not 0\.03"):
-        Trainer(config(epochs=1, lr=0.03), digits, path=path, resume=True)
-    with pytest.raises(CheckpointError, match="its fingerprint is"):
-        Trainer(config(epochs=1), data.load(**SMALL, seed=5), path=path, resume=True)
-
-
-def test_a_second_run_sets_the_first_checkpoint_aside(tmp_path):
-    options = {"out": tmp_path, "progress": False, **SMALL}
-    first, second = [], []
-    report = run(config(epochs=1), say=first.append, **options)
-    content = (tmp_path / "checkpoint.npz").read_bytes()
-    run(config(epochs=1), say=second.append, **options)
-    assert (tmp_path / "checkpoint.npz.1").read_bytes() == content
-    assert "an earlier checkpoint is kept as" in second[0] and not any("earlier" in line for line in first)
-    assert report["test_accuracy"] <= 1 and report["parameters"] > 0
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"model": "x"}, "model must be one of"),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
-        ({"lr": float("nan")}, "lr must lie in"),
-        ({"seed": -1}, "seed must be at least 0"),
-    ],
+    ("stream", "progress", "shown"), [(Terminal, True, True), (Terminal, False, False), (io.StringIO, True, False)]
 )
-def test_a_bad_configuration_is_refused_before_anything_is_done(change, message):
-    with pytest.raises(ValueError, match=message):
-        config(**change)
+def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(digits, monkeypatch, stream, progress, shown):
+    stderr = stream()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    train(Trainer(config(model="fcn", epochs=1), digits, progress=progress))
+    assert ("fcn epoch 1/1" in stderr.getvalue() and "\r" in stderr.getvalue()) if shown else not stderr.getvalue()

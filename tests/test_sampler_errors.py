@@ -1,0 +1,162 @@
+"""Sampling where coordinates or pixels are no numbers, arrays are empty or odd, or arguments are wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import stn_ref
+from stn_ref import checks, kernels
+from stn_ref.sampler import grid_sample, sample, sample_backward
+
+BACKENDS = kernels.BACKENDS
+DTYPES = (np.float32, np.float64)
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+# Bad numbers: a total contract.
+
+HUGE = [0.0, -0.0, 1e9, -1e9, 3e38, -3e38, np.inf, -np.inf, 1e-40, -1e-40, 5.0, -1.0, 6.999]
+
+
+@each_backend
+@each_dtype
+def test_any_coordinate_gives_a_finite_answer(backend, dtype):
+    U = np.arange(2 * 5 * 7, dtype=dtype).reshape(1, 2, 5, 7)
+    x, y = np.meshgrid(HUGE, HUGE)
+    points = np.stack([x, y], -1)[None].astype(dtype)
+    V = sample(U, points, backend=backend)
+    gU, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend)
+    assert np.isfinite(V).all() and np.isfinite(gU).all() and np.isfinite(gpoints).all()
+    far = (np.abs(points) > 100).any(-1)[0]
+    assert (V[..., far] == 0).all() and (gpoints[0, far] == 0).all()
+
+
+@each_backend
+@each_dtype
+def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype):
+    U, points, gV = example(dtype, reach=0.1)
+    points[1, 2, 3, 0] = np.nan
+    V = sample(U, points, backend=backend)
+    gU, gpoints = sample_backward(U, points, gV, backend=backend)
+    expected = np.zeros(V.shape, bool)
+    expected[1, :, 2, 3] = True
+    assert_array_equal(np.isnan(V), expected)
+    assert_array_equal(np.isnan(gpoints).all(-1), expected[:, 0])
+    gV[1, :, 2, 3] = 0
+    points[1, 2, 3] = 0
+    assert_allclose(gU, sample_backward(U, points, gV, backend=backend)[0], atol=0)
+
+
+@each_backend
+def test_a_nan_pixel_reaches_every_sample_whose_cell_holds_it(backend):
+    U = np.zeros((1, 1, 4, 4))
+    U[0, 0, 1, 2] = np.nan
+    points = np.array([[[(1.0, 1.0), (1.5, 0.5), (2.0, 1.0), (3.0, 1.0), (2.0, 2.0), (1.0, 0.0)]]])
+    V = sample(U, points, backend=backend)
+    assert np.isnan(V[0, 0, 0]).tolist() == [True, True, True, False, False, True]  # weight 0 included
+
+
+def largest(array):
+    """The largest finite magnitude, as a Python float."""
+    return float(np.abs(array[np.isfinite(array)]).max(initial=0))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_backends_agree_on_hostile_numbers(data, dtype):
+    width = 32 if dtype == np.float32 else 64
+    number = st.one_of(st.floats(width=width), st.integers(-3, 6).map(float), st.floats(-2, 5, width=width))
+    N, C, H, W, P = (data.draw(st.integers(1, 3)) for _ in range(5))
+    draw = lambda n: np.array(data.draw(st.lists(number, min_size=n, max_size=n)), dtype)  # noqa: E731
+    U, points, gV = draw(N * C * H * W), draw(N * P * 2), draw(N * C * P)
+    U, points, gV = U.reshape(N, C, H, W), points.reshape(N, 1, P, 2), gV.reshape(N, C, 1, P)
+    u, g, unit = largest(U), largest(gV), 8 * float(np.finfo(dtype).eps)
+    # The weights of a sample add up to 1. A pixel gets at most g from each point; a slope is at most 2 u, C of them.
+    bounds = {"V": unit * u, "gU": unit * P * g, "gpoints": unit * C * 2 * u * g}
+    smallest = 8 * float(np.finfo(dtype).smallest_subnormal)  # a product that underflows is right to one of these
+    expected = sample(U, points, backend="literal"), *sample_backward(U, points, gV, backend="literal")
+    for backend in ("vectorised", "cpu"):
+        got = sample(U, points, backend=backend), *sample_backward(U, points, gV, backend=backend)
+        for (name, bound), a, b in zip(bounds.items(), got, expected, strict=True):
+            assert_array_equal(np.isnan(a), np.isnan(b), err_msg=f"{backend} {name}")
+            assert_array_equal(np.isinf(a), np.isinf(b), err_msg=f"{backend} {name}")
+            assert_array_equal(a[np.isinf(a)], b[np.isinf(b)], err_msg=f"{backend} {name}")
+            finite = np.isfinite(a)
+            a, b = a[finite].astype(np.longdouble), b[finite].astype(np.longdouble)  # a - b does not overflow
+            assert np.abs(a - b).max(initial=0) <= bound + smallest, f"{backend} {name}"
+
+
+@each_backend
+@pytest.mark.parametrize("empty", ("N", "C", "Ho", "Wo"))
+def test_empty_axes_give_empty_results(example, backend, empty):
+    U, points, gV = example(**{empty: 0})
+    V = sample(U, points, backend=backend)
+    gU, gpoints = sample_backward(U, points, gV, backend=backend)
+    assert (V.shape, gU.shape, gpoints.shape) == (gV.shape, U.shape, points.shape)
+    assert not gpoints.any() and not gU.any()
+
+
+@each_backend
+def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend):
+    U, points, gV = example()
+    strided = (
+        np.asfortranarray(U),
+        np.repeat(points, 2, axis=2)[:, :, ::2],
+        np.ascontiguousarray(gV[..., ::-1])[..., ::-1],
+    )
+    for array in strided:
+        array.flags.writeable = False
+    assert_array_equal(sample(*strided[:2], backend=backend), sample(U, points, backend=backend))
+    for a, b in zip(
+        sample_backward(*strided, backend=backend), sample_backward(U, points, gV, backend=backend), strict=True
+    ):
+        assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("align_corners", (False, True))
+def test_an_infinite_grid_value_is_outside_even_an_image_of_one_pixel(align_corners):
+    grid = np.array([[[(0, 0), (np.inf, 0), (0, -np.inf), (np.nan, 0), (1e308, 0)]]])
+    V = grid_sample(np.full((1, 1, 1, 1), 3.0), grid, align_corners=align_corners)[0, 0, 0]
+    assert V[:3].tolist() == [3, 0, 0] and np.isnan(V[3])
+    assert V[4] == (3 if align_corners else 0)  # a span of 0 takes every finite value to the pixel
+
+
+# Clear errors.
+
+
+def test_shapes_that_disagree_are_named(example):
+    U, points, gV = example()
+    with pytest.raises(checks.ShapeError, match=r"points must be \(N, Ho, Wo, 2\): axis 0 is 1, expected N=2 from U"):
+        sample(U, points[:1])
+    with pytest.raises(checks.ShapeError, match=r"axis 3 is 3, expected 2; got shape"):
+        grid_sample(U, np.zeros((2, 4, 6, 3)))
+    with pytest.raises(checks.ShapeError, match=r"gV must be \(N, C, Ho, Wo\): axis 1 is 2, expected C=3 from U"):
+        sample_backward(U, points, gV[:, :2])
+    with pytest.raises(checks.ShapeError, match=r"U must be \(N, C, H, W\) with W >= 1"):
+        sample(U[..., :0], points)
+    with pytest.raises(checks.ShapeError, match=r"U must be .*: expected 4 axes, got 2"):
+        sample(U[0, 0], points)
+
+
+@pytest.mark.parametrize("dtype", (np.float16, np.int64, object, np.complex128, ">f8"))
+def test_other_dtypes_are_a_type_error(example, dtype):
+    U, points, gV = example()
+    with pytest.raises(TypeError, match="U must be a float32 or float64 NumPy array"):
+        sample(U.astype(dtype), points)
+    with pytest.raises(TypeError, match="points must be a float32 or float64 NumPy array"):
+        sample(U, points.astype(dtype))
+    with pytest.raises(TypeError, match="gV must have the dtype of U, float64; got float32"):
+        sample_backward(U, points, gV.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("mode", "bicubic"), ("mode", 1), ("padding_mode", "border"), ("backend", "cuda"), ("kink", "left")],
+)
+def test_unsupported_options_name_what_is_supported(example, option, value):
+    U, points, gV = example()
+    with pytest.raises(ValueError, match=rf"{option} must be one of '.*'; got {value!r}"):
+        stn_ref.grid_sample_backward(U, points, gV, **{option: value})
