@@ -24,11 +24,23 @@ def get(backend: str) -> ModuleType:
         ImportError: `cpu` without numba.
     """
     checks.one_of("backend", backend, BACKENDS)
+    return compiled(backend, f"backend {backend!r}", ", or use backend='vectorised'")
+
+
+def compiled(module: str, user: str, instead: str = "") -> ModuleType:
+    """Return a module of this package, imported when it is first asked for.
+
+    Args:
+        module: its name, such as "conv_cpu".
+        user: who asks, for the message.
+        instead: what else the message can advise.
+
+    Raises:
+        ImportError: it needs numba, which is not installed.
+    """
     try:
-        return importlib.import_module(f"{__name__}.{backend}")
+        return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
         if error.name not in ("numba", "llvmlite"):
             raise
-        raise ImportError(
-            f"backend {backend!r} needs numba, which is not installed: pip install numba, or use backend='vectorised'"
-        ) from None
+        raise ImportError(f"{user} needs numba, which is not installed: pip install numba{instead}") from None

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from stn_ref.kernels.arrays import plain
 from stn_ref.kernels.blas import add_product
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.threads import parallel, parallel_ranges, spans
@@ -213,8 +214,3 @@ def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = Tru
     )
     gW = gWk.sum(axis=0).reshape(kh, O, C, kw).transpose(1, 2, 0, 3)
     return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))
-
-
-def plain(array: np.ndarray) -> np.ndarray:
-    """Return the array in one piece and writable, copied only if it is not: one compiled version serves all."""
-    return np.require(array, requirements=["C", "W"])

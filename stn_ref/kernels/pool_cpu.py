@@ -7,7 +7,7 @@ order, k*kw + l.
 import numpy as np
 from numba import njit
 
-from stn_ref.kernels.conv_cpu import plain
+from stn_ref.kernels.arrays import plain
 from stn_ref.kernels.threads import parallel_ranges
 
 
@@ -79,7 +79,7 @@ def mean_planes_backward(gy, gx, kernel, stride, first, last):
 
 
 def _planes(x: np.ndarray) -> np.ndarray:
-    """Return x (N, C, H, W) as (N*C, H, W)."""
+    """Return x (N, C, H, W) as (N*C, H, W), a view if x is in one piece: a result is filled through it."""
     N, C, H, W = x.shape
     return plain(x).reshape(N * C, H, W)
 
@@ -97,6 +97,7 @@ def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
     """Return y (N, C, Ho, Wo) and the places of the maxima (same shape, small integers)."""
     y = np.empty(_output(x, kernel, stride), x.dtype)
     which = np.empty(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
+    # y and which are in one piece: _planes gives views, through which they are filled
     _run(max_planes, _planes(x), _planes(y), _planes(which), kernel, stride, planes=x.shape[0] * x.shape[1])
     return y, which
 
