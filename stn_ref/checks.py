@@ -1,9 +1,11 @@
-"""Shape, dtype and value checks: one place for every error message.
+"""The checks that several modules share: shapes, dtypes and values of arguments, and our own kinds of error.
 
-Imports nothing of the package; everything else may import it. A message names the argument, the contract, what was
-got and what was wanted, so that the reader can mend the call without opening our source.
+Imports nothing of the package; everything else may import it. A check that only one module needs stands there. A
+message names the argument, the contract, what was got and what was wanted, so that the reader can mend the call without
+opening our source.
 """
 
+import contextlib
 import operator
 
 import numpy as np
@@ -42,6 +44,21 @@ def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
     if like is not None and array.dtype != like[1].dtype:
         raise TypeError(f"{name} must have the dtype of {like[0]}, {like[1].dtype}; got {array.dtype}")
     return array
+
+
+def float_dtype(name: str, dtype) -> np.dtype:
+    """Return `dtype`, in any spelling that NumPy knows, if it is float32 or float64, else raise TypeError.
+
+    >>> float_dtype("dtype", "int32")
+    Traceback (most recent call last):
+    TypeError: dtype must be float32 or float64; got int32
+    """
+    got = dtype
+    with contextlib.suppress(TypeError):
+        got = None if dtype is None else np.dtype(dtype)  # np.dtype(None) is float64
+    if not isinstance(got, np.dtype) or got not in FLOATS:
+        raise TypeError(f"{name} must be float32 or float64; got {got}")
+    return got
 
 
 def shape(name: str, array: np.ndarray, axes: tuple, **known: tuple) -> tuple:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref import checks
+from stn_ref import checks, kernels
 from stn_ref.nn.layer import Layer, Param
 from stn_ref.nn.linear import affine, affine_backward, uniform
 
@@ -51,6 +51,7 @@ class Conv2d(Layer):
         c_in, c_out = checks.integer("c_in", c_in, 1), checks.integer("c_out", c_out, 1)
         self.kernel, self.stride = checks.pair("kernel", kernel, 1), checks.pair("stride", stride, 1)
         self.padding = checks.pair("padding", padding, 0)
+        dtype = checks.float_dtype("dtype", dtype)
         shape = (c_out, c_in, *self.kernel)
         fan_in = c_in * self.kernel[0] * self.kernel[1]
         self.W = Param(uniform(rng, shape, fan_in, dtype))
@@ -66,9 +67,7 @@ class Conv2d(Layer):
         if self._covers(x):
             y = affine(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), b).reshape(N, len(W), 1, 1)
         else:
-            from stn_ref.kernels import conv_cpu
-
-            y = conv_cpu.convolve(x, W, b, self.stride, self.padding)
+            y = kernels.compiled("conv_cpu", "Conv2d").convolve(x, W, b, self.stride, self.padding)
         return self.keep(y, x)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
@@ -79,9 +78,8 @@ class Conv2d(Layer):
             gy = gy.reshape(N, len(W))
             gx, gW, gb = affine_backward(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), gy, needs)
         else:
-            from stn_ref.kernels import conv_cpu
-
-            gx, gW, gb = conv_cpu.convolve_backward(x, W, gy, self.stride, self.padding, needs)
+            conv = kernels.compiled("conv_cpu", "Conv2d")
+            gx, gW, gb = conv.convolve_backward(x, W, gy, self.stride, self.padding, needs)
         self.W.grad += gW.reshape(W.shape)
         self.b.grad += gb
         return gx.reshape(x.shape) if needs else None

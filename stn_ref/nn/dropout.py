@@ -13,7 +13,7 @@ class Dropout(Layer):
 
     Args:
         p: probability of zeroing, in [0, 1].
-        rng: where the masks are drawn from; its state belongs into a checkpoint.
+        rng: where the masks are drawn from; its state belongs in a checkpoint.
 
     Raises:
         TypeError: x is not float32 or float64.
@@ -52,7 +52,7 @@ class Dropout2d(Dropout):
 
     Args:
         p: probability of zeroing, in [0, 1].
-        rng: where the masks are drawn from; its state belongs into a checkpoint.
+        rng: where the masks are drawn from; its state belongs in a checkpoint.
 
     Raises:
         ShapeError: x is not (N, C, H, W).

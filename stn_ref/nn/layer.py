@@ -40,6 +40,7 @@ class Param:
 
     def astype(self, dtype) -> None:
         """Convert value and gradient; twins made by `share()` see the change, they hold the same Param."""
+        dtype = checks.float_dtype("dtype", dtype)
         self.value = self.value.astype(dtype)
         self.grad = self.grad.astype(dtype)
 
@@ -105,6 +106,11 @@ class Layer:
             )
         outputs, memory = self._memory
         gys = gy if isinstance(gy, tuple) else (gy,)
+        if len(gys) != len(outputs):
+            raise ValueError(
+                f"{type(self).__name__}.backward takes one gradient for each output of forward: "
+                f"expected {len(outputs)}, got {len(gys)}"
+            )
         gys = tuple(cotangent(g, *out) for g, out in zip(gys, outputs, strict=True))
         self._memory = None
         return (gys if isinstance(gy, tuple) else gys[0]), memory
@@ -146,7 +152,7 @@ class Layer:
             yield param
 
     def rngs(self) -> Iterator[np.random.Generator]:
-        """Yield each random generator once (dropout); their state belongs into a checkpoint."""
+        """Yield each random generator once (dropout); their state belongs in a checkpoint."""
         seen = set()
         for rng in self._rngs():
             if id(rng) not in seen:
@@ -199,8 +205,7 @@ class Layer:
 
     def astype(self, dtype) -> "Layer":
         """Convert every Param to float32 or float64."""
-        if np.dtype(dtype) not in checks.FLOATS:
-            raise TypeError(f"dtype must be float32 or float64; got {np.dtype(dtype)}")
+        dtype = checks.float_dtype("dtype", dtype)
         for param in self.params():
             param.astype(dtype)
         return self
@@ -234,9 +239,20 @@ class Sequential(Layer):
 
     Args:
         layers: each with one input and one output.
+
+    Raises:
+        TypeError: something else than a Layer among them.
+
+    >>> Sequential([Sequential()])
+    Traceback (most recent call last):
+    TypeError: layers must be Layers; got list: write Sequential(*layers)
     """
 
     def __init__(self, *layers: Layer):
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                hint = ": write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"layers must be Layers; got {type(layer).__name__}{hint}")
         self.layers = list(layers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -78,6 +78,7 @@ class Linear(Layer):
 
     def __init__(self, n_in: int, n_out: int, rng: np.random.Generator, *, dtype=np.float32):
         n_in, n_out = checks.integer("n_in", n_in, 1), checks.integer("n_out", n_out, 1)
+        dtype = checks.float_dtype("dtype", dtype)
         self.W = Param(uniform(rng, (n_out, n_in), n_in, dtype))
         self.b = Param(uniform(rng, (n_out,), n_in, dtype), decay=False)
 

@@ -26,6 +26,9 @@ class StepRate:
     every: int
     factor: float = 0.1
 
+    def __post_init__(self):
+        checks.integer("every", self.every, 1)
+
     def __call__(self, step: int) -> float:
         """Return the learning rate after `step` steps."""
         return self.lr * self.factor ** (step // self.every)
@@ -43,6 +46,9 @@ class CosineRate:
     lr: float
     steps: int
     final: float = 0.0
+
+    def __post_init__(self):
+        checks.integer("steps", self.steps, 1)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate after `step` steps."""
@@ -62,6 +68,9 @@ class WarmUp:
 
     rate: Callable[[int], float]
     steps: int
+
+    def __post_init__(self):
+        checks.integer("steps", self.steps, 1)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate after `step` steps."""

@@ -1,8 +1,10 @@
 """Max and average pooling; their inner loops are in kernels/pool_cpu.py. Read next: dropout.py, loss.py."""
 
+from types import ModuleType
+
 import numpy as np
 
-from stn_ref import checks
+from stn_ref import checks, kernels
 from stn_ref.nn.conv import reaches
 from stn_ref.nn.layer import Layer
 
@@ -15,6 +17,9 @@ class _Pool(Layer):
     def _check(self, x: np.ndarray) -> None:
         _, _, H, W = checks.shape("x", checks.floating("x", x), ("N", "C", "H", "W"))
         reaches(self.kernel, H, W, x.shape)
+
+    def _kernels(self) -> ModuleType:
+        return kernels.compiled("pool_cpu", type(self).__name__)
 
 
 class MaxPool2d(_Pool):
@@ -40,18 +45,14 @@ class MaxPool2d(_Pool):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
-        from stn_ref.kernels import pool_cpu
-
         self._check(x)
-        y, which = pool_cpu.max_pool(x, self.kernel, self.stride)
+        y, which = self._kernels().max_pool(x, self.kernel, self.stride)
         return self.keep(y, which, x.shape)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gx (N, C, H, W)."""
-        from stn_ref.kernels import pool_cpu
-
         gy, (which, shape) = self.take(gy)
-        return pool_cpu.max_pool_backward(which, gy, shape, self.kernel, self.stride) if needs else None
+        return self._kernels().max_pool_backward(which, gy, shape, self.kernel, self.stride) if needs else None
 
 
 class AvgPool2d(_Pool):
@@ -76,14 +77,10 @@ class AvgPool2d(_Pool):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
-        from stn_ref.kernels import pool_cpu
-
         self._check(x)
-        return self.keep(pool_cpu.mean_pool(x, self.kernel, self.stride), x.shape)
+        return self.keep(self._kernels().mean_pool(x, self.kernel, self.stride), x.shape)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gx (N, C, H, W)."""
-        from stn_ref.kernels import pool_cpu
-
         gy, (shape,) = self.take(gy)
-        return pool_cpu.mean_pool_backward(gy, shape, self.kernel, self.stride) if needs else None
+        return self._kernels().mean_pool_backward(gy, shape, self.kernel, self.stride) if needs else None

@@ -24,3 +24,16 @@ def test_a_number_stands_for_both_of_a_pair():
 def test_what_is_no_pair_is_named(value, error, message):
     with pytest.raises(error, match=message):
         checks.pair("kernel", value, 1)
+
+
+@pytest.mark.parametrize("dtype", ("float64", float, np.float64, np.dtype(np.float64)))
+def test_every_spelling_of_a_dtype_is_known(dtype):
+    assert checks.float_dtype("dtype", dtype) == np.float64
+
+
+@pytest.mark.parametrize(
+    ("dtype", "got"), [(None, "None"), (np.int32, "int32"), ("rubbish", "rubbish"), (3, "3"), (">f4", ">f4")]
+)
+def test_a_dtype_that_is_not_supported_is_named(dtype, got):
+    with pytest.raises(TypeError, match=f"^dtype must be float32 or float64; got {got}$"):
+        checks.float_dtype("dtype", dtype)

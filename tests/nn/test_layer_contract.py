@@ -153,6 +153,42 @@ def test_a_cotangent_of_the_wrong_shape_or_dtype_is_named(name, rng):
 
 
 @every_layer
+def test_a_wrong_number_of_cotangents_is_named(name, rng):
+    layer, x = case(name, rng)
+    y = layer.forward(x)
+    with pytest.raises(ValueError, match=r"backward takes one gradient for each output .*: expected 1, got 2"):
+        layer.backward((y, y))
+    assert layer.backward(y).shape == x.shape  # what forward kept is still there
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (([nn.ReLU()],), r"layers must be Layers; got list: write Sequential\(\*layers\)"),
+        ((nn.ReLU(), 3), "layers must be Layers; got int$"),
+        ((nn.ReLU,), "layers must be Layers; got type$"),
+    ],
+)
+def test_a_sequence_of_anything_else_is_an_error_when_it_is_made(layers, message):
+    with pytest.raises(TypeError, match=message):
+        nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda dtype: nn.Linear(2, 3, generator(), dtype=dtype),
+        lambda dtype: nn.Conv2d(2, 3, 3, generator(), dtype=dtype),
+        lambda dtype: nn.Linear(2, 3, generator()).astype(dtype),
+        lambda dtype: nn.Param(np.zeros(3)).astype(dtype),
+    ],
+)
+def test_a_wrong_dtype_is_named(use):
+    with pytest.raises(TypeError, match="dtype must be float32 or float64; got int32"):
+        use(np.int32)
+
+
+@every_layer
 def test_integers_are_a_type_error(name, rng):
     layer, x = case(name, rng)
     with pytest.raises(TypeError, match="x must be a float32 or float64 NumPy array; got a NumPy array of int64"):
@@ -253,3 +289,31 @@ def test_interpreted_kernels_give_the_same_bits(tmp_path):
 def test_importing_the_layers_loads_no_numba():
     code = "import sys, stn_ref.nn; assert 'numba' not in sys.modules and 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WITHOUT_NUMBA = """
+import sys; sys.modules["numba"] = None
+import numpy as np
+from stn_ref import kernels, nn
+
+x = np.zeros((2, 3, 5, 4), np.float32)
+wanted = {
+    "Conv2d": nn.Conv2d(3, 2, 3, np.random.default_rng(0)).forward,
+    "MaxPool2d": nn.MaxPool2d(2).forward,
+    "AvgPool2d": nn.AvgPool2d(2).forward,
+    "backend 'cpu'": lambda x: kernels.get("cpu"),
+}
+for name, call in wanted.items():
+    try:
+        call(x)
+    except ImportError as error:
+        assert str(error).startswith(f"{name} needs numba, which is not installed: pip install numba"), error
+    else:
+        raise AssertionError(f"{name}: no error")
+nn.Linear(4, 2, np.random.default_rng(0)).forward(x[0, 0])
+nn.Conv2d(3, 2, (5, 4), np.random.default_rng(0)).forward(x)  # as large as the image: a matrix product
+"""
+
+
+def test_without_numba_the_layers_that_need_it_say_so():
+    subprocess.run([sys.executable, "-c", WITHOUT_NUMBA], check=True)

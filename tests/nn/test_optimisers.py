@@ -135,6 +135,22 @@ def test_schedules_by_hand():
     assert_allclose([cosine(k) for k in range(4)], [1, 0.6, 0.2, 0.2], rtol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda n: nn.StepRate(0.1, every=n), "every"),
+        (lambda n: nn.CosineRate(0.1, steps=n), "steps"),
+        (lambda n: nn.WarmUp(nn.StepRate(0.1, every=1), steps=n), "steps"),
+    ],
+)
+def test_a_schedule_over_no_steps_is_an_error_when_it_is_made(make, name):
+    make(np.int64(1))
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+        make(0)
+    with pytest.raises(TypeError, match=rf"{name} must be an integer; got 2\.5"):
+        make(2.5)
+
+
 def test_a_schedule_drives_the_optimiser():
     w = Param(np.zeros(1))
     optimiser = nn.SGD([w], nn.StepRate(1.0, every=1, factor=0.5))
