@@ -4,7 +4,7 @@
     report = gradcheck((forward, backward), U, grid, rng=rng)  your own pair of functions
 
 Read in this order: slopes.py (one slope, and what a kink is), judge.py (the verdict), subject.py (what is checked),
-check.py (which slopes), report.py.
+check.py (which slopes), float32.py (a common mistake, named), report.py.
 """
 
 from stn_ref.gradcheck.check import gradcheck

@@ -2,7 +2,7 @@
 
     smooth:         |a - n| <= tolerance * max(|a|, |n|), max over the array
     kink or jump:   low <= a <= high
-    unclear:        not judged, but counted
+    unclear:        not judged, but counted; so is what drowns in rounding
 
 Reads: slopes.py, report.py. Read next: check.py.
 """
@@ -34,6 +34,10 @@ def judge(
 ) -> None:
     """Fill in the entry.
 
+    Rounding of the outputs hides errors of a known size. A value drowns in it, and is not judged, where that size
+    exceeds the tolerance and a tenth of the array's max(|a|, |n|), and backward is not wrong by more. A gradient that
+    is not finite fails wherever any difference is finite.
+
     Args:
         entry: has name, kind, shape and method.
         values: one probe for each value that was checked.
@@ -43,29 +47,37 @@ def judge(
         tolerance: the largest relative error that passes.
         judge_kinks: whether values on kinks are judged by their interval, or only counted.
     """
-    judged = [*_errors(values, largest, tolerance), *_errors(along, typical, tolerance)]
+    smooth, smooth_along = _errors(values, largest, tolerance), _errors(along, typical, tolerance)
+    judged = [*smooth, *smooth_along]
     if judged:
         worst, entry.max_rel_error = max(judged, key=lambda pair: pair[1])
         entry.worst_index, entry.analytic = worst.index, worst.analytic
         entry.numeric, entry.step = worst.slope.value, worst.slope.step
-    entry.checked = sum(p.slope.kind == "smooth" for p in values)
-    entry.directions = len(judged) - entry.checked
+    entry.checked, entry.directions = len(smooth), len(smooth_along)
     entry.directions_on_kinks = len(along) - entry.directions
 
-    kinks = [p for p in values if p.slope.kind in ("kink", "jump")]
+    kinks = [p for p in values if p.slope.kind in ("kink", "jump") and not _interval_drowns(p, largest, tolerance)]
     outside = [p for p in kinks if judge_kinks and not _inside(p, tolerance * largest)]
     entry.kinks, entry.kinks_judged, entry.kinks_outside = len(kinks), len(kinks) * judge_kinks, len(outside)
     entry.jumps = sum(p.slope.kind == "jump" for p in kinks)
     entry.unresolved = len(values) - entry.checked - entry.kinks
 
     something = entry.checked + entry.directions + entry.kinks_judged > 0
-    entry.passed = something and entry.max_rel_error <= tolerance and not outside
+    not_finite = [p for p in values if p.slope.finite and not math.isfinite(p.analytic)]
+    entry.passed = something and entry.max_rel_error <= tolerance and not outside and not not_finite
     hidden = max((_hidden(p) for p, _ in judged), default=0.0)
-    entry.note = "; ".join(_notes(entry, outside, something, hidden, hidden > tolerance * largest > 0))
+    notes = [*_wrong(not_finite, outside), *_left_out(entry, [*values, *along])]
+    if hidden > tolerance * largest > 0:
+        notes.append(f"rounding of the outputs hides errors below {hidden:.0e}")
+    if not something:
+        notes.append("nothing was judged, so nothing passes")
+    elif entry.max_rel_error > tolerance and entry.directions and entry.worst_index is None:
+        notes.append("no sampled value is as wrong: a larger full_limit finds the place")
+    entry.note = "; ".join(notes)
 
 
 def _errors(probes: list[Probe], norm: float, tolerance: float) -> list[tuple[Probe, float]]:
-    """Relative errors of the smooth probes.
+    """Relative errors of the smooth probes that do not drown in rounding.
 
     The denominator never falls below what rounding hides, over the tolerance: where a gradient is 0, such as the one
     of a bias before a softmax, there is only rounding to compare.
@@ -78,7 +90,7 @@ def _errors(probes: list[Probe], norm: float, tolerance: float) -> list[tuple[Pr
         difference = abs(p.analytic - p.slope.value)
         error = difference / max(norm, _hidden(p) / tolerance) if difference else 0.0
         errors.append((p, error if math.isfinite(error) else math.inf))
-    return errors
+    return [(p, error) for p, error in errors if error > tolerance or not _drowns(p, norm, tolerance)]
 
 
 def _hidden(p: Probe) -> float:
@@ -86,28 +98,43 @@ def _hidden(p: Probe) -> float:
     return 10 * p.slope.roundoff
 
 
+def _drowns(p: Probe, norm: float, tolerance: float) -> bool:
+    return _hidden(p) > max(tolerance, norm / 10)
+
+
+def _interval_drowns(p: Probe, norm: float, tolerance: float) -> bool:
+    """Whether rounding hides the ends of the interval, and the gradient lies between them for all we know."""
+    return _drowns(p, max(norm, abs(p.slope.low), abs(p.slope.high)), tolerance) and _inside(p, tolerance * norm)
+
+
 def _inside(p: Probe, slack: float) -> bool:
     slack += _hidden(p)
     return p.slope.low - slack <= p.analytic <= p.slope.high + slack
 
 
-def _notes(e: GradEntry, outside: list[Probe], something: bool, hidden: float, hides: bool) -> Iterator[str]:
-    """Say what the numbers alone do not."""
-    if e.analytic is not None and not math.isfinite(e.analytic):
-        yield f"backward gives {e.analytic} where finite differences are finite"
+def _wrong(not_finite: list[Probe], outside: list[Probe]) -> Iterator[str]:
+    """Say where backward is wrong in other ways than by its relative error."""
+    for p in not_finite[:1]:
+        side = ", to one side at least" if p.slope.kind == "unclear" else ""
+        yield f"at {p.index}, backward gives {p.analytic} where finite differences are finite{side}"
     for p in outside[:1]:
         low, high = f"{p.slope.low:.6g}", f"{p.slope.high:.6g}"
         yield f"at {p.index}, on a {p.slope.kind}: backward gives {p.analytic:.6g}, outside [{low}, {high}]"
         yield "if a net mixes several kinks afterwards this may be right: kinks='skip'"
+
+
+def _left_out(e: GradEntry, probes: list[Probe]) -> Iterator[str]:
+    """Say what was not judged, or is no ordinary slope."""
     if e.jumps:
         yield f"jumps, where the function itself breaks: {e.jumps}"
-    if e.unresolved:
-        yield f"values not judged, because finite differences do not settle: {e.unresolved}"
+    unclear = sum(p.slope.kind == "unclear" for p in probes if p.index is not None)
+    if unclear:
+        yield f"values not judged, because finite differences do not settle: {unclear}"
+    if e.unresolved > unclear:
+        hidden = max(map(_hidden, probes))
+        yield (
+            f"values not judged, because rounding of the outputs may hide errors of {hidden:.0e}, more than a tenth of "
+            f"the gradient: {e.unresolved - unclear} (does an output hold a large constant?)"
+        )
     if e.directions_on_kinks:
-        yield f"random directions left out, because they meet kinks: {e.directions_on_kinks}"
-    if hides:
-        yield f"rounding of the outputs hides errors below {hidden:.0e}"
-    if not something:
-        yield "nothing was judged, so nothing passes"
-    elif not e.passed and e.directions and e.worst_index is None:
-        yield "no sampled value is as wrong: a larger full_limit finds the place"
+        yield f"random directions left out, because they meet kinks or drown in rounding: {e.directions_on_kinks}"

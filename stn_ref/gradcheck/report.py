@@ -25,9 +25,9 @@ class GradEntry:
         checked: values judged as smooth.
         kinks: values on a kink or jump; `jumps` of them on a jump.
         kinks_judged, kinks_outside: of those, judged by the interval of slopes; values found outside.
-        unresolved: values whose finite differences do not settle; not judged.
-        directions, directions_on_kinks: random directions judged, and left out because they meet a kink
-            or do not settle.
+        unresolved: values whose finite differences do not settle, or drown in rounding; not judged.
+        directions, directions_on_kinks: random directions judged, and left out because they meet a kink,
+            do not settle or drown in rounding.
         passed, note: the verdict, and what a reader must know of it.
     """
 

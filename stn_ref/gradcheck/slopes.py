@@ -33,6 +33,7 @@ class Slope:
         low, high: the interval in which a gradient may lie; both are `value` if smooth.
         roundoff: what rounding of y may have done to `value`.
         step: the h it was measured with.
+        finite: whether differences are finite, at some h and to one side of t = 0 at least.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Slope:
     high: float
     roundoff: float
     step: float
+    finite: bool = True
 
 
 def extrapolate(values: np.ndarray, powers: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,16 +88,18 @@ def measure(
         x: the number that moves; its own rounding, EPS |x|, passes through the slope.
     """
     h = step = step * max(1.0, abs(x))
+    finite = False
     for level in range(LEVELS):
         h = step / SHRINK**level
         here = _Differences(line, y, gy, h, x, scale, tolerance)
+        finite = finite or bool(np.isfinite([here.L, here.R]).any())
         if not here.finite:
             continue  # such as log(x - h) of a small x
         if level and here.roundoff > here.wanted(here.largest):
             break  # from here on, smaller steps measure rounding
         if found := here.smooth() or here.kink():
             return found
-    return Slope("unclear", np.nan, -np.inf, np.inf, 0.0, h)
+    return Slope("unclear", np.nan, -np.inf, np.inf, 0.0, h, finite)
 
 
 class _Differences:
