@@ -22,8 +22,14 @@ def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.nd
     return checks.generator("rng", rng).uniform(-bound, bound, shape).astype(dtype)
 
 
+def blas_ready(A: np.ndarray) -> np.ndarray:
+    """Return A, copied if BLAS cannot read it in place: NumPy would multiply it by loops that round differently."""
+    return A if A.flags.c_contiguous or A.flags.f_contiguous else np.ascontiguousarray(A)
+
+
 def multiply(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return C = A B, its longer axis cut in pieces for the threads; the pieces depend on the shape only."""
+    A, B = blas_ready(A), blas_ready(B)
     C = np.empty((A.shape[0], B.shape[1]), A.dtype)
     longer = max(C.shape)
     pieces = spans(longer, min(16, 1 + C.size * A.shape[1] // WORK, -(-longer // LINES)))

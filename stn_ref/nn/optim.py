@@ -234,7 +234,7 @@ class Adam(Optimiser):
     def _update(self, value, g, lr, m, v):
         beta1, beta2 = self.betas
         t = self.steps + 1
-        scratch = g - m
+        scratch = np.subtract(g, m, out=np.empty_like(m))  # an array, also for a Param without axes
         scratch *= 1 - beta1
         m += scratch
         np.multiply(g, g, out=scratch)

@@ -168,3 +168,11 @@ def test_clipping_scales_all_gradients_to_the_joint_length():
     assert nn.clip_grad_norm(iter(params), 3.5) == 7
     assert_allclose(params[0].grad, [1, 1.5], rtol=1e-6)  # the 1e-6 in the quotient
     assert_allclose(params[1].grad, 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimiser", (SGD, Adam))
+def test_a_param_without_axes_is_a_param(optimiser):
+    param = Param(np.array(1.0))
+    param.grad[...] = 2.0
+    optimiser([param], 0.1).step()
+    assert param.value.shape == () and param.value < 1
