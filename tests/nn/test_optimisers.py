@@ -170,7 +170,7 @@ def test_clipping_scales_all_gradients_to_the_joint_length():
     assert_allclose(params[1].grad, 3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("optimiser", (SGD, Adam))
+@pytest.mark.parametrize("optimiser", (nn.SGD, nn.Adam))
 def test_a_param_without_axes_is_a_param(optimiser):
     param = Param(np.array(1.0))
     param.grad[...] = 2.0
