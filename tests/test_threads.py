@@ -94,10 +94,6 @@ def test_blas_runs_on_one_thread_inside(three_blas_threads, several):
     assert blas_threads() == {3}
 
 
-FIRST_ONLY = "threadpoolctl >= 3.7 obeys only the thread that set a number first"
-
-
-@pytest.mark.xfail(reason=FIRST_ONLY)
 def test_any_thread_has_one_blas_thread_inside(three_blas_threads):
     seen = []
     for _ in range(2):
@@ -108,7 +104,6 @@ def test_any_thread_has_one_blas_thread_inside(three_blas_threads):
     assert seen == [{1}] * 4 and blas_threads() == {3}
 
 
-@pytest.mark.xfail(reason=FIRST_ONLY)
 @pytest.mark.parametrize("first_out", (0, 1))
 def test_two_callers_at_once_both_have_one_blas_thread(three_blas_threads, first_out):
     inside, leave, seen = [threading.Event() for _ in "ab"], [threading.Event() for _ in "ab"], []

@@ -48,10 +48,20 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
+def _blas() -> list:
+    """Return threadpoolctl's handles of the BLAS libraries in this process."""
     with contextlib.suppress(ImportError):
-        import scipy.linalg.cython_blas  # noqa: F401  numba's np.dot calls SciPy's BLAS: load it before looking
-    return ThreadpoolController()
+        import scipy.linalg.cython_blas  # noqa: F401  compiled code calls SciPy's BLAS: load it before looking
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _set_blas_threads(library, n: int) -> None:
+    """Set the number of threads of one BLAS library, from any thread of ours.
+
+    From 3.7 on threadpoolctl obeys only the thread that set a number first, lest threads fight over it; ours do not,
+    they count (below), and a training in a second thread must not give other bits. Hence the method behind its guard.
+    """
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(n)
 
 
 if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory but not its threads: it starts anew
@@ -62,19 +72,22 @@ class _OneBlasThread(contextlib.AbstractContextManager):
     """One BLAS thread from the first entry to the last exit, of whichever threads of the caller's (about 10 us)."""
 
     def __init__(self):
-        self.lock, self.users, self.limit = threading.Lock(), 0, None
+        self.lock, self.users, self.before = threading.Lock(), 0, []
 
     def __enter__(self):
         with self.lock:
             if self.users == 0:
-                self.limit = _blas().limit(limits=1, user_api="blas")
+                self.before = [(library, library.num_threads) for library in _blas()]
+                for library, _ in self.before:
+                    _set_blas_threads(library, 1)
             self.users += 1
 
     def __exit__(self, *error):
         with self.lock:
             self.users -= 1
             if self.users == 0:
-                self.limit.restore_original_limits()
+                for library, n in self.before:
+                    _set_blas_threads(library, n)
 
 
 one_blas_thread = _OneBlasThread()
