@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
     from stn_ref import data, models
-    from stn_ref.training.loop import OPTIMISERS, SCHEDULES, Config
+    from stn_ref.training.config import OPTIMISERS, SCHEDULES, Config
 
     def add(option: str, what: str, *aliases: str, **more) -> None:
         default = getattr(Config, option.lstrip("-").replace("-", "_"))
@@ -109,7 +109,7 @@ def _train(args, note, say):
     from dataclasses import fields
 
     from stn_ref.training import run
-    from stn_ref.training.loop import Config
+    from stn_ref.training.config import Config
 
     config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
     sizes = {"n_train": args.n_train, "n_val": args.n_val, "n_test": args.n_test}

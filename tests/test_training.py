@@ -12,6 +12,7 @@ from stn_ref import data, models
 from stn_ref.kernels import threads
 from stn_ref.nn import SoftmaxCrossEntropy
 from stn_ref.training import Config, DivergedError, History, Trainer, evaluate, loop
+from stn_ref.training.config import SCHEDULES
 from stn_ref.training.history import Epoch
 
 
@@ -58,7 +59,7 @@ def rate_by_hand(config, step, steps):
     return rate * (step + 1) / warmup if step < warmup else rate
 
 
-@pytest.mark.parametrize("schedule", loop.SCHEDULES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("warmup", (0, 7, 300))
 def test_the_learning_rate_warms_up_and_follows_the_schedule(digits, schedule, warmup):
     wanted = config(lr=0.3, schedule=schedule, warmup=warmup, epochs=6, batch_size=5)
@@ -237,6 +238,12 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoint(di
     with pytest.raises(DivergedError, match="the loss is nan in epoch 2, batch 1"), np.errstate(invalid="ignore"):
         next(epochs)
     assert len(Trainer(config(), digits, path=path, resume=True).history.epochs) == 1
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training_too(digits, monkeypatch):
+    monkeypatch.setattr(loop, "evaluate", lambda *args: (math.inf, 0.1))
+    with pytest.raises(DivergedError, match="the loss is inf in epoch 1, on the validation images"):
+        train(Trainer(config(), digits))
 
 
 # The bar.

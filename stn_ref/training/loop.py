@@ -1,77 +1,29 @@
 """The training loop: shuffled batches, freshly distorted; validation, best weights, early stopping; resumable.
 
-Reads: history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from (seed, epoch), or from a
-generator whose state is in the checkpoint, so that a training killed and resumed ends in the same bits as one that ran
-through.
+Reads: config.py, history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from (seed, epoch), or
+from a generator whose state is in the checkpoint, so that a training killed and resumed ends in the same bits as one
+that ran through.
 """
 
 import math
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from stn_ref import checks, data, models
+from stn_ref import data, models
 from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
 from stn_ref.training import checkpoint
+from stn_ref.training.config import Config
 from stn_ref.training.history import Epoch, History
-
-SCHEDULES = ("cosine", "step", "constant")
-OPTIMISERS = ("sgd", "adam")
 
 
 class DivergedError(FloatingPointError):
     """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """Everything that decides the outcome of a training, apart from the data.
-
-    Attributes:
-        model: a name from models.MODELS.
-        distortion: a name from data.KINDS.
-        epochs: passes over the training set.
-        batch_size: examples a step.
-        optimiser: "sgd" (momentum 0.9, Nesterov) or "adam".
-        lr: the highest learning rate, after the warm-up.
-        schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
-        warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
-        weight_decay: of weights, not of biases.
-        clip: largest norm of the whole gradient; 0: no clipping.
-        localisation_lr_scale: factor on the learning rate of the localisation net. With plain SGD a tenth is usual
-            (the paper, on SVHN); with Adam and a warm-up the full rate learned to turn R digits, a tenth did not.
-        patience: stop after so many epochs without a better validation accuracy; 0: never.
-        seed: of everything.
-    """
-
-    model: str = "st-cnn-affine"
-    distortion: str = "R"
-    epochs: int = 5
-    batch_size: int = 32
-    optimiser: str = "adam"
-    lr: float = 0.002
-    schedule: str = "cosine"
-    warmup: int = 300
-    weight_decay: float = 0.0
-    clip: float = 5.0
-    localisation_lr_scale: float = 1.0
-    patience: int = 0
-    seed: int = 0
-
-    def __post_init__(self):
-        checks.one_of("model", self.model, models.MODELS)
-        checks.one_of("distortion", self.distortion, data.KINDS)
-        checks.one_of("optimiser", self.optimiser, OPTIMISERS)
-        checks.one_of("schedule", self.schedule, SCHEDULES)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
-            checks.integer(name, getattr(self, name), least)
-        for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
-            checks.between(name, getattr(self, name), 0, 1e6)
 
 
 def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> tuple[float, float]:

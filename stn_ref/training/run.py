@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stn_ref import data
 from stn_ref.training import checkpoint
-from stn_ref.training.loop import Config, Trainer
+from stn_ref.training.config import Config
+from stn_ref.training.loop import Trainer
 
 
 def run(

@@ -1,0 +1,54 @@
+"""What decides the outcome of a training, checked when it is written down. Read next: loop.py."""
+
+from dataclasses import dataclass
+
+from stn_ref import checks, data, models
+
+SCHEDULES = ("cosine", "step", "constant")
+OPTIMISERS = ("sgd", "adam")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the outcome of a training, apart from the data.
+
+    Attributes:
+        model: a name from models.MODELS.
+        distortion: a name from data.KINDS.
+        epochs: passes over the training set.
+        batch_size: examples a step.
+        optimiser: "sgd" (momentum 0.9, Nesterov) or "adam".
+        lr: the highest learning rate, after the warm-up.
+        schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
+        warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
+        weight_decay: of weights, not of biases.
+        clip: largest norm of the whole gradient; 0: no clipping.
+        localisation_lr_scale: factor on the learning rate of the localisation net. With plain SGD a tenth is usual
+            (the paper, on SVHN); with Adam and a warm-up the full rate learned to turn R digits, a tenth did not.
+        patience: stop after so many epochs without a better validation accuracy; 0: never.
+        seed: of everything.
+    """
+
+    model: str = "st-cnn-affine"
+    distortion: str = "R"
+    epochs: int = 5
+    batch_size: int = 32
+    optimiser: str = "adam"
+    lr: float = 0.002
+    schedule: str = "cosine"
+    warmup: int = 300
+    weight_decay: float = 0.0
+    clip: float = 5.0
+    localisation_lr_scale: float = 1.0
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        checks.one_of("model", self.model, models.MODELS)
+        checks.one_of("distortion", self.distortion, data.KINDS)
+        checks.one_of("optimiser", self.optimiser, OPTIMISERS)
+        checks.one_of("schedule", self.schedule, SCHEDULES)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
+            checks.integer(name, getattr(self, name), least)
+        for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
+            checks.between(name, getattr(self, name), 0, 1e6)
