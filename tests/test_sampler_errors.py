@@ -73,11 +73,11 @@ def test_backends_agree_on_hostile_numbers(data, dtype):
     draw = lambda n: np.array(data.draw(st.lists(number, min_size=n, max_size=n)), dtype)  # noqa: E731
     U, points, gV = draw(N * C * H * W), draw(N * P * 2), draw(N * C * P)
     U, points, gV = U.reshape(N, C, H, W), points.reshape(N, 1, P, 2), gV.reshape(N, C, 1, P)
-    u, g, unit = largest(U), largest(gV), 8 * float(np.finfo(dtype).eps)
-    # The weights of a sample add up to 1. A pixel gets at most g from each point; a slope is at most 2 u, C of them.
-    bounds = {"V": unit * u, "gU": unit * P * g, "gpoints": unit * C * 2 * u * g}
-    smallest = 8 * float(np.finfo(dtype).smallest_subnormal)  # a product that underflows is right to one of these
     expected = sample(U, points, backend="literal"), *sample_backward(U, points, gV, backend="literal")
+    u, g, unit = largest(U), largest(gV), 8 * float(np.finfo(dtype).eps)
+    # V as promised. A pixel gets at most g from each point; a slope is at most 2 u g, summed over C channels.
+    bounds = {"V": unit * largest(expected[0]), "gU": unit * P * g, "gpoints": unit * C * 2 * u * g}
+    smallest = 8 * float(np.finfo(dtype).smallest_subnormal)  # a product that underflows is right to one of these
     for backend in ("vectorised", "cpu"):
         got = sample(U, points, backend=backend), *sample_backward(U, points, gV, backend=backend)
         for (name, bound), a, b in zip(bounds.items(), got, expected, strict=True):

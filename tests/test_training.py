@@ -80,6 +80,17 @@ def test_the_row_of_an_epoch_holds_the_rate_of_its_last_step(digits):
     assert [row.lr for row in rows] == pytest.approx([rate_by_hand(wanted, step, 12) for step in (2, 5, 8, 11)])
 
 
+def test_the_row_of_an_epoch_counts_every_example_once(digits):
+    trainer = Trainer(config(model="fcn", epochs=2, batch_size=36, lr=0.0), digits)  # 36 + 36 + 24 examples
+    for epoch, row in enumerate(trainer.epochs()):
+        pairs = list(data.epoch_batches(digits.train_images, digits.train_labels, "R", 96, 0, epoch))
+        loss, accuracy = evaluate(trainer.net, *pairs[0])
+        assert row.train_loss == pytest.approx(loss, rel=1e-6) and row.train_accuracy == pytest.approx(accuracy)
+        val_images = data.fixed_distortion(digits.val_images, "R", 0, part="val").images
+        assert (row.val_loss, row.val_accuracy) == evaluate(trainer.net, val_images, digits.val_labels)
+    assert row.epoch == 2 and 0 < accuracy < 1
+
+
 def weights_by_hand(config, dataset):
     """The same training in one loop, with the formulas of the optimisers spelt out."""
     size = data.KINDS[config.distortion].canvas
