@@ -30,21 +30,24 @@ def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
 class ReLU(Layer):
     """Rectified linear unit.
 
-    y = max(0, x),   gx = gy where x > 0, else 0
+        y = max(0, x),   gx = gy where x > 0, else 0
 
-    Args:
-        x: any shape, float32 or float64.
-
-    Returns:
-        y: as x. NaN stays NaN, and lets the gradient through.
-
-    Raises:
-        TypeError: x is not float32 or float64.
     Source: Nair & Hinton 2010. At the kink x = 0 the left derivative, 0, is taken, as PyTorch does.
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y, shape of x."""
+        """Return y for x.
+
+        Args:
+            x: any shape, float32 or float64.
+
+        Returns:
+            y: as x. NaN stays NaN, and lets the gradient through.
+
+        Raises:
+            TypeError: x is not float32 or float64.
+            UsageError: the last forward still waits for its backward.
+        """
         y = elementwise(_relu, checks.floating("x", x))
         return self.keep(y, y)
 
@@ -69,20 +72,24 @@ def _relu_backward(gy, y, out):
 class Tanh(Layer):
     """Hyperbolic tangent.
 
-    y = tanh(x),   gx = gy (1 - y^2)
+        y = tanh(x),   gx = gy (1 - y^2)
 
-    Args:
-        x: any shape, float32 or float64.
-
-    Returns:
-        y: as x.
-
-    Raises:
-        TypeError: x is not float32 or float64.
+    Source: as torch.nn.Tanh.
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y, shape of x."""
+        """Return y for x.
+
+        Args:
+            x: any shape, float32 or float64.
+
+        Returns:
+            y: as x.
+
+        Raises:
+            TypeError: x is not float32 or float64.
+            UsageError: the last forward still waits for its backward.
+        """
         y = elementwise(np.tanh, checks.floating("x", x))
         return self.keep(y, y)
 
@@ -101,22 +108,26 @@ def _tanh_backward(gy, y, out):
 class Sigmoid(Layer):
     """Logistic function.
 
-    y = 1 / (1 + exp(-x)),   gx = gy y (1 - y)
+        y = 1 / (1 + exp(-x)),   gx = gy y (1 - y)
 
     Computed as exp(x) / (1 + exp(x)) for x < 0: that does not overflow, and a small y keeps its relative precision.
 
-    Args:
-        x: any shape, float32 or float64.
-
-    Returns:
-        y: as x.
-
-    Raises:
-        TypeError: x is not float32 or float64.
+    Source: as torch.nn.Sigmoid.
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y, shape of x."""
+        """Return y for x.
+
+        Args:
+            x: any shape, float32 or float64.
+
+        Returns:
+            y: as x.
+
+        Raises:
+            TypeError: x is not float32 or float64.
+            UsageError: the last forward still waits for its backward.
+        """
         y = elementwise(_sigmoid, checks.floating("x", x))
         return self.keep(y, y)
 
@@ -141,19 +152,25 @@ def _sigmoid_backward(gy, y, out):
 class Flatten(Layer):
     """Each image as one row: (N, C, H, W) -> (N, C*H*W), in the order of memory.
 
-    Args:
-        x: (N, ...), float32 or float64, with at least one axis.
+        y[n, (c H + h) W + w] = x[n,c,h,w]
 
-    Returns:
-        y: (N, product of the other axes); a view of x where that is possible.
-
-    Raises:
-        TypeError: x is not float32 or float64.
-        ShapeError: x has no axis.
+    Source: as torch.nn.Flatten.
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y (N, D)."""
+        """Return y (N, D) for x.
+
+        Args:
+            x: (N, ...), float32 or float64, with at least one axis.
+
+        Returns:
+            y: (N, product of the other axes); a view of x where that is possible.
+
+        Raises:
+            TypeError: x is not float32 or float64.
+            ShapeError: x has no axis.
+            UsageError: the last forward still waits for its backward.
+        """
         checks.floating("x", x)
         if x.ndim == 0:
             raise checks.ShapeError("x must be (N, ...): expected at least 1 axis, got 0; got shape ()")

@@ -20,7 +20,10 @@ def reaches(kernel: tuple[int, int], H: int, W: int, shape: tuple) -> None:
 class Conv2d(Layer):
     """Convolution; strictly a correlation, as in every deep-learning library: the kernel is not flipped.
 
-    y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
+        y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
+
+    backward is the transposed sum: gx[n,c,h,w] collects W[o,c,k,l] gy[n,o,i,j] from every output that read x[n,c,h,w],
+    gW[o,c,k,l] = sum_{n,i,j} gy[n,o,i,j] x[n,c, i*sy + k - py, j*sx + l - px], and gb[o] = sum_{n,i,j} gy[n,o,i,j].
 
     Args:
         c_in: input channels C.
@@ -36,10 +39,15 @@ class Conv2d(Layer):
         b: Param (O,), without weight decay.
 
     Raises:
-        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
-        TypeError: x and W differ in dtype.
+        TypeError, ValueError: a size is not an integer or too small, rng is no Generator, dtype no float; in forward,
+            x and W differ in dtype.
+        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        ImportError: in forward, numba is not installed.
 
     Ho = (H + 2 py - kh) // sy + 1, and Wo alike: a rest that is smaller than the stride is left out.
+
+    Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition"; arguments and start as
+        torch.nn.Conv2d, without dilation and groups.
 
     >>> Conv2d(1, 4, 3, np.random.default_rng(0), padding=1).forward(np.zeros((2, 1, 5, 7), np.float32)).shape
     (2, 4, 5, 7)

@@ -9,14 +9,16 @@ from stn_ref.nn.layer import Layer
 class Dropout(Layer):
     """Inverted dropout: in training each element is zeroed with probability p, the others are scaled up.
 
-    y = x m / (1 - p),   m ~ Bernoulli(1 - p),   gx = gy m / (1 - p);   in eval mode y = x
+        y = x m / (1 - p),   m ~ Bernoulli(1 - p),   gx = gy m / (1 - p);   in eval mode y = x
 
     Args:
         p: probability of zeroing, in [0, 1].
         rng: where the masks are drawn from; its state belongs in a checkpoint.
 
     Raises:
-        TypeError: x is not float32 or float64.
+        TypeError: rng is not a Generator; in forward, x is not float32 or float64.
+        ValueError: p is outside [0, 1].
+
     Source: Srivastava et al. 2014; scaled in training rather than in evaluation, as PyTorch does.
     """
 
@@ -48,15 +50,17 @@ class Dropout(Layer):
 class Dropout2d(Dropout):
     """Dropout of whole channels: one draw for each image and channel, shared by its pixels.
 
-    y[n,c] = x[n,c] m[n,c] / (1 - p),   m ~ Bernoulli(1 - p)
+        y[n,c] = x[n,c] m[n,c] / (1 - p),   m ~ Bernoulli(1 - p),   gx[n,c] = gy[n,c] m[n,c] / (1 - p)
 
     Args:
         p: probability of zeroing, in [0, 1].
         rng: where the masks are drawn from; its state belongs in a checkpoint.
 
     Raises:
-        ShapeError: x is not (N, C, H, W).
-        TypeError: x is not float32 or float64.
+        TypeError: rng is not a Generator; in forward, x is not float32 or float64.
+        ValueError: p is outside [0, 1].
+        ShapeError: in forward, x is not (N, C, H, W).
+
     Source: Tompson et al. 2015, "Efficient object localization using convolutional networks".
     """
 

@@ -60,9 +60,8 @@ def affine_backward(x: np.ndarray, W: np.ndarray, gy: np.ndarray, needs: bool = 
 class Linear(Layer):
     """Fully connected layer.
 
-    y[n,o] = sum_i x[n,i] W[o,i] + b[o]
-
-    gx = gy W,   gW = gy^T x,   gb[o] = sum_n gy[n,o]
+        y[n,o] = sum_i x[n,i] W[o,i] + b[o]
+        gx = gy W,   gW = gy^T x,   gb[o] = sum_n gy[n,o]
 
     Args:
         n_in: length of an input row.
@@ -75,8 +74,11 @@ class Linear(Layer):
         b: Param (n_out,), without weight decay.
 
     Raises:
-        ShapeError: x is not (N, n_in).
-        TypeError: x and W differ in dtype.
+        TypeError, ValueError: a length is not an integer of at least 1, rng is no Generator, dtype no float; in
+            forward, x and W differ in dtype.
+        ShapeError: in forward, x is not (N, n_in).
+
+    Source: arguments and start as torch.nn.Linear.
 
     >>> Linear(3, 2, np.random.default_rng(0)).forward(np.zeros((4, 3), np.float32)).shape
     (4, 2)

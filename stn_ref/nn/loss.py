@@ -19,27 +19,30 @@ class _Loss(Layer):
 class SoftmaxCrossEntropy(_Loss):
     """Softmax and negative log-likelihood of the right class, averaged over the batch.
 
-    L = -1/N sum_n log p[n, labels[n]],   p[n,k] = exp(s[n,k]) / sum_l exp(s[n,l])
-
-    gscores = (p - onehot(labels)) / N
+        L = -1/N sum_n log p[n, labels[n]],   p[n,k] = exp(s[n,k]) / sum_l exp(s[n,l])
+        gscores = (p - onehot(labels)) / N
 
     The largest score of each row is subtracted first: exp cannot overflow, and p does not change.
 
-    Args:
-        scores: (N, K), float32 or float64, N and K at least 1.
-        labels: (N,) integers in 0 .. K-1.
-
-    Returns:
-        L: a Python float.
-
-    Raises:
-        ShapeError: axes disagree, or N = 0 (a mean of nothing).
-        TypeError: scores are not floats, or labels not integers.
-        ValueError: a label out of range.
+    Source: as torch.nn.CrossEntropyLoss with reduction="mean".
     """
 
     def forward(self, scores: np.ndarray, labels: np.ndarray) -> float:
-        """Return L."""
+        """Return L.
+
+        Args:
+            scores: (N, K), float32 or float64, N and K at least 1.
+            labels: (N,) integers in 0 .. K-1.
+
+        Returns:
+            L: a Python float.
+
+        Raises:
+            ShapeError: axes disagree, or N = 0 (a mean of nothing).
+            TypeError: scores are not floats, or labels not integers.
+            ValueError: a label out of range.
+            UsageError: the last forward still waits for its backward.
+        """
         labels = np.asarray(labels)
         N, K = checks.shape("scores", checks.floating("scores", scores), ("N", "K"))
         checks.not_empty("scores", scores, ("N", "K"), "N", "K")
@@ -64,22 +67,26 @@ class SoftmaxCrossEntropy(_Loss):
 class MeanSquaredError(_Loss):
     """Mean squared error over all elements.
 
-    L = mean((scores - targets)^2),   gscores = 2 (scores - targets) / size
+        L = mean((scores - targets)^2),   gscores = 2 (scores - targets) / size
 
-    Args:
-        scores: any shape with at least one element, float32 or float64.
-        targets: same shape and dtype.
-
-    Returns:
-        L: a Python float.
-
-    Raises:
-        ShapeError: shapes differ, or no element (a mean of nothing).
-        TypeError: not floats, or dtypes differ.
+    Source: as torch.nn.MSELoss with reduction="mean".
     """
 
     def forward(self, scores: np.ndarray, targets: np.ndarray) -> float:
-        """Return L."""
+        """Return L.
+
+        Args:
+            scores: any shape with at least one element, float32 or float64.
+            targets: same shape and dtype.
+
+        Returns:
+            L: a Python float.
+
+        Raises:
+            ShapeError: shapes differ, or no element (a mean of nothing).
+            TypeError: not floats, or dtypes differ.
+            UsageError: the last forward still waits for its backward.
+        """
         checks.floating("scores", scores)
         checks.floating("targets", targets, like=("scores", scores))
         if targets.shape != scores.shape:

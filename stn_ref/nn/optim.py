@@ -16,7 +16,19 @@ from stn_ref.nn.layer import Param
 
 @dataclass(frozen=True)
 class StepRate:
-    """lr * factor^(step // every).
+    """A rate that falls in steps.
+
+        lr * factor^(step // every)
+
+    Args:
+        lr: the rate of the first steps.
+        every: so many steps are made at each rate, at least 1.
+        factor: from one rate to the next.
+
+    Raises:
+        TypeError, ValueError: `every` is not an integer of at least 1.
+
+    Source: as torch.optim.lr_scheduler.StepLR, counted in steps.
 
     >>> StepRate(0.1, every=100, factor=0.5)(250)
     0.025
@@ -38,7 +50,15 @@ class StepRate:
 class CosineRate:
     """From lr down to `final` over `steps` steps, along half a cosine; `final` from then on.
 
-    final + (lr - final) (1 + cos(pi step / steps)) / 2
+        final + (lr - final) (1 + cos(pi min(step / steps, 1))) / 2
+
+    Args:
+        lr: the rate of the first step.
+        steps: how many steps it takes to come down, at least 1.
+        final: the rate from then on.
+
+    Raises:
+        TypeError, ValueError: `steps` is not an integer of at least 1.
 
     Source: Loshchilov & Hutter 2017, "SGDR", Eq. (5), without restarts.
     """
@@ -58,9 +78,20 @@ class CosineRate:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A rising start for another schedule: rate(step) * min(1, (step + 1) / steps).
+    """A rising start for another schedule.
+
+        rate(step) * min(1, (step + 1) / steps)
 
     The first gradients say little and are large; taken in full they can leave units dead for good.
+
+    Args:
+        rate: the other schedule.
+        steps: from this step on it holds in full; at least 1.
+
+    Raises:
+        TypeError, ValueError: `steps` is not an integer of at least 1.
+
+    Source: Goyal et al. 2017, "Accurate, large minibatch SGD", Sec. 2.2, the gradual warm-up.
 
     >>> [WarmUp(StepRate(0.4, every=100), 4)(step) for step in (0, 1, 3, 4)]
     [0.1, 0.2, 0.4, 0.4]
@@ -160,7 +191,7 @@ class Optimiser:
 class SGD(Optimiser):
     """Stochastic gradient descent with momentum.
 
-    g <- g + weight_decay * w;   v <- momentum * v + g;   w <- w - lr * v
+        g <- g + weight_decay * w;   v <- momentum * v + g;   w <- w - lr * v
 
     With Nesterov's momentum the last step is w <- w - lr (g + momentum * v).
 
@@ -170,6 +201,11 @@ class SGD(Optimiser):
         momentum: 0 for none.
         nesterov: look ahead; needs momentum.
         weight_decay: factor of w in the gradient, for Params with `decay`.
+
+    Raises:
+        TypeError: params are not Params, or a number is none.
+        ValueError: a Param comes twice, a number is out of range, or nesterov without momentum.
+
     Source: as torch.optim.SGD defines it (dampening 0); v takes no part in lr, unlike Sutskever et al. 2013.
     """
 
@@ -203,9 +239,8 @@ class SGD(Optimiser):
 class Adam(Optimiser):
     """Adam: steps of about lr, whatever the scale of the gradient.
 
-    g <- g + weight_decay * w;   m <- m + (1 - beta1) (g - m);   v <- beta2 v + (1 - beta2) g^2
-
-    w <- w - lr m^ / (sqrt(v^) + eps),   m^ = m / (1 - beta1^t),   v^ = v / (1 - beta2^t),   t = 1, 2, ...
+        g <- g + weight_decay * w;   m <- m + (1 - beta1) (g - m);   v <- beta2 v + (1 - beta2) g^2
+        w <- w - lr m^ / (sqrt(v^) + eps),   m^ = m / (1 - beta1^t),   v^ = v / (1 - beta2^t),   t = 1, 2, ...
 
     Args:
         params: the Params, as net.params() yields them.
@@ -213,6 +248,11 @@ class Adam(Optimiser):
         betas: decay of the two averages.
         eps: keeps the quotient finite.
         weight_decay: factor of w in the gradient, for Params with `decay`.
+
+    Raises:
+        TypeError: params are not Params, or a number is none.
+        ValueError: a Param comes twice, or a number is out of range.
+
     Source: Kingma & Ba 2015, Algorithm 1; weight decay as torch.optim.Adam has it (not AdamW).
     """
 
@@ -252,7 +292,7 @@ class Adam(Optimiser):
 def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
     """Scale all gradients together so that their joint length is at most `max_norm`.
 
-    g <- g * min(1, max_norm / (norm + 1e-6)),   norm = sqrt(sum over all gradients of g^2)
+        g <- g * min(1, max_norm / (norm + 1e-6)),   norm = sqrt(sum over all gradients of g^2)
 
     Args:
         params: the Params; their gradients are changed in place.
@@ -260,6 +300,10 @@ def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
 
     Returns:
         norm: the length before.
+
+    Raises:
+        ValueError: max_norm is negative or NaN.
+
     Source: Pascanu et al. 2013; the 1e-6 is that of torch.nn.utils.clip_grad_norm_.
     """
     max_norm = checks.between("max_norm", max_norm, 0, math.inf)

@@ -25,19 +25,23 @@ class _Pool(Layer):
 class MaxPool2d(_Pool):
     """Max pooling.
 
-    y[n,c,i,j] = max_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+        y[n,c,i,j] = max_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+        gx[n,c,h,w] = sum of gy[n,c,i,j] over the windows whose maximum is at (h, w)
 
     Args:
         kernel: size of the window (kh, kw), or one number for both.
         stride: (sy, sx), or one number; default: the kernel, so that the windows tile the image.
 
     Raises:
-        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
-        TypeError: x is not float32 or float64.
+        TypeError, ValueError: a size is not an integer of at least 1; in forward, x is not float32 or float64.
+        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        ImportError: in forward, numba is not installed.
 
-    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out (PyTorch's ceil_mode=False).
+    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out.
     The whole gradient of a window goes to its maximum; of several, to the first in reading order. A NaN counts as
-    the maximum, the last one of several. Both are PyTorch's rules.
+    the maximum, the last one of several.
+
+    Source: as torch.nn.MaxPool2d with ceil_mode=False, ties and NaN included.
 
     >>> MaxPool2d(2).forward(np.arange(10.0).reshape(1, 1, 2, 5))
     array([[[[6., 8.]]]])
@@ -58,17 +62,21 @@ class MaxPool2d(_Pool):
 class AvgPool2d(_Pool):
     """Average pooling.
 
-    y[n,c,i,j] = 1/(kh kw) sum_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+        y[n,c,i,j] = 1/(kh kw) sum_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
+        gx[n,c,h,w] = 1/(kh kw) sum of gy[n,c,i,j] over the windows that cover (h, w)
 
     Args:
         kernel: size of the window (kh, kw), or one number for both.
         stride: (sy, sx), or one number; default: the kernel, so that the windows tile the image.
 
     Raises:
-        ShapeError: x is not (N, C, H, W), or smaller than the kernel.
-        TypeError: x is not float32 or float64.
+        TypeError, ValueError: a size is not an integer of at least 1; in forward, x is not float32 or float64.
+        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        ImportError: in forward, numba is not installed.
 
     Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out.
+
+    Source: as torch.nn.AvgPool2d with ceil_mode=False.
 
     >>> AvgPool2d((1, 2)).forward(np.arange(10.0).reshape(1, 1, 2, 5))
     array([[[[0.5, 2.5],
