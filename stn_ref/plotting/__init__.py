@@ -1,1 +1,19 @@
-"""Figures: the only package that imports matplotlib, and only when a figure is drawn."""
+"""Figures: the only package that imports matplotlib.
+
+Importing it loads none: each module does so when it is first used. In this order: style.py, grids.py, pooling.py,
+curves.py.
+"""
+
+import importlib
+
+__all__ = ["curves", "grids", "pooling", "style"]
+
+
+def __getattr__(name: str):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,7 @@
-"""Training curves."""
+"""Training curves.
+
+Reads: style.py.
+"""
 
 from matplotlib.figure import Figure
 
@@ -13,18 +16,37 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
     Args:
         runs: name -> rows with "epoch" and "val_accuracy" (History.to_list()).
         title: above the figure.
+
+    Returns:
+        the figure.
+
+    Raises:
+        ValueError: no run, or more than there are looks to tell them apart; a run without rows, or a row without
+            validation accuracy.
     """
+    if not 1 <= len(runs) <= len(_LOOKS):
+        raise ValueError(f"runs must hold 1 to {len(_LOOKS)} trainings, a look for each; got {len(runs)}")
+    for name, rows in runs.items():
+        if not rows:
+            raise ValueError(f"runs[{name!r}] must have at least one row; got none")
+        for row in rows:
+            if row["val_accuracy"] is None:
+                raise ValueError(
+                    f"runs[{name!r}] must have a val_accuracy in each row; got None in epoch {row['epoch']}: "
+                    "it was trained without validation examples"
+                )
     errors = {name: [100 * (1 - row["val_accuracy"]) for row in rows] for name, rows in runs.items()}
-    top = max(max(curve) for curve in errors.values())
+    top = max(max(curve) for curve in errors.values()) or 1.0  # per cent, where nothing is ever wrong
+    looks = _LOOKS[: len(runs)]
     with style.styled():
         fig = style.figure(6.4, 3.8)
         ax = fig.subplots()
-        for (name, rows), (colour, marker, dash) in zip(runs.items(), _LOOKS, strict=False):
+        for (name, rows), (colour, marker, dash) in zip(runs.items(), looks, strict=True):
             epochs = [row["epoch"] for row in rows]
             ax.plot(epochs, errors[name], marker=marker, ls=dash, color=style.OKABE_ITO[colour])
         last = max(rows[-1]["epoch"] for rows in runs.values())
         heights = apart([curve[-1] for curve in errors.values()], 0.075 * top)
-        for (name, curve), height, (colour, _, _) in zip(errors.items(), heights, _LOOKS, strict=False):
+        for (name, curve), height, (colour, _, _) in zip(errors.items(), heights, looks, strict=True):
             ax.annotate(
                 f"{name} {curve[-1]:.1f} %",
                 (last, height),
@@ -42,6 +64,10 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
 
 def apart(values: list[float], gap: float) -> list[float]:
     """Return the values moved up, as little as needed, so that labels at them are at least `gap` apart.
+
+    Args:
+        values: heights, in any order.
+        gap: the least distance between two of the results.
 
     >>> apart([3.0, 1.0, 1.5], 1.0)
     [3.0, 1.0, 2.0]

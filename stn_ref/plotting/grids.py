@@ -1,4 +1,7 @@
-"""What a spatial transformer does to an image: the sampling grid drawn over the input, and what comes out."""
+"""What a spatial transformer does to an image: the sampling grid drawn over the input, and what comes out.
+
+Reads: style.py. Read next: pooling.py.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,9 +17,12 @@ def draw_points(ax, points: np.ndarray, lines: int = 7) -> None:
         ax: matplotlib axes that show the input image.
         points: (Ho, Wo, 2) source points (x_s, y_s), pixels.
         lines: how many rows and columns of the grid to draw.
+
+    Raises:
+        ShapeError: points are not (Ho, Wo, 2).
     """
+    Ho, Wo, _ = checks.shape("points", points, ("Ho", "Wo", 2))
     colour = style.OKABE_ITO["vermillion"]
-    Ho, Wo, _ = points.shape
     for i in np.unique(np.linspace(0, Ho - 1, lines).round().astype(int)):
         ax.plot(points[i, :, 0], points[i, :, 1], color=colour, lw=2.2 if i == 0 else 0.7)
     for j in np.unique(np.linspace(0, Wo - 1, lines).round().astype(int)):
@@ -27,14 +33,24 @@ def transformer_figure(U: np.ndarray, points: np.ndarray, V: np.ndarray, titles:
     """Draw inputs with their sampling grids above what the transformer hands on.
 
     Args:
-        U: (N, 1, H, W) inputs.
+        U: (N, 1, H, W) inputs, grey values from 0 to 1.
         points: (N, Ho, Wo, 2) sampling points, pixels of U.
         V: (N, 1, h, w) outputs, pooled or not.
-        titles: one above each column.
+        titles: one above each column, N in all.
+
+    Returns:
+        the figure, N columns of two images.
+
+    Raises:
+        ShapeError: axes disagree, or N = 0.
+        ValueError: another number of titles than N.
     """
     N, _, H, W = checks.shape("U", U, ("N", 1, "H", "W"))
+    checks.not_empty("U", U, ("N", "1", "H", "W"), "N")
     checks.shape("points", points, ("N", "Ho", "Wo", 2), N=(N, "U"))
     checks.shape("V", V, ("N", 1, "h", "w"), N=(N, "U"))
+    if titles is not None and len(titles) != N:
+        raise ValueError(f"titles must be one for each of the N={N} images of U; got {len(titles)}")
     with style.styled():
         fig = style.figure(1.45 * N, 3.3)
         axes = fig.subplots(2, N, squeeze=False)

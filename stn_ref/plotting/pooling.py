@@ -1,7 +1,9 @@
 """How much invariance max-pooling buys: of the 8 shifts by one pixel, how many leave the pooled output as it was?
 
-Kindred: the "3 of 8" and "5 of 8" that are often quoted. They hold for one isolated maximum only, and "5 of 8" only
-when it lies at the middle of an edge of its 3x3 window.
+Often quoted are 3 of 8 for 2x2 windows and 5 of 8 for 3x3 windows. Both hold for one isolated maximum only, and the
+second only where it lies in the middle of an edge of its window.
+
+Reads: nn/pooling.py, style.py. Read next: curves.py.
 """
 
 import numpy as np
@@ -32,7 +34,11 @@ def unchanged(images: np.ndarray, k: int) -> np.ndarray:
 
 
 def isolated_counts(k: int) -> np.ndarray:
-    """Return (k, k): the count for one isolated maximum, for each of its places in the window. Exact."""
+    """Return (k, k): the count for one isolated maximum, for each of its places (n, m) in the k x k window. Exact.
+
+    >>> isolated_counts(2).tolist()
+    [[3, 3], [3, 3]]
+    """
     images = np.zeros((k * k, 3 * k, 3 * k))
     n, m = np.divmod(np.arange(k * k), k)
     images[np.arange(k * k), k + n, k + m] = 1
@@ -40,7 +46,13 @@ def isolated_counts(k: int) -> np.ndarray:
 
 
 def random_mean(k: int, rng: np.random.Generator, images: int = 100_000) -> float:
-    """Return the mean count for images of independent uniform pixels, by simulation."""
+    """Return the mean count for images of independent uniform pixels, by simulation.
+
+    Args:
+        k: size and stride of the pooling.
+        rng: where the pixels are drawn from.
+        images: how many; the standard error is about 2 / sqrt(images).
+    """
     return float(unchanged(rng.random((images, 3 * k, 3 * k)), k).mean())
 
 
@@ -49,6 +61,9 @@ def pooling_figure(rng: np.random.Generator) -> Figure:
 
     Args:
         rng: for the simulation with independent pixels.
+
+    Returns:
+        the figure, one panel for each window.
     """
     with style.styled():
         fig = style.figure(6.4, 3.6)

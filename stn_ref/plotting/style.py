@@ -1,4 +1,7 @@
-"""One look for all figures: Okabe-Ito for categories, cividis for images, white paper, the same seed the same file."""
+"""One look for all figures: Okabe-Ito for categories, cividis for images, white paper, the same seed the same file.
+
+Read next: grids.py.
+"""
 
 import os
 from pathlib import Path
@@ -42,7 +45,15 @@ def styled():
 
 
 def save(fig: Figure, path: str | os.PathLike) -> Path:
-    """Write the figure; the format follows the name. No date is stored, so that equal figures are equal files."""
+    """Write the figure; the format follows the name. No date is stored, so that equal figures are equal files.
+
+    Args:
+        fig: the figure.
+        path: ends in .svg, .png or .pdf; missing folders are made.
+
+    Returns:
+        path: as a Path.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
