@@ -107,7 +107,7 @@ def _page(accuracy: dict[str, float], table: str) -> str:
         ),
         (
             "training.svg",
-            "Validation error of both nets over the epochs; the ST-CNN ends lower",
+            "Validation error of the CNN and the ST-CNN over the epochs",
             f"Training, side by side, the same digits in the same order. Test error with the best weights: CNN "
             f"{cnn:.1f} %, ST-CNN {st_cnn:.1f} %.",
         ),

@@ -5,7 +5,8 @@ A sampling backend is a module with two functions, and knows neither align_corne
     sample_forward(U, points) -> V
     sample_backward(U, points, gV, needs) -> (gU, gpoints)
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), cpu.py (Numba).
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), threads.py, restrict.py, cpu.py
+(Numba); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
 
 import importlib
