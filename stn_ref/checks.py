@@ -42,7 +42,8 @@ def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
         got = f"a NumPy array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{name} must be a float32 or float64 NumPy array; got {got}")
     if like is not None and array.dtype != like[1].dtype:
-        raise TypeError(f"{name} must have the dtype of {like[0]}, {like[1].dtype}; got {array.dtype}")
+        wanted = like[1].dtype
+        raise TypeError(f"{name} must have the dtype of {like[0]}, {wanted}; got {array.dtype} (.astype(np.{wanted}))")
     return array
 
 

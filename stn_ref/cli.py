@@ -54,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     add("gradcheck", _gradcheck, "compare every layer's gradients with finite differences", seed=True)
 
     data = add("data", _data, "list, fetch or verify data sets")
-    data.add_argument("action", choices=("list", "fetch", "verify"))
+    data.add_argument(
+        "action",
+        choices=("list", "fetch", "verify"),
+        help="list: what is known; fetch: download what is missing; verify: read the files, compare their SHA-256 "
+        "(status 1 if one cannot be used; one that can, but differs, is status 0)",
+    )
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="where it is, or where it goes (default: data/NAME)")
 
@@ -66,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
-    from stn_ref import data, models
+    from stn_ref import models
     from stn_ref.training.config import OPTIMISERS, SCHEDULES, Config
 
     def add(option: str, what: str, *aliases: str, **more) -> None:
@@ -75,7 +80,7 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
         train.add_argument(option, *aliases, default=default, help=f"{what} (default: %(default)s)", **kind, **more)
 
     add("--model", ", ".join(models.MODELS))
-    add("--distortion", ", ".join(data.KINDS))
+    add("--distortion", "none; R: rotated; RTS: rotated, scaled, anywhere in 42x42; TC: in 60x60 among clutter")
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")
     add("--batch-size", "examples a step", metavar="N")
@@ -117,9 +122,11 @@ def _train(args, note, say):
 
 
 def _gradcheck(args, note, say):
-    from stn_ref import gradcheck
+    from stn_ref import checks, gradcheck
     from stn_ref.conformance import gradients
 
+    checks.integer("seed", args.seed)
+    note("compiling, then comparing every gradient: about half a minute")
     reports = gradients.check_all(args.seed)
     say(gradcheck.table(reports))
     passed = all(report.passed for report in reports.values())
@@ -147,7 +154,7 @@ def _data(args, note, say):
         raise NotADirectoryError(f"{directory} is not a directory; give --dir, or fetch the set first")
     report = download.verify(directory, args.name)
     for row in report:
-        say(f"{'ok ' if row['ok'] else 'BAD'} {row['file']}: {row['says']}")
+        say(f"{'ok     ' if row['canonical'] else 'differs' if row['ok'] else 'BAD    '} {row['file']}: {row['says']}")
     return (0 if all(row["ok"] for row in report) else 1), {"directory": str(directory), "files": report}
 
 

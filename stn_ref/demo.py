@@ -50,7 +50,7 @@ def run(
     began = time.monotonic()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    note("1. every gradient against finite differences")
+    note("1. every gradient against finite differences (compiling first: half a minute)")
     reports = gradients.check_all(seed)
     passed = all(report.passed for report in reports.values())
     say(gradcheck.table(reports))
@@ -108,15 +108,15 @@ def _page(accuracy: dict[str, float], table: str) -> str:
         (
             "training.svg",
             "Validation error of the CNN and the ST-CNN over the epochs",
-            f"Training, side by side, the same digits in the same order. Test error with the best weights: CNN "
-            f"{cnn:.1f} %, ST-CNN {st_cnn:.1f} %.",
+            f"Training, side by side, the same digits in the same order; one training of each. On {SIZES['n_test']:,} "
+            f"test digits, with the weights that were best in validation: CNN {cnn:.1f} %, ST-CNN {st_cnn:.1f} %.",
         ),
         (
             "pooling.svg",
             "For each place of the maximum in a 2x2 and a 3x3 window, how many of 8 shifts leave the output unchanged",
             "How much invariance max-pooling buys on its own: of the eight shifts by one pixel, how many leave a "
-            "window's output unchanged when its maximum is the only bright pixel. For independent random pixels it is "
-            "far less.",
+            "window's output unchanged when its maximum is the only bright pixel? For independent random pixels "
+            "fewer do.",
         ),
     )
     blocks = "\n".join(

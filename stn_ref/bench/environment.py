@@ -34,11 +34,12 @@ def _gpu() -> str:
 def environment() -> dict[str, str]:
     """Return versions, machine, threads, GPU, and where data is looked for."""
     mnist = Path("data/mnist").resolve()
+    there = any(mnist.glob("*ubyte*"))
     return {package: _version(package) for package in PACKAGES} | {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "threads": str(threads.get_num_threads()),
         "gpu": _gpu(),
         "data": "digits drawn on the spot, or MNIST where --data points",
-        "fetched to": f"{mnist}, {'there' if mnist.is_dir() else 'not there: stn-ref data fetch mnist'}",
+        "fetched to": f"{mnist}, {'there' if there else 'not there: stn-ref data fetch mnist'}",
     }

@@ -97,10 +97,7 @@ class GradReport:
 
     def __str__(self) -> str:
         rows = [("array", "shape", "error", "smooth", "kinks", "")]
-        rows += [
-            (e.name, str(e.shape), f"{e.max_rel_error:.1e}", _how(e), _kinks(e), _verdict(e.passed))
-            for e in self.entries
-        ]
+        rows += [(e.name, str(e.shape), _error(e), _how(e), _kinks(e), _outcome(e)) for e in self.entries]
         lines = _aligned(rows)
         for k, entry in reversed(list(enumerate(self.entries, start=1))):
             lines[k + 1 : k + 1] = [f"    {line}" for line in _details(entry, self.tolerance)]
@@ -117,9 +114,17 @@ def table(reports: Mapping[str, GradReport]) -> str:
     rows = [("layer", "array", "error", "kinks", "")]
     for name, report in reports.items():
         for e in report.entries:
-            rows.append((name, e.name, f"{e.max_rel_error:.1e}", _kinks(e), _verdict(e.passed)))
+            rows.append((name, e.name, _error(e), _kinks(e), _outcome(e)))
         rows += [(name, text, "", "", _verdict(False)) for text in report.problems]
     return "\n".join(_aligned(rows))
+
+
+def _error(entry: GradEntry) -> str:
+    return "-" if entry.method == "none" else f"{entry.max_rel_error:.1e}"
+
+
+def _outcome(entry: GradEntry) -> str:
+    return "unchecked" if entry.method == "none" and entry.passed else _verdict(entry.passed)
 
 
 def _verdict(passed: bool) -> str:

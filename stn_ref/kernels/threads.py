@@ -20,6 +20,8 @@ _inside = threading.local()  # set on a thread that runs a piece: nested loops r
 
 
 def _default() -> int:
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return 1  # for those who step through the kernels: pdb does not see other threads
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name, "").isdigit() and int(os.environ[name]) > 0:
             return int(os.environ[name])
@@ -30,7 +32,10 @@ _threads = _default()
 
 
 def get_num_threads() -> int:
-    """Return the number of threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the cores of this process."""
+    """Return the number of threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the cores of this process.
+
+    With NUMBA_DISABLE_JIT=1 it is 1, so that a debugger sees every step.
+    """
     return _threads
 
 

@@ -275,6 +275,9 @@ class Sequential(Layer):
             layer.forget()
         return gy if needs else None
 
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(type(layer).__name__ for layer in self.layers)})"
+
     def __getitem__(self, k: int) -> Layer:
         return self.layers[k]
 
