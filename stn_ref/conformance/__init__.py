@@ -1,1 +1,1 @@
-"""What every layer must satisfy, run against ours."""
+"""What every sampler and every layer must satisfy, run against ours and anybody's."""

@@ -1,0 +1,30 @@
+"""The process in which somebody else's sampler runs: one line of JSON for each claim, on a channel of its own."""
+
+import json
+import os
+import sys
+
+from stn_ref.conformance.claims import CLAIMS
+from stn_ref.conformance.run import judge
+from stn_ref.conformance.subject import Spec, Subject
+
+
+def main(request: dict) -> None:
+    """Import the functions under test, then judge the claims asked for, in order."""
+    with os.fdopen(os.dup(1), "w") as answers:  # what was standard output is for answers alone;
+        os.dup2(2, 1)  # a print of the sampler's, be it from C, goes to standard error
+
+        def tell(**answer) -> None:
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+        try:
+            subject = Subject.from_spec(Spec(**request["spec"]))
+        except (ImportError, ValueError) as error:
+            return tell(error="ImportError" if isinstance(error, ImportError) else "ValueError", text=str(error))
+        tell(ready=True)
+        for name in request["claims"]:
+            tell(**judge(CLAIMS[name], subject).to_dict())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads that the sampler left behind must not keep the process
