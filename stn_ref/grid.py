@@ -39,7 +39,7 @@ class GridGenerator(Layer):
         in_size, out_size = in_size or self.out_size, self.out_size or in_size
         if in_size is None:
             raise ValueError("in_size must be given, (H, W), where the grid was made without out_size; got None")
-        G = coordinates.target_grid(out_size, self.align_corners, theta.dtype)
+        G = coordinates.target_grid(out_size, self.align_corners, theta.dtype)[None]  # the same for every sample
         with np.errstate(all="ignore"):  # a diverged theta gives inf or NaN points, not a crash
             d = self.transform.displacement(theta, G)
         return self.keep(coordinates.displaced(d, in_size, self.align_corners), theta, G, in_size)
@@ -51,7 +51,7 @@ class GridGenerator(Layer):
             return None
         gd = coordinates.to_pixels_backward(gpoints, in_size, self.align_corners)
         with np.errstate(all="ignore"):
-            return self.transform.backward(theta, G, gd)
+            return self.transform.backward(theta, G, gd, (True, False))[0]
 
 
 def _out_size(size: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

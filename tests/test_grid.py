@@ -51,7 +51,7 @@ def test_points_are_the_pixels_of_the_mapped_target_grid(rng, align_corners, fam
     transform = transforms.get(family)
     theta = rng.standard_normal((2, transform.K))
     points = GridGenerator(transform, (4, 6), align_corners=align_corners).forward(theta, (5, 9))
-    grid = transform.apply(theta, coordinates.target_grid((4, 6), align_corners, np.float64))
+    grid = transform.apply(theta, coordinates.target_grid((4, 6), align_corners, np.float64)[None])
     assert_allclose(points, coordinates.to_pixels(grid, (5, 9), align_corners), atol=1e-14)
 
 
@@ -73,12 +73,12 @@ def test_grid_gradient_agrees_with_finite_differences(rng, align_corners, family
 
 def test_affine_by_hand():
     theta = np.array([[2.0, 3.0, 5.0, 7.0, 11.0, 13.0]])
-    assert transforms.Affine().apply(theta, np.array([1.0, -1.0])).tolist() == [[4.0, 9.0]]
+    assert transforms.Affine().apply(theta, np.array([[1.0, -1.0]])).tolist() == [[[4.0, 9.0]]]
 
 
 def test_attention_is_the_affine_matrix_of_eq_2(rng):
     s, t_x, t_y = theta = rng.standard_normal(3)
-    xy = rng.standard_normal((3, 4, 2))
+    xy = rng.standard_normal((1, 3, 4, 2))
     matrix = np.array([[s, 0, t_x, 0, s, t_y]])
     assert_allclose(transforms.Attention().apply(theta[None], xy), transforms.Affine().apply(matrix, xy), atol=1e-15)
 
@@ -88,7 +88,7 @@ def test_affine_grid_is_eq_1(rng, align_corners):
     theta = rng.standard_normal((2, 2, 3))
     grid = affine_grid(theta, (2, 3, 4, 5), align_corners=align_corners)
     G = coordinates.target_grid((4, 5), align_corners, np.float64)
-    assert_allclose(grid, transforms.Affine().apply(theta.reshape(2, 6), G), atol=1e-15)
+    assert_allclose(grid, transforms.Affine().apply(theta.reshape(2, 6), G[None]), atol=1e-15)
     ggrid = rng.standard_normal(grid.shape)
     gtheta = affine_grid_backward(ggrid, (2, 3, 4, 5), align_corners=align_corners)
     assert_allclose((gtheta * theta).sum(), (ggrid * grid).sum(), rtol=1e-12)  # adjoint: the grid is linear in theta

@@ -10,7 +10,7 @@ FAMILIES = {"affine": Affine, "attention": Attention}
 __all__ = ["FAMILIES", "Affine", "Attention", "Transform", "get"]
 
 
-def get(name: str) -> Transform:
-    """Return the transform family of that name."""
+def get(name: str, **options) -> Transform:
+    """Return the transform family of that name; options are those of its class, such as scale=0.5 for attention."""
     checks.one_of("transform", name, FAMILIES)
-    return FAMILIES[name]()
+    return FAMILIES[name](**options)

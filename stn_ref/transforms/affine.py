@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, broadcast
+from stn_ref.transforms.base import Transform, columns, total
 
 
 class Affine(Transform):
@@ -13,22 +13,40 @@ class Affine(Transform):
                                            ( 1 )
 
     theta is (N, 6): the rows of the matrix, one after the other.
+
+    Source: Jaderberg et al. 2015, Eq. (1).
     """
 
     name = "affine"
     identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     symbols = ("theta11", "theta12", "theta13", "theta21", "theta22", "theta23")
+    preserves = ("parallelism", "straight lines")
 
     def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """Return ((theta11 - 1) x + theta12 y + theta13, theta21 x + (theta22 - 1) y + theta23), (N, ..., 2)."""
-        t11, t12, t13, t21, t22, t23 = broadcast(theta, xy)
+        t11, t12, t13, t21, t22, t23 = columns(theta, xy)
         x, y = xy[..., 0], xy[..., 1]
         return np.stack([(t11 - 1) * x + t12 * y + t13, t21 * x + (t22 - 1) * y + t23], axis=-1)
 
-    def backward(self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray) -> np.ndarray:
-        """Return gtheta (N, 6): Eq. (1) transposed."""
-        x, y = xy[..., 0].reshape(-1), xy[..., 1].reshape(-1)
-        gdx, gdy = gd[..., 0].reshape(len(theta), len(x)), gd[..., 1].reshape(len(theta), len(x))
-        return np.stack(
-            [(gdx * x).sum(1), (gdx * y).sum(1), gdx.sum(1), (gdy * x).sum(1), (gdy * y).sum(1), gdy.sum(1)], axis=1
-        )
+    def backward(
+        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gtheta (N, 6), gxy (N, ..., 2)): Eq. (1) transposed."""
+        t11, t12, _, t21, t22, _ = columns(theta, xy)
+        x, y, gdx, gdy = xy[..., 0], xy[..., 1], gd[..., 0], gd[..., 1]
+        gtheta = gxy = None
+        if needs[0]:
+            gtheta = np.stack(
+                [total(gdx * x), total(gdx * y), total(gdx), total(gdy * x), total(gdy * y), total(gdy)], axis=1
+            )
+        if needs[1]:
+            gxy = np.stack([(t11 - 1) * gdx + t21 * gdy, t12 * gdx + (t22 - 1) * gdy], axis=-1)
+        return gtheta, gxy
+
+    def matrix(self, theta: np.ndarray) -> np.ndarray:
+        """Return (N, 3, 3): Eq. (1) above the row (0, 0, 1)."""
+        self.check(theta)
+        matrix = np.zeros((len(theta), 3, 3), theta.dtype)
+        matrix[:, :2] = theta.reshape(-1, 2, 3)
+        matrix[:, 2, 2] = 1
+        return matrix
