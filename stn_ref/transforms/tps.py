@@ -1,0 +1,281 @@
+"""The thin-plate spline of Sec. 3.2: control points are moved, and the plane between them bends as little as it can.
+
+Reads: base.py. Duchon 1977 derives the spline, Bookstein 1989 brought it to images.
+"""
+
+import math
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.kernels.threads import one_blas_thread
+from stn_ref.transforms.base import Transform
+
+CLOSE = 1e-6  # relative to their extent: control points closer than this coincide, and thinner than this are collinear
+FAR = 1e8  # relative to the same: beyond it B is lost in the rounding errors of a sum that cancels
+TINY = np.finfo(np.float64).tiny  # its logarithm is finite, and times 0 it is 0
+
+
+def phi(r2: np.ndarray) -> np.ndarray:
+    """Return phi = r^2 log r^2, and its limit 0 at r = 0; the argument is r^2. NaN stays NaN."""
+    return r2 * np.log(np.maximum(r2, TINY))  # log 0 is -inf, not NaN: to look for NaN afterwards finds nothing
+
+
+def slope(r2: np.ndarray) -> np.ndarray:
+    """Return 2 (log r^2 + 1), which times (x - x_k) is dphi/dx; at r = 0 the product is 0.
+
+    The 1 adds nothing to a spline: sum_k w_k (x - x_k) = 0.
+    """
+    return 2 * (np.log(np.maximum(r2, TINY)) + 1)
+
+
+class ThinPlateSpline(Transform):
+    """The thin-plate spline through P control points, the least bent map with T(c_k) = theta_k.
+
+        T(x, y) = A (x, y, 1) + sum_k w_k phi(|(x, y) - c_k|),   phi(r) = r^2 log r^2,   sum_k w_k (x_k, y_k, 1) = 0
+
+    theta is (N, 2 P): where the control points c_k come from, point by point: x_1, y_1, x_2, y_2, ... The weights w
+    (P, 2) and the affine part A (2, 3) solve, with K[j,k] = phi(|c_j - c_k|) and the rows (x_k, y_k, 1) in P1,
+
+        [K + lambda I  P1] [ w ]   [theta]
+        [    P1^T       0] [A^T] = [  0  ]
+
+    so T is linear in theta, and its displacement is d(x, y) = sum_k B_k(x, y) (theta_k - c_k): B_k is the spline that
+    is 1 at c_k and 0 at the others. At the identity every term is 0 times a number: d is exactly 0.
+
+    Where sum w = 0 and sum w c = 0, K is positive definite. Its eigenvectors there are Bookstein's principal warps z_k
+    (w is a sum of them), its eigenvalues e_k their stiffness: with them the system is solved.
+
+    Args:
+        control_points: c_k, (P, 2) float array, normalised, last axis (x, y); or a regular grid on [-1, 1]^2, its
+            corners included, row after row: its size n or (rows, columns). Default: 4 x 4, the paper's 16 points.
+        regularisation: lambda >= 0, in units of phi, that is of normalised length squared. Above 0 the spline does not
+            go through theta_k exactly: it minimises sum_k |T(c_k) - theta_k|^2 + lambda / (16 pi) bending energy, and
+            tends to the affine map of least squares.
+
+    Attributes:
+        control_points: (P, 2) float64, read-only.
+        regularisation: lambda.
+        condition: the condition number of the system, max(e + lambda) / min(e + lambda): rounding errors of theta reach
+            w enlarged by at most about this. It does not depend on the scale; 24 for the default, 1e6 or more where
+            points are very close to each other.
+
+    Raises:
+        TypeError: control_points are neither a float array nor an integer or a pair of them.
+        ShapeError: control_points are not (P, 2), or fewer than 3.
+        ValueError: they are not finite, two coincide, or all are on a line; regularisation is negative or not finite.
+
+    Numerics: B is computed in float64 and then takes the dtype of theta, because its sum cancels (in float32 its error
+    would be 2e-6 on the image, a hundred times that of the rounding at the end). At distance R from the control points
+    its error is about 1e-16 R^2 log R^2; points more than 1e8 times farther away than the control points are wide stay
+    where they are, with d and the gradients 0; +-inf is one of those. NaN gives NaN.
+
+    B is computed at every call rather than kept: for 28 x 28 points it takes 0.2 ms, a small part of a training step.
+
+    Source: Jaderberg et al. 2015, Sec. 3.2 (the third family that it names); Bookstein 1989, "Principal Warps", IEEE
+        PAMI 11(6); Duchon 1977, "Splines minimizing rotation-invariant semi-norms in Sobolev spaces". They write
+        r^2 log r or r^2 log r^2; the factor 2 goes into w and lambda.
+
+    >>> ThinPlateSpline()
+    ThinPlateSpline(16 control points, regularisation=0, condition=24.1)
+    """
+
+    name = "tps"
+    preserves = ()
+
+    def __init__(
+        self, control_points: np.ndarray | int | tuple[int, int] | None = None, *, regularisation: float = 0.0
+    ):
+        c = _control_points(4 if control_points is None else control_points)
+        self.regularisation = _regularisation(regularisation)
+        self.control_points = c
+        self.identity = tuple(c.reshape(-1).tolist())
+        self.symbols = tuple(f"{axis}_{k}" for k in range(1, len(c) + 1) for axis in "xy")
+
+        K = phi(_squares(c, c))
+        with one_blas_thread:
+            Q, R = np.linalg.qr(_rows(c), mode="complete")
+            Q1, R, Q2 = Q[:, :3], R[:3], Q[:, 3:]  # the columns of Q2: all w with sum w = 0 and sum w c = 0
+            e, z = np.linalg.eigh(Q2.T @ K @ Q2)
+            z = Q2 @ z  # (P, P - 3) principal warps, orthonormal
+            stiff = e + self.regularisation
+            self._W = (z / stiff) @ z.T  # (P, P): w = W theta
+            residual = np.eye(len(c)) - K @ self._W - self.regularisation * self._W
+            self._A = np.linalg.solve(R, Q1.T @ residual)  # (3, P): A^T = A theta
+            self._bending = (z * (np.sqrt(e) / stiff)).T  # (P - 3, P): sqrt(e_k) times the amount of z_k in w
+        self.condition = float(stiff.max() / stiff.min()) if len(stiff) else 1.0
+
+    def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        """Return d = sum_k B_k(x, y) (theta_k - c_k), (N, ..., 2), normalised.
+
+        Args:
+            theta: (N, 2 P).
+            xy: (M, ..., 2) points, normalised; M = N: each sample's own, M = 1: the same for all.
+        """
+        with np.errstate(all="ignore"), one_blas_thread:  # a diverged theta gives inf or NaN
+            d = self._basis(xy) @ self._moved(theta)
+        return d.reshape(len(theta), *xy.shape[1:])
+
+    def backward(
+        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gtheta, gxy), the gradient of sum(gd * displacement(theta, xy)); None where it is not needed.
+
+            gtheta_k = sum_(x,y) B_k(x, y) gd
+            gxy      = sum_k (w_k . gd) slope(r_k^2) ((x, y) - c_k) + A'^T gd,   w and A' those of theta - c
+
+        Args:
+            theta: (N, 2 P).
+            xy: (M, ..., 2), M = N or 1.
+            gd: (N, ..., 2).
+            needs: whether gtheta and gxy are wanted.
+
+        Returns:
+            gtheta: (N, 2 P).
+            gxy: (N, ..., 2), each sample's own, also where M = 1.
+        """
+        gtheta = gxy = None
+        flat = np.ascontiguousarray(gd).reshape(len(theta), math.prod(gd.shape[1:-1]), 2)
+        with np.errstate(all="ignore"), one_blas_thread:
+            if needs[0]:
+                gtheta = (self._basis(xy).swapaxes(1, 2) @ flat).reshape(theta.shape)
+            if needs[1]:
+                gxy = self._gxy(self._moved(theta), xy, flat).astype(theta.dtype).reshape(gd.shape)
+        return gtheta, gxy
+
+    def weights(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine part A (N, 2, 3), rows as in Eq. (1), and the weights w (N, P, 2) of phi.
+
+            T(x, y) = A (x, y, 1) + sum_k w_k phi(|(x, y) - c_k|)
+
+        Both are normalised and in the dtype of theta. w is 0 where theta is an affine map of the control points.
+        """
+        self.check(theta)
+        moved = self._moved(theta).astype(np.float64)
+        with np.errstate(all="ignore"), one_blas_thread:
+            A = (self._A @ moved).swapaxes(1, 2) + np.eye(2, 3)
+            w = self._W @ moved
+        return A.astype(theta.dtype), w.astype(theta.dtype)
+
+    def bending_energy(self, theta: np.ndarray) -> np.ndarray:
+        """Return the bending energy (N,) of T, x_s and y_s together; 0 for affine maps, else positive.
+
+            E = sum_(f in x_s, y_s) integral f_xx^2 + 2 f_xy^2 + f_yy^2 dx dy   over the whole plane
+              = 16 pi sum_(f) w^T K w
+              = 16 pi sum_(f, k) e_k a_k^2,   a_k the amount of the principal warp z_k in w
+
+        16 pi because phi = r^2 log r^2 is 16 pi times the fundamental solution of the plate, (d_xx + d_yy)^2 phi =
+        16 pi delta; for r^2 log r it is 8 pi. Normalised coordinates: E does not depend on the unit of (x, y) and
+        (x_s, y_s), if it is the same.
+        """
+        self.check(theta)
+        with np.errstate(all="ignore"), one_blas_thread:
+            bend = self._bending.astype(theta.dtype) @ self._moved(theta)
+            return 16 * math.pi * (bend * bend).sum(axis=(1, 2))
+
+    def bending_energy_backward(self, theta: np.ndarray, genergy: np.ndarray) -> np.ndarray:
+        """Return gtheta (N, 2 P), the gradient of sum(genergy * bending_energy(theta)): add it as a penalty's.
+
+        Args:
+            theta: (N, 2 P).
+            genergy: (N,), dtype of theta.
+        """
+        self.check(theta)
+        checks.floating("genergy", genergy, like=("theta", theta))
+        checks.shape("genergy", genergy, ("N",), N=(len(theta), "theta"))
+        with np.errstate(all="ignore"), one_blas_thread:
+            bending = self._bending.astype(theta.dtype)
+            gtheta = bending.T @ (bending @ self._moved(theta))
+            return 32 * math.pi * genergy[:, None] * gtheta.reshape(theta.shape)
+
+    def _moved(self, theta: np.ndarray) -> np.ndarray:
+        """Return theta - c, (N, P, 2); c is rounded to the dtype of theta first, so that it is 0 at the identity."""
+        moved = theta - self.control_points.reshape(-1).astype(theta.dtype)
+        return np.ascontiguousarray(moved).reshape(len(theta), len(self.control_points), 2)
+
+    def _points(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return xy as (M, Q, 2) in float64, and which of them (M, Q) are far away: those are replaced by c_1."""
+        xy = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2).astype(np.float64)
+        near = self.control_points[0]
+        away = np.abs(xy - near)
+        far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self.control_points, axis=0).max()  # not for NaN
+        xy[far] = near
+        return xy, far
+
+    def _basis(self, xy: np.ndarray) -> np.ndarray:
+        """Return B (M, Q, P): B_k = sum_j W_jk phi(|(x, y) - c_j|) + A_k . (x, y, 1), in the dtype of xy."""
+        points, far = self._points(xy)
+        B = phi(_squares(points, self.control_points)) @ self._W
+        B += _rows(points) @ self._A
+        B[far] = 0
+        return B.astype(xy.dtype, copy=False)
+
+    def _gxy(self, moved: np.ndarray, xy: np.ndarray, gd: np.ndarray) -> np.ndarray:
+        """Return gxy (N, Q, 2) in float64, see backward."""
+        points, far = self._points(xy)
+        w, A = self._W @ moved.astype(np.float64), self._A @ moved.astype(np.float64)  # (N, P, 2), (N, 3, 2)
+        pull = (gd @ w.swapaxes(1, 2)) * slope(_squares(points, self.control_points))  # (N, Q, P)
+        gxy = pull.sum(axis=-1, keepdims=True) * points - pull @ self.control_points + gd @ A[:, :2].swapaxes(1, 2)
+        gxy[np.broadcast_to(far, gxy.shape[:2])] = 0
+        return gxy
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({len(self.control_points)} control points, "
+            f"regularisation={self.regularisation:g}, condition={self.condition:.3g})"
+        )
+
+
+def _squares(xy: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Return r^2 (..., P), the squared distances of points (..., 2) from c (P, 2)."""
+    r2 = (xy[..., :1] - c[:, 0]) ** 2
+    r2 += (xy[..., 1:] - c[:, 1]) ** 2
+    return r2
+
+
+def _rows(xy: np.ndarray) -> np.ndarray:
+    """Return (x, y, 1) for points (..., 2): (..., 3)."""
+    return np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
+
+
+def _control_points(control_points) -> np.ndarray:
+    """Return c (P, 2) in float64, read-only; raise unless they determine a spline."""
+    name = "control_points"
+    if isinstance(control_points, np.ndarray):
+        checks.floating(name, control_points)
+        checks.shape(name, control_points, ("P", 2))
+        c = control_points.astype(np.float64)
+    else:
+        c = _regular(*checks.pair(name, control_points, 2))
+    if len(c) < 3:
+        raise checks.ShapeError(f"{name} must be (P, 2) with P >= 3, for the affine part; got shape {c.shape}")
+    if not np.isfinite(c).all():
+        k = int(np.argmin(np.isfinite(c).all(axis=1)))
+        raise ValueError(f"{name} must be finite; got {c[k].tolist()} at index {k}")
+    extent = np.ptp(c, axis=0).max()
+    distances = np.sqrt(_squares(c, c)) + np.diag(np.full(len(c), np.inf))
+    j, k = sorted(int(i) for i in np.unravel_index(np.argmin(distances), distances.shape))
+    if distances[j, k] <= CLOSE * extent:
+        raise ValueError(f"{name} must all differ; got {c[j].tolist()} and {c[k].tolist()} at indices {j} and {k}")
+    width = np.linalg.svd(c - c.mean(axis=0), compute_uv=False)
+    if width[1] <= CLOSE * width[0]:
+        raise ValueError(
+            f"{name} must not lie on one line, or the affine part is not unique; got {len(c)} points on the line "
+            f"through {c[0].tolist()} and {c[-1].tolist()}"
+        )
+    c.setflags(write=False)
+    return c
+
+
+def _regular(rows: int, columns: int) -> np.ndarray:
+    """Return rows x columns points on [-1, 1]^2, row after row, symmetric to the last bit."""
+    y, x = (np.arange(1 - size, size, 2) / (size - 1) for size in (rows, columns))
+    return np.stack([np.tile(x, rows), np.repeat(y, columns)], axis=-1)
+
+
+def _regularisation(value: float) -> float:
+    """Return lambda as a float; raise unless it is finite and not negative."""
+    number = checks.between("regularisation", value, 0, math.inf)
+    if math.isinf(number):
+        raise ValueError(f"regularisation must be finite; got {value!r}")
+    return number
