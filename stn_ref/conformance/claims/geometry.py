@@ -20,10 +20,18 @@ def offers_bilinear_with_zeros(subject):
     known="identity loses the last row and column: kevinzakka#13, tensorflow/models#193, daviddao#8",
 )
 def identity(subject):
-    """A point at the centre of a pixel reads that pixel."""
+    """A point at the centre of a pixel reads that pixel, in the last row and column too."""
     for options in subject.offered(align_corners=BOTH):
         U = image(EXACT[options["align_corners"]])
         expect("V", at_pixels(subject, U, grid_of_pixels(U.shape).reshape(-1, 2), **options), U.reshape(-1))
+
+
+@claim("The weights do not add up to 1: the picture is brighter or darker wherever a point falls between pixels.")
+def constant_stays_constant(subject):
+    """Inside the image a constant image is read as that constant, wherever the point falls between the pixels."""
+    for options in subject.offered(align_corners=BOTH):
+        points = np.random.default_rng(0).uniform(0, 1, (50, 2)) * (6, 3)  # x <= 6, y <= 3 of a 5 x 8 image
+        expect("V of a constant 7", at_pixels(subject, np.full((5, 8), 7.0), points, **options), 7.0)
 
 
 @claim(
@@ -32,15 +40,42 @@ def identity(subject):
 )
 def x_before_y(subject):
     """The last axis of the grid is (x, y): the first number goes along columns, the second along rows."""
-    U = np.arange(16.0).reshape(4, 4)  # U[n, m] = 4 n + m
+    U = 4 * np.arange(4.0)[:, None] + np.arange(4.0)  # U[n, m] = 4 n + m, square
     for options in subject.offered(align_corners=BOTH):
-        expect("V at x = 2, y = 1", at_pixels(subject, U, [(2, 1)], **options), [6.0])
+        expect("V at x = 2, y = 1 of U[n, m] = 4 n + m", at_pixels(subject, U, [(2, 1)], **options), [6.0])
 
 
 @claim(
-    "The grid generator and the sampler disagree about the shape of the output.",
+    "Pictures that are not square are stretched, or read outside their shorter side.",
+    known="affine_grid on non-square sizes: pytorch#4223; sheared rectangles: Lasagne#782, pytorch/vision PR 2553",
 )
-def output_has_the_shape_of_the_grid(subject):
+def width_goes_with_x(subject):
+    """On an image that is not square x is scaled by the width, and y by the height."""
+    for options in subject.offered(align_corners=BOTH):
+        for H, W in ((4, 12), (12, 4)):
+            U = 100 * np.arange(1.0, H + 1)[:, None] + np.arange(1.0, W + 1)  # rows count hundreds, columns ones
+            point = [(W - 1, H - 1)]
+            expect(f"V at the last pixel of {H} x {W}", at_pixels(subject, U, point, **options), [100 * H + W])
+
+
+@claim(
+    "Pictures move against the transform; worse, forward mapping leaves holes where the picture grows.",
+    known="'why must the matrix be inverted?': STN.keras#4; it need not",
+)
+def target_to_source(subject):
+    """V at target pixel (i, j) is U at the source point grid[i, j]: points one pixel to the right shift V to the left.
+
+    No inverse is computed anywhere.
+    """
+    for options in subject.offered(align_corners=BOTH):
+        U = image(EXACT[options["align_corners"]])
+        grid = normalised(grid_of_pixels(U.shape) + (1, 0), U.shape, options["align_corners"])
+        V = subject.forward(U[None, None], grid[None], **options)[0, 0]
+        expect("V", V[:, :-1], U[:, 1:])
+
+
+@claim("The grid generator and the sampler disagree about the shape of the output, or its rows become columns.")
+def output_is_laid_out_as_the_grid(subject):
     """V is as large as the grid, not as U, and its pixel (i, j) is sampled at the grid's point (i, j)."""
     for options in subject.offered(align_corners=BOTH):
         U = image((4, 5))
@@ -48,3 +83,43 @@ def output_has_the_shape_of_the_grid(subject):
         grid = normalised(pixels, U.shape, options["align_corners"])[None]
         V = subject.forward(U[None, None], grid, **options)[0, 0]
         expect("V", V, [[U[0, 0], U[3, 1], U[2, 4]], [U[1, 2], U[0, 3], U[1, 1]]])
+
+
+def _along_x(subject, x: list, **options) -> np.ndarray:
+    """Return V at normalised x, in the middle row of three that are each 10, 20, 30, 40."""
+    U = np.tile([10.0, 20.0, 30.0, 40.0], (3, 1))
+    grid = np.stack([x, np.zeros(len(x))], axis=-1)[None, None]
+    return subject.forward(U[None, None], grid, **options)[0, 0, 0]
+
+
+@claim(
+    "Every coordinate is scaled by W/(W-1): trained weights that come from or go to another library see a zoom.",
+    known="pytorch#20785, PR 24929: the default changed from True to False",
+)
+def align_corners_false_reaches_the_edges(subject):
+    """With align_corners=False -1 and 1 are the outer edges of the image, half a pixel beyond the outer centres."""
+    subject.require("forward", align_corners=False)
+    V = _along_x(subject, [-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75], align_corners=False)  # at 0, 0.5, .. 3 pixels
+    expect("V of 10, 20, 30, 40 at x = -0.75 .. 0.75", V, [10, 15, 20, 25, 30, 35, 40])
+
+
+@claim(
+    "Every coordinate is scaled by (W-1)/W: the corners of the picture are not where your callers put them.",
+    known="pytorch#20785; the scale W - 2 of kevinzakka",
+)
+def align_corners_true_reaches_the_centres(subject):
+    """With align_corners=True -1 and 1 are the centres of the corner pixels."""
+    subject.require("forward", align_corners=True)
+    V = _along_x(subject, [-1, -0.5, 0, 0.5, 1], align_corners=True)  # at 0, 0.75, 1.5, 2.25, 3 pixels
+    expect("V of 10, 20, 30, 40 at x = -1 .. 1", V, [10, 17.5, 25, 32.5, 40])
+
+
+@claim("It is some other interpolation, or one with coarse weights: gradients and trained weights do not carry over.")
+def equation_5(subject):
+    """Inside and outside, V is the sum over all pixels of U[n, m] max(0, 1 - |x - m|) max(0, 1 - |y - n|)."""
+    for options in subject.offered(align_corners=BOTH):
+        H, W = 5, 7
+        U, points = image((H, W)), np.random.default_rng(1).uniform(-2, (W + 1, H + 1), (200, 2))
+        columns = np.maximum(0, 1 - np.abs(points[:, :1] - np.arange(W)))
+        rows = np.maximum(0, 1 - np.abs(points[:, 1:] - np.arange(H)))
+        expect("V", at_pixels(subject, U, points, **options), ((rows @ U) * columns).sum(1))

@@ -1,0 +1,147 @@
+"""NaN, infinity and huge coordinates: a network that diverges meets them, and must not take the program with it."""
+
+import numpy as np
+
+from stn_ref.conformance.claim import Violated, claim, expect
+from stn_ref.conformance.claims.points import BOTH, EXACT, image, normalised
+
+PADDINGS = ("zeros", "border", "reflection")
+MODES = ("bilinear", "nearest", "bicubic")
+HUGE = (1e5, 3e9, 1e20, 1e300)
+
+
+def _with(bad: float, options: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return (U, a good grid, the same with two bad points, where they are): (1, 2, H, W), grid (1, 3, 4, 2)."""
+    size = EXACT[options["align_corners"]]
+    U = np.stack([image(size, 1), image(size, 2)])[None]
+    points = np.random.default_rng(3).uniform(0.1, np.array(size[::-1]) - 1.1, (1, 3, 4, 2))
+    good = normalised(points, size, options["align_corners"])
+    grid = good.copy()
+    grid[0, 1, 2, 0], grid[0, 2, 0, 1] = bad, bad  # one bad x, one bad y
+    where = np.zeros((3, 4), bool)
+    where[1, 2] = where[2, 0] = True
+    return U, good, grid, where
+
+
+def _told(name: str, bad: float, options: dict) -> str:
+    return f"{name} with a coordinate {bad:g} ({', '.join(map(str, options.values()))})"
+
+
+@claim(
+    "One bad coordinate ends the program or spoils the whole batch.",
+    known="segfaults: pytorch#24823, #51911, PR 35506",
+)
+def nan_coordinate_stays_local(subject):
+    """A NaN coordinate neither raises nor changes any other sample."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        U, good, grid, where = _with(np.nan, options)
+        V, expected = subject.forward(U, grid, **options), subject.forward(U, good, **options)
+        expect(_told("another sample", np.nan, options), V[..., ~where], expected[..., ~where])
+
+
+@claim(
+    "A network that has diverged looks as if it worked: its NaN is shown as a pixel.",
+    known="PyTorch gives a pixel of the image or 0, by mode and padding: #24823 asked for no crash only",
+)
+def nan_coordinate_gives_nan(subject):
+    """The sample at a NaN coordinate is NaN, in all channels."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        U, _, grid, where = _with(np.nan, options)
+        expect(_told("V", np.nan, options), subject.forward(U, grid, **options)[..., where], np.nan)
+
+
+@claim(
+    "A transform that zooms out too far reads memory that is not the image's, or wraps round to its other side.",
+    known="pytorch#42616, #19826; SciPy 1.17 'nearest' and OpenCV 5.0 give the wrong edge at 1e20",
+)
+def huge_coordinate_is_outside(subject):
+    """A huge coordinate is outside: 0 with zeros, the edge on its side with border, a pixel with reflection."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        for bad in HUGE:
+            _judge_outside(subject, bad, options)
+
+
+@claim(
+    "A division by 0 in a transform ends the program or is shown as a picture.",
+    known="PyTorch gives NaN; the homogeneous divide: kornia#367",
+)
+def infinite_coordinate_is_outside(subject):
+    """A coordinate of +-infinity is outside as a huge one is."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        _judge_outside(subject, np.inf, options)
+
+
+def _judge_outside(subject, bad: float, options: dict) -> None:
+    H, W = EXACT[options["align_corners"]]
+    U = 1 + np.arange(W) + 100.0 * np.arange(H)[:, None]
+    points = [(bad, 0), (-bad, 0), (0, bad), (0, -bad)]  # the good coordinate is exact, on the middle
+    middle = normalised([((W - 1) // 2, (H - 1) // 2)], (H, W), options["align_corners"])[0]
+    grid = np.array([(x or middle[0], y or middle[1]) for x, y in points])[None, None]
+    V = subject.forward(U[None, None], grid, **options)[0, 0, 0]
+    n, m = (H - 1) // 2, (W - 1) // 2
+    if options["padding_mode"] == "zeros":
+        expect(_told("V", bad, options), V, 0.0)
+    elif options["padding_mode"] == "border":
+        expect(_told("V right, left, below, above", bad, options), V, [U[n, -1], U[n, 0], U[-1, m], U[0, m]])
+    elif not ((V >= U.min() - 100) & (V <= U.max() + 100)).all():  # bicubic overshoots by less
+        raise Violated(f"{_told('V', bad, options)}: expected values of the image, got {V.tolist()}")
+
+
+@claim("One dead pixel blackens the picture.", known="0 * NaN is NaN: a sum over all pixels spreads it everywhere")
+def nan_pixel_stays_local(subject):
+    """A NaN pixel reaches only the samples within one pixel of it (bicubic: two)."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        size = EXACT[options["align_corners"]]
+        U = image(size)
+        points = np.array([(3.25, 2.25), (6.5, 0.5), (2.5, 2.75), (5.5, 1.25)])  # two pixels and more from (0, 0)
+        grid = normalised(points, size, options["align_corners"])[None, None]
+        expected = subject.forward(U[None, None], grid, **options)
+        U[0, 0] = np.nan
+        expect(
+            _told("V far from the pixel", np.nan, options), subject.forward(U[None, None], grid, **options), expected
+        )
+
+
+def _spares(subject, paddings: tuple) -> None:
+    for options in subject.offered("backward", mode=MODES, padding_mode=paddings, align_corners=BOTH):
+        U, good, grid, where = _with(np.nan, options)
+        gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
+        gU, ggrid = subject.backward(U, grid, gV, **options)
+        expected_gU, expected = subject.backward(U, good, np.where(where, 0, gV), **options)
+        expect(_told("gU", np.nan, options), gU, expected_gU)
+        expect(_told("ggrid of another sample", np.nan, options), ggrid[:, ~where], expected[:, ~where])
+
+
+@claim(
+    "A diverging transform ends the program in the backward pass, or poisons the layers below it.",
+    known="segfaults: pytorch#24823, #51911",
+    subject="backward",
+)
+def nan_coordinate_spares_the_image_gradient(subject):
+    """With zeros a NaN coordinate adds nothing to dL/dU, and leaves dL/dgrid of the other samples as it was."""
+    _spares(subject, PADDINGS[:1])
+
+
+@claim(
+    "A diverging transform ends the program in the backward pass, or poisons the layers below it.",
+    known="PyTorch's CPU backward still ends with a segfault: pytorch#24823, #51911",
+    subject="backward",
+)
+def nan_coordinate_spares_the_padded_gradient(subject):
+    """With border or reflection, too, a NaN coordinate adds nothing to dL/dU nor to another sample's gradient."""
+    _spares(subject, PADDINGS[1:])
+
+
+@claim("A transform that has left the image is blown up instead of left alone.", subject="backward")
+def huge_coordinate_has_no_gradient(subject):
+    """A huge coordinate has the gradient 0 along itself with zeros and border, and every gradient is finite."""
+    for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        for bad in HUGE:
+            U, _, grid, _ = _with(bad, options)
+            gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
+            gU, ggrid = subject.backward(U, grid, gV, **options)
+            if not (np.isfinite(gU).all() and np.isfinite(ggrid).all()):
+                raise Violated(f"{_told('a gradient', bad, options)} is not finite")
+            if options["padding_mode"] != "reflection":
+                along = [ggrid[0, 1, 2, 0], ggrid[0, 2, 0, 1]]
+                expect(_told("dL/dgrid along the huge coordinate", bad, options), along, 0.0)

@@ -1,0 +1,151 @@
+"""At a kink: integer coordinates, where V has a slope to the left and another to the right.
+
+The identity transform puts every point on one. Eq. (7) read literally gives neither slope there.
+"""
+
+import numpy as np
+
+from stn_ref.conformance.claim import TOLERANCE, Violated, claim, expect
+from stn_ref.conformance.claims.points import (
+    BOTH,
+    EXACT,
+    at_pixels,
+    grid_of_pixels,
+    image,
+    slopes_at_pixels,
+)
+
+PADDINGS = ("zeros", "border", "reflection")
+_H = 1 / 64  # pixels; V is straight inside a cell
+
+
+@claim(
+    "At the identity transform, where training starts, the gradient of theta is 0: nothing is learnt.",
+    known="jax#3024, dm_pix PR 126: the neighbours are floor(x) and ceil(x), the same pixel at an integer",
+    subject="backward",
+)
+def gradient_at_pixels_is_alive(subject):
+    """At pixel centres the slope of a ramp is the ramp's: both one-sided slopes are."""
+    for options in subject.offered("backward", align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        ramp = 3 * np.arange(W) + 5 * np.arange(H)[:, None]
+        inner = grid_of_pixels((H - 2, W - 2)).reshape(-1, 2) + 1
+        g = slopes_at_pixels(subject, ramp, inner, **options)
+        expect("slope at a pixel centre of U[n, m] = 3 m + 5 n", g, (3, 5))
+
+
+@claim(
+    "A uniform patch pulls at the transform as if it had an edge, with the strength of its grey value.",
+    known="Eq. (7) as printed: +1 at m = x and 0 at its neighbours",
+    subject="backward",
+)
+def constant_image_has_no_slope_at_pixels(subject):
+    """At pixel centres inside a constant image the slope is 0."""
+    for options in subject.offered("backward", align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        inner = grid_of_pixels((H - 2, W - 2)).reshape(-1, 2) + 1
+        g = slopes_at_pixels(subject, np.full((H, W), 5.0), inner, **options)
+        expect("slope at a pixel centre of a constant 5", g, 0.0)
+
+
+def _sides(subject, U, points, options) -> tuple[np.ndarray, np.ndarray]:
+    """Return the subject's own slopes to the left and to the right of points, by differences: (P, 2) each."""
+    left, right = np.empty(points.shape), np.empty(points.shape)
+    V = at_pixels(subject, U, points, **options)
+    for axis in (0, 1):
+        step = _H * np.eye(2)[axis]
+        left[:, axis] = (V - at_pixels(subject, U, points - step, **options)) / _H
+        right[:, axis] = (at_pixels(subject, U, points + step, **options) - V) / _H
+    return left, right
+
+
+@claim(
+    "The gradient there is no derivative of anything, and a gradient check at the identity fails, rightly.",
+    known="gradient checks should accept the interval: BVLC/caffe#1334",
+    subject="backward",
+)
+def slope_at_a_kink_lies_between(subject):
+    """At a kink the gradient lies between the slopes to its left and its right, along each coordinate."""
+    for options in subject.offered("backward", padding_mode=PADDINGS, align_corners=BOTH):
+        U = image(EXACT[options["align_corners"]])
+        points = grid_of_pixels((U.shape[0] + 2, U.shape[1] + 2)).reshape(-1, 2) - 1  # from -1 to W
+        left, right = _sides(subject, U, points, options)
+        g = slopes_at_pixels(subject, U, points, **options)
+        slack = 100 * TOLERANCE * max(1, np.abs(U).max())
+        low, high = np.minimum(left, right) - slack, np.maximum(left, right) + slack
+        wrong = ~((low <= g) & (g <= high))
+        if wrong.any():
+            k, axis = np.argwhere(wrong)[0]
+            x, y = points[k]
+            raise Violated(
+                f"dV/d{'xy'[axis]} at ({x:g}, {y:g}) pixels, {options['padding_mode']}, "
+                f"align_corners={options['align_corners']}: expected from {left[k, axis]:.6g} (left) to "
+                f"{right[k, axis]:.6g} (right), got {g[k, axis]:.6g}; {int(wrong.sum())} of {wrong.size} are wrong"
+            )
+
+
+@claim(
+    "Not a fault in itself, if the slope lies between: but at the identity your gradients differ from PyTorch's.",
+    known="PyTorch, Chainer, Lasagne and JAX take the floor's cell, dm_pix and deformable convolution the ceiling's",
+    subject="backward",
+)
+def kink_takes_the_right_slope(subject):
+    """With zeros the gradient at a kink is the slope to the right: that of the cell of floor(x)."""
+    for options in subject.offered("backward", align_corners=BOTH):
+        U = image(EXACT[options["align_corners"]])
+        points = grid_of_pixels((U.shape[0] + 2, U.shape[1] + 2)).reshape(-1, 2) - 1
+        _, right = _sides(subject, U, points, options)
+        expect("slope at kinks", slopes_at_pixels(subject, U, points, **options), right, tolerance=1e-3)
+
+
+@claim(
+    "A point that rests on the border is pushed, although the picture is flat beyond; gradient checks never look there.",
+    known="pytorch#23925",
+    subject="backward",
+)
+def padded_border_is_flat(subject):
+    """With border or reflection the gradient along x is 0 exactly on the first and last pixel centres' columns."""
+    for options in subject.offered("backward", padding_mode=PADDINGS[1:], align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        U = image((H, W))
+        g = slopes_at_pixels(subject, U, [(0, 1.5), (W - 1, 1.5), (2.5, 0), (2.5, H - 1)], **options)
+        across = [g[0, 0], g[1, 0], g[2, 1], g[3, 1]]
+        expect(f"slope across the border, {options['padding_mode']}", across, 0.0)
+
+
+# PyTorch's own test: every row of the 5 x 5 input is 0 .. 4, the loss is the sum of the outputs
+_GOLDEN_POINTS = [(1, 1), (1, -1), (0.8, 0.8), (0.8, -0.8)], [(-1, -1), (-1, 1), (-0.8, -0.8), (-0.8, 0.8)]
+
+
+def _golden(subject, expected, **options) -> None:
+    subject.require("forward", **options)
+
+    U, grid = np.tile(np.arange(5.0), (5, 1)), np.array(_GOLDEN_POINTS)
+    _, ggrid = subject.backward(U[None, None], grid[None], np.ones((1, 1, 2, 4)), **options)
+    expect("ggrid of PyTorch's test", ggrid[0], expected)
+
+
+@claim(
+    "At the corners of the picture your gradients differ from PyTorch's.", known="pytorch PR 24929", subject="backward"
+)
+def golden_zeros_align_corners_false(subject):
+    """PyTorch's own numbers on and near the corners: zeros, align_corners=False."""
+    expected = [(-5, -5), (-5, 5), (-10, -10), (-10, 10)], [(0, 0)] * 4
+    _golden(subject, expected, padding_mode="zeros", align_corners=False)
+
+
+@claim(
+    "At the corners of the picture your gradients differ from PyTorch's.", known="pytorch PR 24929", subject="backward"
+)
+def golden_zeros_align_corners_true(subject):
+    """PyTorch's own numbers on and near the corners: zeros, align_corners=True."""
+    expected = [(-8, -8), (-8, 0), (2, 0), (2, 0)], [(2, 0)] * 4
+    _golden(subject, expected, padding_mode="zeros", align_corners=True)
+
+
+@claim("At the corners of the picture your gradients differ from PyTorch's.", known="pytorch#23925", subject="backward")
+def golden_padded(subject):
+    """PyTorch's own numbers on and near the corners: border and reflection, both conventions."""
+    for options in subject.offered("backward", padding_mode=PADDINGS[1:], align_corners=BOTH):
+        row = [(0, 0), (0, 0), (2, 0), (2, 0)] if options["align_corners"] else [(0, 0)] * 4
+        _golden(subject, [row, row], **options)

@@ -1,0 +1,81 @@
+"""Outside the image: zeros, border and reflection, by numbers worked out by hand.
+
+Most of them sample rows that are all 10, 20, 30, 40, .. , in the middle row, so that only x matters.
+"""
+
+import numpy as np
+
+from stn_ref.conformance.claim import claim, expect
+from stn_ref.conformance.claims.points import BOTH, EXACT, at_pixels
+
+
+def _along_x(subject, x: list, W: int, **options) -> np.ndarray:
+    """Return V at x pixels, in the middle row of five that are each 10, 20, .. 10 W."""
+    U = np.tile(10.0 * np.arange(1, W + 1), (5, 1))
+    return at_pixels(subject, U, np.stack([x, np.full(len(x), 2.0)], axis=-1), **options)
+
+
+@claim(
+    "There is a hard edge or a smear instead of a fade: the gradient of a point that slides off the image is wrong.",
+    known="clipped before weighted: kevinzakka#10; scipy.ndimage mode='constant' cuts where 'grid-constant' fades",
+)
+def zeros_fade_over_one_pixel(subject):
+    """With zeros each tap is tested, never the point: V fades to 0 over the one pixel outside the outer centres."""
+    for options in subject.offered(align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        outside = [(-0.25, 1), (-0.5, 1), (W - 0.75, 1), (2, -0.75), (2, H - 0.5)]
+        V = at_pixels(subject, np.ones((H, W)), outside, **options)
+        expect("V of a constant 1, outside by 1/4, 1/2, 1/4, 3/4, 1/2 pixel", V, [0.75, 0.5, 0.75, 0.25, 0.5])
+
+
+@claim("The corners of the picture are too bright or are cut off, which shows as soon as it is rotated.")
+def zeros_keep_a_quarter_at_a_corner(subject):
+    """With zeros half a pixel outside a corner, both ways, one tap of four is left: a quarter of the corner pixel."""
+    for options in subject.offered(align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        corners = [(-0.5, -0.5), (W - 0.5, -0.5), (-0.5, H - 0.5), (W - 0.5, H - 0.5)]
+        expect("V of a constant 8", at_pixels(subject, np.full((H, W), 8.0), corners, **options), 2.0)
+
+
+@claim("Points that leave the image read pixels from another row, another image, or another program.")
+def zeros_beyond_one_pixel(subject):
+    """With zeros V is 0 from one pixel outside on, however far."""
+    for options in subject.offered(mode=("bilinear", "nearest"), align_corners=BOTH):
+        H, W = EXACT[options["align_corners"]]
+        points = [(-1, 1), (W, 1), (1, -1), (1, H), (-1.5, 1), (W + 7.25, 2), (2, -30), (-W, -H), (3 * W, 5 * H)]
+        expect("V", at_pixels(subject, np.ones((H, W)), points, **options), 0.0)
+
+
+@claim("With the padding that is meant to keep the picture's edge there is a seam around it.")
+def border_repeats_the_edge(subject):
+    """With border a point outside reads the nearest point of the rectangle through the outer pixel centres."""
+    for options in subject.offered(padding_mode=("border",), align_corners=BOTH):
+        W = EXACT[options["align_corners"]][1]
+        V = _along_x(subject, [-0.25, -3.5, 0.5, W - 0.75, W + 20], W, **options)
+        expect("V of 10, 20, .. at x = -0.25, -3.5, 0.5, W - 0.75, W + 20", V, [10, 10, 15, 10 * W, 10 * W])
+        above = at_pixels(subject, np.arange(40.0).reshape(5, 8), [(2.5, -2), (9, 7)], **options)
+        expect("V above and beyond the corner of 0 .. 39 in rows of 8", above, [2.5, 39])
+
+
+@claim(
+    "The outer pixels are repeated where they should not be, or not where they should.",
+    known="the border of reflection differs among libraries: SciPy calls it 'reflect', NumPy 'symmetric'",
+)
+def reflection_about_the_edge(subject):
+    """With reflection and align_corners=False the mirrors stand at -1/2 and W - 1/2, so the outer pixels repeat."""
+    subject.require("forward", padding_mode="reflection", align_corners=False)
+    x = [-0.25, -0.75, -1, -2, -2.5, 7.25, 8, 8.5, 15, 16.5, -10.5]  # 10, 20, .. 80, the mirrors at -0.5 and 7.5
+    V = _along_x(subject, x, 8, padding_mode="reflection", align_corners=False)
+    expect(f"V of 10, 20, .. 80 at x = {x}", V, [10, 10, 10, 20, 25, 80, 80, 75, 10, 15, 65])
+
+
+@claim(
+    "The outer pixels repeat where they should not, or the picture is mirrored about the wrong line.",
+    known="SciPy calls it 'mirror', NumPy 'reflect'",
+)
+def reflection_about_the_centres(subject):
+    """With reflection and align_corners=True the mirrors stand at 0 and W - 1, so the outer pixels do not repeat."""
+    subject.require("forward", padding_mode="reflection", align_corners=True)
+    x = [-0.25, -1, -2.5, 8.25, 9, 16, 17.5, -10.5]  # 10, 20, .. 90, the mirrors at 0 and 8
+    V = _along_x(subject, x, 9, padding_mode="reflection", align_corners=True)
+    expect(f"V of 10, 20, .. 90 at x = {x}", V, [12.5, 20, 35, 87.5, 80, 10, 25, 65])
