@@ -456,6 +456,7 @@ def test_control_points_of_a_wrong_shape_are_named(points, message):
     (
         ([[0, 0], [1, 0], [1, math.nan], [0, 1]], r"control_points must be finite; got \[1\.0, nan\] at index 2"),
         ([[0, 0], [1, 0], [0, 1], [1, 0]], r"control_points must all differ; got .* at indices 1 and 3"),
+        ([[0, 0], [1, 0], [0, 1], [1, 5e-7]], r"control_points must all differ; got .* at indices 1 and 3"),
         ([[1, 1], [1, 1], [1, 1]], r"control_points must all differ; got .* at indices 0 and 1"),
         ([[0, 0], [0.1, 0.3], [0.2, 0.6], [0.7, 2.1]], r"control_points must not lie on one line.*got 4 points"),
     ),

@@ -100,8 +100,7 @@ class ThinPlateSpline(Transform):
             z = Q2 @ z  # (P, P - 3) principal warps, orthonormal
             stiff = e + self.regularisation
             self._W = (z / stiff) @ z.T  # (P, P): w = W theta
-            residual = np.eye(len(c)) - K @ self._W - self.regularisation * self._W
-            self._A = np.linalg.solve(R, Q1.T @ residual)  # (3, P): A^T = A theta
+            self._A = np.linalg.solve(R, Q1.T @ (np.eye(len(c)) - K @ self._W))  # (3, P): A^T = A theta; Q1^T w = 0
             self._bending = (z * (np.sqrt(e) / stiff)).T  # (P - 3, P): sqrt(e_k) times the amount of z_k in w
         self.condition = float(stiff.max() / stiff.min()) if len(stiff) else 1.0
 
@@ -194,12 +193,10 @@ class ThinPlateSpline(Transform):
         return np.ascontiguousarray(moved).reshape(len(theta), len(self.control_points), 2)
 
     def _points(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return xy as (M, Q, 2) in float64, and which of them (M, Q) are far away: those are replaced by c_1."""
-        xy = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2).astype(np.float64)
-        near = self.control_points[0]
-        away = np.abs(xy - near)
+        """Return xy as (M, Q, 2) in float64, and which of them (M, Q) are too far away, see FAR."""
+        xy = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2).astype(np.float64, copy=False)
+        away = np.abs(xy - self.control_points[0])
         far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self.control_points, axis=0).max()  # not for NaN
-        xy[far] = near
         return xy, far
 
     def _basis(self, xy: np.ndarray) -> np.ndarray:
