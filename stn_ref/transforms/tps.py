@@ -66,7 +66,7 @@ class ThinPlateSpline(Transform):
         ValueError: they are not finite, two coincide, or all are on a line; regularisation is negative or not finite.
 
     Numerics: B is computed in float64 and then takes the dtype of theta, because its sum cancels (in float32 its error
-    would be 2e-6 on the image, a hundred times that of the rounding at the end). At distance R from the control points
+    would be 1e-6 on the image, fifty times that of the rounding at the end). At distance R from the control points
     its error is about 1e-16 R^2 log R^2; points more than 1e8 times farther away than the control points are wide stay
     where they are, with d and the gradients 0; +-inf is one of those. NaN gives NaN.
 
