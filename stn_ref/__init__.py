@@ -9,6 +9,7 @@ Read it in the order of the paper:
     grid.py            Sec. 3.2   T_theta(G)
     kernels/literal.py Sec. 3.3   Eqs. (5)-(7) as sums
     sampler.py         Sec. 3.3   V and its gradients
+    widths.py          Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
     gradcheck/                    finite differences that know about kinks
 
@@ -27,6 +28,10 @@ _HOME = {  # public name -> the module that defines it
     "GridGenerator": "grid",
     "Sampler": "sampler",
     "SpatialTransformer": "transformer",
+    "AntialiasedSampler": "widths",
+    "KernelSampler": "widths",
+    "kernel_sample": "widths",
+    "kernel_sample_backward": "widths",
 }
 _MODULES = ("coordinates", "data", "gradcheck", "models", "nn", "plotting", "training", "transforms")
 

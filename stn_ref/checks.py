@@ -156,3 +156,17 @@ def flag(name: str, value) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False; got {value!r}")
     return bool(value)
+
+
+def flags(name: str, value, of: tuple[str, ...]) -> tuple[bool, ...]:
+    """Return `value`, a flag for all or one for each of `of`, as a tuple of flags.
+
+    >>> flags("needs", True, ("U", "points")), flags("needs", (True, False), ("U", "points"))
+    ((True, True), (True, False))
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return (bool(value),) * len(of)
+    values = tuple(value)
+    if len(values) != len(of):
+        raise ValueError(f"{name} must be a flag, or one each for {' and '.join(of)}; got {value!r}")
+    return tuple(flag(name, one) for one in values)

@@ -8,12 +8,27 @@ import numpy as np
 from stn_ref import checks, coordinates, kernels
 from stn_ref.nn.layer import Layer
 
-MODES = ("bilinear",)
-PADDINGS = ("zeros",)
-KINKS = ("right",)
+MODES = ("bilinear", "nearest", "bicubic")
+PADDINGS = ("zeros", "border", "reflection")  # of grid_sample, PyTorch's names
+PIXEL_PADDINGS = kernels.PADDINGS  # of sample
+KINKS = kernels.KINKS
 
 
-def _check(U: np.ndarray, points: np.ndarray, name: str) -> None:
+def pixel_padding(padding_mode: str, align_corners: bool) -> str:
+    """Return the padding in pixels: "reflection" turns at -1 and 1, the edges or centres of the outer pixels.
+
+    >>> pixel_padding("reflection", align_corners=False), pixel_padding("reflection", align_corners=True)
+    ('reflect', 'mirror')
+    """
+    checks.one_of("padding_mode", padding_mode, PADDINGS)
+    checks.flag("align_corners", align_corners)
+    if padding_mode == "reflection":
+        return "mirror" if align_corners else "reflect"
+    return padding_mode
+
+
+def check_points(U: np.ndarray, points: np.ndarray, name: str) -> None:
+    """Raise unless U is (N, C, H, W) with pixels and points, called `name`, are (N, Ho, Wo, 2) of its dtype."""
     checks.floating("U", U)
     checks.floating(name, points, like=("U", U))
     checks.shape("U", U, ("N", "C", "H", "W"))
@@ -21,97 +36,150 @@ def _check(U: np.ndarray, points: np.ndarray, name: str) -> None:
     checks.shape(name, points, ("N", "Ho", "Wo", 2), N=(U.shape[0], "U"))
 
 
-def _check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray) -> None:
+def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray) -> None:
+    """Raise unless gV is (N, C, Ho, Wo), of the dtype of U."""
     checks.floating("gV", gV, like=("U", U))
     known = {"N": (U.shape[0], "U"), "C": (U.shape[1], "U")}
     known |= {"Ho": (points.shape[1], "the grid"), "Wo": (points.shape[2], "the grid")}
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
 
 
-def sample(U: np.ndarray, points: np.ndarray, *, backend: str = "cpu") -> np.ndarray:
-    """Bilinear sampling, Eq. (5).
+def _check_options(mode: str, padding: str, kink: str, a: float) -> None:
+    checks.one_of("mode", mode, MODES)
+    checks.one_of("padding", padding, PIXEL_PADDINGS)
+    checks.one_of("kink", kink, KINKS)
+    checks.between("a", a, -100, 100)
+    if kink == "as_printed" and (mode, padding) != ("bilinear", "zeros"):
+        raise ValueError(f"kink 'as_printed' is Eq. (7), bilinear with zeros outside; got {mode!r} with {padding!r}")
 
-        V[b,c,i,j] = sum_{n,m} U[b,c,n,m] hat(x_s - m) hat(y_s - n),   hat(d) = max(0, 1 - |d|)
+
+def sample(
+    U: np.ndarray,
+    points: np.ndarray,
+    *,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    a: float = -0.75,
+    backend: str = "cpu",
+) -> np.ndarray:
+    """Image sampling, Eq. (3).
+
+        V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n)
+
+        bilinear, Eq. (5): k(d) = max(0, 1 - |d|)
+        nearest,  Eq. (4): k(d) = 1 at the nearest pixel, half-way at the even one
+        bicubic:           Keys' kernel, see scalar_math.cubic
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
         points: (N, Ho, Wo, 2) source points (x_s, y_s), pixels; (0, 0) is the centre of U[..., 0, 0].
+        mode: "bilinear", "nearest" or "bicubic".
+        padding: what is outside the image: "zeros"; "border", the outermost pixels go on; "reflect", mirrored at the
+            outer edges of the outer pixels, -1/2 and W - 1/2; "mirror", at their centres, 0 and W - 1.
+        a: Keys' parameter, of bicubic only; -0.75 as in PyTorch, -0.5 (Catmull-Rom) reproduces parabolas.
         backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops).
 
     Returns:
-        V: (N, C, Ho, Wo), dtype of U. Outside the image the sum is empty: V fades to 0 over one pixel. A NaN
-        coordinate gives NaN in all channels; an infinite one is outside.
+        V: (N, C, Ho, Wo), dtype of U. With zeros the sum is empty far outside the image, and V fades to 0 over one
+        pixel (bilinear). A NaN coordinate gives NaN in all channels; an infinite one is outside: 0, or the edge on
+        that side.
 
     Raises:
         TypeError: U is not float32 or float64, or points of another dtype.
         ShapeError: axes disagree, or H or W is 0.
+        ValueError: an option that is not supported; the message names those that are.
 
-    Source: Jaderberg et al. 2015, Sec. 3.3.
+    Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up, we and PyTorch to even.
     """
-    _check(U, points, "points")
-    return kernels.get(backend).sample_forward(U, points)
+    _check_options(mode, padding, "right", a)
+    check_points(U, points, "points")
+    return kernels.get(backend).sample_forward(U, points, mode, padding, a)
 
 
 def sample_backward(
-    U: np.ndarray, points: np.ndarray, gV: np.ndarray, *, backend: str = "cpu", needs: tuple[bool, bool] = (True, True)
+    U: np.ndarray,
+    points: np.ndarray,
+    gV: np.ndarray,
+    *,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    kink: str = "right",
+    a: float = -0.75,
+    backend: str = "cpu",
+    needs: tuple[bool, bool] = (True, True),
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Gradients of `sample`, Eqs. (6) and (7), times gV and summed.
 
-        gU[b,c,n,m] = sum_{i,j} gV[b,c,i,j] hat(x_s - m) hat(y_s - n)
-        gx_s[b,i,j] = sum_c gV[b,c,i,j] sum_{n,m} U[b,c,n,m] hat'(x_s - m) hat(y_s - n)
+        gU[b,c,n,m] = sum_{i,j} gV[b,c,i,j] k(x_s - m) k(y_s - n)
+        gx_s[b,i,j] = sum_c gV[b,c,i,j] sum_{n,m} U[b,c,n,m] k'(x_s - m) k(y_s - n)
 
     Args:
-        U: as for `sample`.
-        points: as for `sample`.
+        U: as for `sample`, and so are points, mode, padding, a and backend.
+        points: (N, Ho, Wo, 2), pixels.
         gV: (N, C, Ho, Wo), dL/dV.
-        backend: as for `sample`.
+        mode: of its kernels only bilinear has kinks; the slope of nearest is 0.
+        padding: its own slope is 0 where x_s was cut or lies on the border itself (where "border" cuts at 0 and W - 1,
+            and a mirrored x_s turns), and -1 where mirroring runs backwards.
+        kink: which slope is taken at an integer x_s. "right": that of the cell [x_s, x_s + 1); "left": of the cell
+            before; "central": their mean; "as_printed": Eq. (7) read literally, U[n, x_s], wrong, for teaching.
+            With mirroring it is a side of the mirrored coordinate.
+        a: Keys' parameter.
+        backend: "cpu", "vectorised" or "literal".
         needs: which of (gU, gpoints) are wanted; the other is None and, except with "literal", costs nothing.
 
     Returns:
-        (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU.
+        (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU. Where the
+        padding's slope is 0, so is gpoints, whatever the pixels are.
 
     Raises:
-        TypeError, ShapeError: as for `sample`; also for gV.
+        TypeError, ShapeError, ValueError: as for `sample`; also for gV, and for "as_printed" with anything but
+            bilinear and zeros.
 
-    Deviation: at integer x_s the right derivative is taken, that of the cell [x_s, x_s + 1). Eq. (7) as printed gives
-    U[n, m] there, which is neither one-sided derivative: a constant image would have a slope.
+    Deviation: Eq. (7) as printed gives U[n, m] at an integer x_s = m, which is neither one-sided derivative: on a
+    constant image of 5 the slope 5, on a ramp U[n, m] = m the slope x_s instead of 1 (scalar_math.py has the proof).
     """
-    _check(U, points, "points")
-    _check_cotangent(U, points, gV)
-    return kernels.get(backend).sample_backward(U, points, gV, needs)
+    _check_options(mode, padding, kink, a)
+    check_points(U, points, "points")
+    check_cotangent(U, points, gV)
+    return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs)
 
 
 class Sampler(Layer):
-    """Eq. (5) as a layer with two inputs: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
+    """Eq. (3) as a layer with two inputs: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
 
     Args:
+        mode: "bilinear", "nearest" or "bicubic".
+        padding: "zeros", "border", "reflect" or "mirror".
+        kink: "right", "left", "central" or "as_printed", see `sample_backward`.
+        a: Keys' parameter, of bicubic only.
         backend: "cpu", "vectorised" or "literal".
     """
 
-    def __init__(self, *, backend: str = "cpu"):
+    def __init__(
+        self,
+        *,
+        mode: str = "bilinear",
+        padding: str = "zeros",
+        kink: str = "right",
+        a: float = -0.75,
+        backend: str = "cpu",
+    ):
+        _check_options(mode, padding, kink, a)
         checks.one_of("backend", backend, kernels.BACKENDS)
-        self.backend = backend
+        self.options = {"mode": mode, "padding": padding, "a": a, "backend": backend}
+        self.kink = kink
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return V (N, C, Ho, Wo)."""
-        return self.keep(sample(U, points, backend=self.backend), U, points)
+        return self.keep(sample(U, points, **self.options), U, points)
 
     def backward(
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints)."""
         gV, (U, points) = self.take(gV)
-        needs = (needs, needs) if isinstance(needs, (bool, np.bool_)) else tuple(needs)
-        if len(needs) != 2:
-            raise ValueError(f"needs must be a flag, or one each for U and points; got {needs!r}")
-        return sample_backward(U, points, gV, backend=self.backend, needs=needs)
-
-
-def _check_options(mode: str, padding_mode: str, align_corners: bool, kink: str = "right") -> None:
-    checks.one_of("mode", mode, MODES)
-    checks.one_of("padding_mode", padding_mode, PADDINGS)
-    checks.one_of("kink", kink, KINKS)
-    checks.flag("align_corners", align_corners)
+        needs = checks.flags("needs", needs, ("U", "points"))
+        return sample_backward(U, points, gV, kink=self.kink, needs=needs, **self.options)
 
 
 def grid_sample(
@@ -122,18 +190,20 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool = False,
     backend: str = "cpu",
+    a: float = -0.75,
 ) -> np.ndarray:
     """Sample U at normalised points; torch.nn.functional.grid_sample.
 
-    The points are taken to pixels (coordinates.py), then Eq. (5): see `sample`.
+    The points are taken to pixels (coordinates.py), then Eq. (3): see `sample`.
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
         grid: (N, Ho, Wo, 2) source points, normalised, last axis (x, y), dtype of U.
-        mode: "bilinear".
-        padding_mode: "zeros".
+        mode: "bilinear", "nearest" or "bicubic".
+        padding_mode: "zeros", "border" or "reflection" (at -1 and 1).
         align_corners: False: -1 and 1 are the outer edges of the image; True: the centres of its corner pixels.
         backend: "cpu", "vectorised" or "literal".
+        a: Keys' parameter, of bicubic only.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U.
@@ -148,10 +218,11 @@ def grid_sample(
     >>> grid_sample(np.array([[[[1.0, 3.0]]]]), np.zeros((1, 1, 1, 2))).tolist()
     [[[[2.0]]]]
     """
-    _check_options(mode, padding_mode, align_corners)
-    _check(U, grid, "grid")
+    padding = pixel_padding(padding_mode, align_corners)
+    _check_options(mode, padding, "right", a)
+    check_points(U, grid, "grid")
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
-    return kernels.get(backend).sample_forward(U, points)
+    return kernels.get(backend).sample_forward(U, points, mode, padding, a)
 
 
 def grid_sample_backward(
@@ -164,18 +235,21 @@ def grid_sample_backward(
     align_corners: bool = False,
     backend: str = "cpu",
     kink: str = "right",
+    a: float = -0.75,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of `grid_sample`, Eqs. (6) and (7) and the chain factor of normalised coordinates.
 
     Args:
-        U: as for `grid_sample`, and so are grid, mode, padding_mode, align_corners and backend.
+        U: as for `grid_sample`, and so are grid, mode, padding_mode, align_corners, backend and a.
         grid: (N, Ho, Wo, 2).
         gV: (N, C, Ho, Wo), dL/dV.
-        mode: "bilinear".
-        padding_mode: "zeros".
+        mode: the kernel.
+        padding_mode: what is outside.
         align_corners: the convention.
         backend: "cpu", "vectorised" or "literal".
-        kink: "right": at an integer x_s, the slope of the cell on its right.
+        kink: "right": at an integer x_s, the slope of the cell on its right; "left", "central", "as_printed": see
+            `sample_backward`.
+        a: Keys' parameter.
 
     Returns:
         (gU, ggrid), shaped as U and grid.
@@ -185,9 +259,10 @@ def grid_sample_backward(
 
     Source: Jaderberg et al. 2015, Sec. 3.3. Deviation at kinks: see `sample_backward`.
     """
-    _check_options(mode, padding_mode, align_corners, kink)
-    _check(U, grid, "grid")
-    _check_cotangent(U, grid, gV)
+    padding = pixel_padding(padding_mode, align_corners)
+    _check_options(mode, padding, kink, a)
+    check_points(U, grid, "grid")
+    check_cotangent(U, grid, gV)
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
-    gU, gpoints = kernels.get(backend).sample_backward(U, points, gV)
+    gU, gpoints = kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a)
     return gU, coordinates.to_pixels_backward(gpoints, U.shape[2:], align_corners)

@@ -8,7 +8,7 @@ import numpy as np
 from stn_ref import checks
 from stn_ref.grid import GridGenerator
 from stn_ref.nn.layer import Layer
-from stn_ref.sampler import Sampler
+from stn_ref.sampler import Sampler, pixel_padding
 from stn_ref.transforms import Transform
 
 
@@ -26,7 +26,8 @@ class SpatialTransformer(Layer):
         transform: the family T, from stn_ref.transforms.
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
-        backend: the sampler's.
+        mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward.
+        sampler: a layer (U, points) -> V to use instead, such as those of widths.py.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
 
     With theta = identity and out_size = (H, W), V equals U exactly.
@@ -39,12 +40,19 @@ class SpatialTransformer(Layer):
         out_size: tuple[int, int] | None = None,
         *,
         align_corners: bool = False,
+        mode: str = "bilinear",
+        padding_mode: str = "zeros",
+        kink: str = "right",
+        a: float = -0.75,
         backend: str = "cpu",
+        sampler: Layer | None = None,
         return_theta: bool = False,
     ):
         self.localisation = localisation
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
-        self.sampler = Sampler(backend=backend)
+        padding = pixel_padding(padding_mode, align_corners)
+        own = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
+        self.sampler = own if sampler is None else sampler
         self.return_theta = return_theta
 
     def forward(self, U: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:

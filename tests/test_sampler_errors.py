@@ -8,9 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
 from stn_ref import checks, kernels
-from stn_ref.sampler import grid_sample, sample, sample_backward
+from stn_ref.sampler import KINKS, MODES, grid_sample, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
+OPTIONS = [{"mode": m, "padding": p} for m in MODES for p in kernels.PADDINGS]
 DTYPES = (np.float32, np.float64)
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -23,31 +24,44 @@ HUGE = [0.0, -0.0, 1e9, -1e9, 3e38, -3e38, np.inf, -np.inf, 1e-40, -1e-40, 5.0, 
 
 @each_backend
 @each_dtype
-def test_any_coordinate_gives_a_finite_answer(backend, dtype):
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_any_coordinate_gives_a_finite_answer(backend, dtype, options):
     U = np.arange(2 * 5 * 7, dtype=dtype).reshape(1, 2, 5, 7)
     x, y = np.meshgrid(HUGE, HUGE)
     points = np.stack([x, y], -1)[None].astype(dtype)
-    V = sample(U, points, backend=backend)
-    gU, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend)
+    V = sample(U, points, backend=backend, **options)
+    gU, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
     assert np.isfinite(V).all() and np.isfinite(gU).all() and np.isfinite(gpoints).all()
-    far = (np.abs(points) > 100).any(-1)[0]
-    assert (V[..., far] == 0).all() and (gpoints[0, far] == 0).all()
+    far = np.abs(points[0]) > 100
+    if options["padding"] == "zeros":
+        assert (V[..., far.any(-1)] == 0).all() and (gpoints[0, far.any(-1)] == 0).all()
+    if options["padding"] == "border":  # as if the point stood on the border, and no further move changed anything
+        on = np.clip(points, 0, np.array([6, 4], dtype))
+        assert_allclose(V[..., far.any(-1)], sample(U, on, backend=backend, **options)[..., far.any(-1)], rtol=1e-6)
+        assert (gpoints[0][far] == 0).all()
+    infinite = np.isinf(points[0])
+    edge = np.where(infinite, np.clip(points[0], 0, [6, 4]), points[0]).astype(dtype)
+    if options["padding"] != "zeros":
+        both = infinite.all(-1)
+        assert_array_equal(V[..., both], sample(U, edge[None], backend=backend, **options)[..., both])
+    assert (gpoints[0][infinite] == 0).all()
 
 
 @each_backend
 @each_dtype
-def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype):
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype, options):
     U, points, gV = example(dtype, reach=0.1)
     points[1, 2, 3, 0] = np.nan
-    V = sample(U, points, backend=backend)
-    gU, gpoints = sample_backward(U, points, gV, backend=backend)
+    V = sample(U, points, backend=backend, **options)
+    gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
     expected = np.zeros(V.shape, bool)
     expected[1, :, 2, 3] = True
     assert_array_equal(np.isnan(V), expected)
     assert_array_equal(np.isnan(gpoints).all(-1), expected[:, 0])
     gV[1, :, 2, 3] = 0
     points[1, 2, 3] = 0
-    assert_allclose(gU, sample_backward(U, points, gV, backend=backend)[0], atol=0)
+    assert_allclose(gU, sample_backward(U, points, gV, backend=backend, **options)[0], atol=0)
 
 
 @each_backend
@@ -64,22 +78,29 @@ def largest(array):
     return float(np.abs(array[np.isfinite(array)]).max(initial=0))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(data=st.data(), dtype=st.sampled_from(DTYPES))
-def test_backends_agree_on_hostile_numbers(data, dtype):
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES), options=st.sampled_from(OPTIONS), kink=st.sampled_from(KINKS))
+def test_backends_agree_on_hostile_numbers(data, dtype, options, kink):
+    if kink == "as_printed" and options != {"mode": "bilinear", "padding": "zeros"}:
+        kink = "right"
     width = 32 if dtype == np.float32 else 64
     number = st.one_of(st.floats(width=width), st.integers(-3, 6).map(float), st.floats(-2, 5, width=width))
     N, C, H, W, P = (data.draw(st.integers(1, 3)) for _ in range(5))
     draw = lambda n: np.array(data.draw(st.lists(number, min_size=n, max_size=n)), dtype)  # noqa: E731
     U, points, gV = draw(N * C * H * W), draw(N * P * 2), draw(N * C * P)
     U, points, gV = U.reshape(N, C, H, W), points.reshape(N, 1, P, 2), gV.reshape(N, C, 1, P)
-    expected = sample(U, points, backend="literal"), *sample_backward(U, points, gV, backend="literal")
+
+    def results(backend):
+        V = sample(U, points, backend=backend, **options)
+        return V, *sample_backward(U, points, gV, backend=backend, kink=kink, **options)
+
+    expected = results("literal")
     u, g, unit = largest(U), largest(gV), 8 * float(np.finfo(dtype).eps)
     # V as promised. A pixel gets at most g from each point; a slope is at most 2 u g, summed over C channels.
     bounds = {"V": unit * largest(expected[0]), "gU": unit * P * g, "gpoints": unit * C * 2 * u * g}
     smallest = 8 * float(np.finfo(dtype).smallest_subnormal)  # a product that underflows is right to one of these
     for backend in ("vectorised", "cpu"):
-        got = sample(U, points, backend=backend), *sample_backward(U, points, gV, backend=backend)
+        got = results(backend)
         for (name, bound), a, b in zip(bounds.items(), got, expected, strict=True):
             assert_array_equal(np.isnan(a), np.isnan(b), err_msg=f"{backend} {name}")
             assert_array_equal(np.isinf(a), np.isinf(b), err_msg=f"{backend} {name}")
@@ -154,7 +175,7 @@ def test_other_dtypes_are_a_type_error(example, dtype):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("mode", "bicubic"), ("mode", 1), ("padding_mode", "border"), ("backend", "cuda"), ("kink", "left")],
+    [("mode", "cubic"), ("mode", 1), ("padding_mode", "reflect"), ("backend", "cuda"), ("kink", "both")],
 )
 def test_unsupported_options_name_what_is_supported(example, option, value):
     U, points, gV = example()

@@ -1,20 +1,25 @@
 """Inner loops, in pixel coordinates; they import nothing above them.
 
-A sampling backend is a module with two functions, and knows neither align_corners nor normalisation:
+A sampling backend is a module with two pairs of functions, and knows neither align_corners nor normalisation:
 
-    sample_forward(U, points) -> V
-    sample_backward(U, points, gV, needs) -> (gU, gpoints)
+    sample_forward(U, points, mode, padding, a) -> V
+    sample_backward(U, points, gV, mode, padding, kink, a, needs) -> (gU, gpoints)
+    wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) with a width
+    wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), threads.py, restrict.py, cpu.py
-(Numba); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), threads.py, restrict.py, cpu.py and
+windows_cpu.py (Numba); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
 
 import importlib
 from types import ModuleType
 
 from stn_ref import checks
+from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
 BACKENDS = ("cpu", "literal", "vectorised")
+
+__all__ = ["BACKENDS", "KINKS", "PADDINGS", "compiled", "get"]
 
 
 def get(backend: str) -> ModuleType:

@@ -1,4 +1,6 @@
-"""The bilinear sampler compiled by Numba: the maths of scalar_math.py in a few flat loops.
+"""The samplers compiled by Numba: the maths of scalar_math.py in a few flat loops.
+
+Here is bilinear sampling, the paper's own, for speed; everything else is in windows_cpu.py.
 
 Points are worked off in blocks of 512. One loop turns the coordinates of a block into taps and fractions; then, for
 each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). A tap outside the image has index -1:
@@ -9,13 +11,22 @@ the output, what belongs to a block is scratch.
 import numpy as np
 from numba import njit
 
-from stn_ref.kernels import scalar_math
+from stn_ref.kernels import scalar_math, windows_cpu
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
+from stn_ref.kernels.scalar_math import BILINEAR, KERNELS, KINKS, PADDINGS, RIGHT, ZEROS
 from stn_ref.kernels.threads import parallel_ranges
 
 BLOCK = 512  # points; the taps and fractions of a block stay in the first-level cache
 
 cell = njit(inline="always")(scalar_math.cell)
+
+
+@njit(nogil=True, error_model="numpy")
+def fold_block(points, count, H, W, padding, folded, slopes):
+    """Fill the folded coordinates of `count` points (x, y, x, y, ...) and the slopes of the padding."""
+    for j in range(count):
+        folded[2 * j], slopes[2 * j] = windows_cpu.fold(points[2 * j], W, padding)
+        folded[2 * j + 1], slopes[2 * j + 1] = windows_cpu.fold(points[2 * j + 1], H, padding)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -55,15 +66,20 @@ def pixel(plane, taps, k, j):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_blocks(U, points, V, H, W, first, last):
+def forward_blocks(U, points, V, H, W, padding, first, last):
     """Eq. (5) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
     taps, t = np.empty(4 * BLOCK, np.intp), np.empty(2 * BLOCK, V.dtype)
+    folded, slopes = np.empty(2 * BLOCK, V.dtype), np.empty(2 * BLOCK, V.dtype)
     for block in range(first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
-        find_taps(points[b, 2 * p :], count, H, W, taps, t)
+        xy = points[b, 2 * p :]
+        if padding != ZEROS:
+            fold_block(xy, count, H, W, padding, folded, slopes)
+            xy = folded
+        find_taps(xy, count, H, W, taps, t)
         for c in range(C):
             u, v = U[b, c], V[b, c, p:]
             for j in range(count):
@@ -77,15 +93,20 @@ def forward_blocks(U, points, V, H, W, first, last):
 
 
 @njit(nogil=True, error_model="numpy")
-def backward_images(U, points, gV, gU, gpoints, H, W, first, last, needs_U, needs_points):
+def backward_images(U, points, gV, gU, gpoints, H, W, padding, first, last, needs_U, needs_points):
     """Eqs. (6) and (7) for images first to last - 1, added to gU (N, C, HW) and gpoints (N, 2P)."""
     _, C, P = gV.shape
     taps, t = np.empty(4 * BLOCK, np.intp), np.empty(2 * BLOCK, gV.dtype)
     gx, gy = np.empty(BLOCK, gV.dtype), np.empty(BLOCK, gV.dtype)
+    folded, slopes = np.empty(2 * BLOCK, gV.dtype), np.ones(2 * BLOCK, gV.dtype)
     for b in range(first, last):
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
-            find_taps(points[b, 2 * p :], count, H, W, taps, t)
+            xy = points[b, 2 * p :]
+            if padding != ZEROS:
+                fold_block(xy, count, H, W, padding, folded, slopes)
+                xy = folded
+            find_taps(xy, count, H, W, taps, t)
             gx[:] = 0
             gy[:] = 0
             for c in range(C):
@@ -96,9 +117,12 @@ def backward_images(U, points, gV, gU, gpoints, H, W, first, last, needs_U, need
                     add_slopes(U[b, c], gv, count, taps, t, gx, gy)
             if needs_points:
                 for j in range(count):
-                    broken = t[j] != t[j]
-                    gpoints[b, 2 * (p + j)] = t[j] if broken else gx[j]
-                    gpoints[b, 2 * (p + j) + 1] = t[j] if broken else gy[j]
+                    x, y = 2 * (p + j), 2 * (p + j) + 1
+                    if t[j] != t[j]:
+                        gpoints[b, x], gpoints[b, y] = t[j], t[j]
+                    else:  # where the padding is flat the slope is 0, whatever the pixels are
+                        gpoints[b, x] = gx[j] * slopes[2 * j] if slopes[2 * j] != 0 else 0
+                        gpoints[b, y] = gy[j] * slopes[2 * j + 1] if slopes[2 * j + 1] != 0 else 0
 
 
 @njit(nogil=True, error_model="numpy")
@@ -136,27 +160,60 @@ def _flat(U, points):
     return np.ascontiguousarray(U).reshape(N, C, H * W), np.ascontiguousarray(points).reshape(N, 2 * Ho * Wo)
 
 
-@np.errstate(invalid="ignore", over="ignore")  # infinite pixels, interpreted: inf * 0 is NaN, as it should be
-def sample_forward(U, points):
-    """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+def _bilinear_forward(U, points, padding):
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     U, points = _flat(U, points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
-    parallel_ranges(lambda first, last: forward_blocks(U, points, V, H, W, first, last), blocks)
+    parallel_ranges(lambda first, last: forward_blocks(U, points, V, H, W, padding, first, last), blocks)
     return V.reshape(N, C, Ho, Wo)
 
 
-@np.errstate(invalid="ignore", over="ignore")
-def sample_backward(U, points, gV, needs=(True, True)):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+def _bilinear_backward(U, points, gV, padding, needs):
     N, C, H, W = U.shape
     shape = points.shape
     (u, points), gV = _flat(U, points), np.ascontiguousarray(gV).reshape(N, C, shape[1] * shape[2])
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints = np.zeros(points.shape if needs[1] else (N, 0), u.dtype)
     parallel_ranges(
-        lambda first, last: backward_images(u, points, gV, gU, gpoints, H, W, first, last, needs[0], needs[1]), N
+        lambda first, last: backward_images(u, points, gV, gU, gpoints, H, W, padding, first, last, *needs), N
     )
     return (gU.reshape(N, C, H, W) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)
+
+
+_quiet = np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore")  # when interpreted
+
+
+@_quiet  # infinite pixels: inf * 0 is NaN, as it should be
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+    padding = PADDINGS.index(padding)
+    if mode == "bilinear":
+        return _bilinear_forward(U, points, padding)
+    return windows_cpu.forward(U, points, _no_phi(U), a, KERNELS[mode], padding)
+
+
+@_quiet
+def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    padding, kink, kernel = PADDINGS.index(padding), KINKS.index(kink), KERNELS[mode]
+    if kernel == BILINEAR and kink == RIGHT:
+        return _bilinear_backward(U, points, gV, padding, needs)
+    return windows_cpu.backward(U, points, _no_phi(U), gV, a, kernel, padding, kink, (*needs, False))[:2]
+
+
+def _no_phi(U):
+    return np.empty((len(U), 0), U.dtype)
+
+
+@_quiet
+def wide_forward(U, points, phi, kernel, padding="zeros"):
+    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    return windows_cpu.forward(U, points, phi, 0.0, KERNELS[kernel], PADDINGS.index(padding))
+
+
+@_quiet
+def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
+    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    return windows_cpu.backward(U, points, phi, gV, 0.0, KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)

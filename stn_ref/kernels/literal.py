@@ -1,58 +1,180 @@
-"""Eqs. (5)-(7) of the paper as sums over all pixels, in slow loops: the oracle that the fast backends are held to.
+"""Eqs. (3)-(7) of the paper as sums over pixels, in slow loops: the oracle that the fast backends are held to.
 
-    V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n),     k(d) = max(0, 1 - |d|)
+    V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n)                                   Eq. (3)
+    k(d) = max(0, 1 - |d|): Eq. (5), bilinear;  the nearest pixel: Eq. (4);  cubic, tent, gaussian: see scalar_math.py
 
-Step through it with a debugger; it is plain Python. Pixels outside the floor cell of (x_s, y_s) are skipped: their
-weight is 0, and 0 times a NaN elsewhere in the image would spoil every sample.
+Step through it with a debugger; it is plain Python. Along each axis a list holds the pixels that are multiplied,
+(m, k(x_s - m)), and another (m, k'(x_s - m)); the sums run over one list in x and one in y. Pixels outside the cell of
+the point are in neither: their weight is 0, and 0 times a NaN elsewhere in the image would spoil every sample.
 """
+
+import itertools
+import math
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from stn_ref.kernels.scalar_math import hat, hat_slope
+from stn_ref.kernels import scalar_math as sm
+
+HAT_SLOPES = {  # what Eq. (7) can mean at a kink: (share, slope)
+    "right": [(1, sm.hat_slope)],
+    "left": [(1, sm.hat_slope_left)],
+    "central": [(0.5, sm.hat_slope), (0.5, sm.hat_slope_left)],
+    "as_printed": [(1, sm.hat_slope_as_printed)],
+}
 
 
-def taps(x_s, y_s, H, W):
-    """Yield (n, m) for the pixels of the floor cell of (x_s, y_s) that lie inside the image."""
-    for n in range(H):
-        if hat_slope(y_s, n) == 0:
-            continue
-        for m in range(W):
-            if hat_slope(x_s, m) != 0:
-                yield n, m
+class Axis(NamedTuple):
+    """One coordinate of a point.
+
+    Attributes:
+        k: (m, k(x - m)) of every pixel m that is multiplied.
+        dk: (m, k'(x - m)).
+        dphi: (m, dk/dphi), for kernels with a width.
+        slope: of the padding, dx'/dx; where it is 0 so is the gradient, whatever the pixels are.
+        phi_slope: of the width that is used.
+    """
+
+    k: list
+    dk: list
+    dphi: list
+    slope: float
+    phi_slope: float
 
 
-@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
-def sample_forward(U, points):
-    """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+def nearest_axis(x, size, padding):
+    """Eq. (4): one pixel of weight 1; the nearest one changes in jumps, so the slope is 0."""
+    x, _ = sm.fold(x, size, padding)
+    m = sm.nearest(*sm.cell(x, size))
+    return Axis([(m, type(x)(1))] if 0 <= m < size else [], [], [], 0, 0)
+
+
+def bilinear_axis(x, size, padding, kink):
+    """Eqs. (5) and (7): the pixels of the floor cell; at a kink the slope is what `kink` says."""
+    x, slope = sm.fold(x, size, padding)
+    k = [(m, sm.hat(x, m)) for m in range(size) if sm.hat_slope(x, m) != 0]
+    dk = [(m, type(x)(share) * d(x, m)) for share, d in HAT_SLOPES[kink] for m in range(size) if d(x, m) != 0]
+    return Axis(k, dk, [], slope, 0)
+
+
+def cubic_axis(x, size, padding, a):
+    """Keys' kernel: two places on either side; what stands in a place outside is what the padding says."""
+    x, slope = sm.anchor(x, size, padding, 2)
+    place = math.floor(x)
+    t = float(x) - place
+    taps = [(sm.tap(place + i, size, padding), t - i) for i in (-1, 0, 1, 2)]
+    k, dk = ([(m, type(x)(f(d, a))) for m, d in taps if m >= 0] for f in (sm.cubic, sm.cubic_slope))
+    return Axis(k, dk, [], slope, 0)
+
+
+def wide_axis(x, size, padding, phi, kernel):
+    """A kernel of width phi, its weights divided by their sum: a constant image stays what it is.
+
+    k_m / K with K = sum_m k_m over all places, those outside the image, too. Quotient rule: (dk_m - (k_m / K) dK) / K.
+    """
+    w, phi_slope = sm.width(float(phi), size, kernel)
+    r = sm.reach(w, kernel)
+    x, slope = sm.anchor(x, size, padding, math.ceil(r))
+    place = math.floor(x)
+    t = float(x) - place
+    shape = sm.tent if kernel == sm.TENT else sm.gaussian
+    places = range(math.ceil(t - r), math.floor(t + r) + 1)
+    values = [shape(t - i, w) for i in places]
+    K, dK, dKdphi = (sum(column) for column in zip(*values, strict=True))
+    k, dk, dphi = [], [], []
+    for i, (ki, di, pi) in zip(places, values, strict=True):
+        m = sm.tap(place + i, size, padding)
+        if m >= 0:
+            k.append((m, type(x)(ki / K)))
+            dk.append((m, type(x)((di - ki / K * dK) / K)))
+            dphi.append((m, type(x)((pi - ki / K * dKdphi) / K)))
+    return Axis(k, dk, dphi, slope, phi_slope)
+
+
+def _forward(U, points, phi, axis):
+    """Eq. (3). axis: (coordinate, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.zeros((N, C, Ho, Wo), U.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        x_s, y_s = points[b, i, j]
-        if np.isnan(x_s) or np.isnan(y_s):
+        at = points[b, i, j] if phi is None else np.concatenate([points[b, i, j], phi[b, i, j]])
+        if np.isnan(at).any():
             V[b, :, i, j] = np.nan
             continue
-        for n, m in taps(x_s, y_s, H, W):
-            V[b, :, i, j] += U[b, :, n, m] * (hat(x_s, m) * hat(y_s, n))  # Eq. (5)
+        x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
+        for (n, ky), (m, kx) in itertools.product(y.k, x.k):
+            V[b, :, i, j] += U[b, :, n, m] * (kx * ky)  # Eq. (3)
     return V
 
 
-@np.errstate(all="ignore")
-def sample_backward(U, points, gV, needs=(True, True)):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
-    N, C, H, W = U.shape
+def _backward(U, points, phi, gV, axis):
+    """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi)."""
+    N, _, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
+    gphi = None if phi is None else np.zeros(phi.shape, phi.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        x_s, y_s = points[b, i, j]
-        if np.isnan(x_s) or np.isnan(y_s):
+        at = points[b, i, j] if phi is None else np.concatenate([points[b, i, j], phi[b, i, j]])
+        if np.isnan(at).any():
             gpoints[b, i, j] = np.nan
+            if phi is not None:
+                gphi[b, i, j] = np.nan
             continue
-        dVdx, dVdy = np.zeros((2, C), U.dtype)
-        for n, m in taps(x_s, y_s, H, W):
-            gU[b, :, n, m] += gV[b, :, i, j] * (hat(x_s, m) * hat(y_s, n))  # Eq. (6)
-            dVdx += U[b, :, n, m] * (hat_slope(x_s, m) * hat(y_s, n))  # Eq. (7)
-            dVdy += U[b, :, n, m] * (hat(x_s, m) * hat_slope(y_s, n))
-        gpoints[b, i, j, 0] = (gV[b, :, i, j] * dVdx).sum()
-        gpoints[b, i, j, 1] = (gV[b, :, i, j] * dVdy).sum()
+        x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
+        u, g = U[b], gV[b, :, i, j]
+        for (n, ky), (m, kx) in itertools.product(y.k, x.k):
+            gU[b, :, n, m] += g * (kx * ky)  # Eq. (6)
+        gpoints[b, i, j] = _slope(u, g, y.k, x.dk, x.slope), _slope(u, g, y.dk, x.k, y.slope)  # Eq. (7)
+        if phi is not None:
+            gphi[b, i, j] = _slope(u, g, y.k, x.dphi, x.phi_slope), _slope(u, g, y.dphi, x.k, y.phi_slope)
+    return gU, gpoints, gphi
+
+
+def _slope(u, g, in_y, in_x, slope):
+    """Return sum_c g_c dV_c, dV_c = sum of u over both lists, times the slope of the padding or the width."""
+    if slope == 0:
+        return 0
+    dV = np.zeros(g.shape, u.dtype)
+    for (n, ky), (m, kx) in itertools.product(in_y, in_x):
+        dV += u[:, n, m] * (kx * ky)
+    return slope * (g * dV).sum()
+
+
+def _axis_of(mode, padding, kink, a):
+    padding = sm.PADDINGS.index(padding)
+    if mode == "nearest":
+        return partial(nearest_axis, padding=padding)
+    if mode == "bilinear":
+        return partial(bilinear_axis, padding=padding, kink=kink)
+    return partial(cubic_axis, padding=padding, a=a)
+
+
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+    return _forward(U, points, None, _axis_of(mode, padding, "right", a))
+
+
+@np.errstate(all="ignore")
+def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    gU, gpoints, _ = _backward(U, points, None, gV, _axis_of(mode, padding, kink, a))
     return (gU if needs[0] else None), (gpoints if needs[1] else None)
+
+
+@np.errstate(all="ignore")
+def wide_forward(U, points, phi, kernel, padding="zeros"):
+    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    return _forward(U, points, phi, _wide_axis_of(kernel, padding))
+
+
+@np.errstate(all="ignore")
+def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
+    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    gradients = _backward(U, points, phi, gV, _wide_axis_of(kernel, padding))
+    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))
+
+
+def _wide_axis_of(kernel, padding):
+    return lambda x, size, phi: wide_axis(x, size, sm.PADDINGS.index(padding), phi, sm.KERNELS[kernel])

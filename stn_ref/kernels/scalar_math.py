@@ -1,10 +1,64 @@
-"""The scalar maths of bilinear sampling, written once and undecorated, so that a debugger can step through it.
+"""The scalar maths of sampling along one axis, written once and undecorated, so that a debugger can step through it.
 
-cpu.py compiles these same functions with `njit`. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of 1:
-in compiled code float32 times an integer constant would be float64.
+The compiled backends decorate these same functions. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of
+1: in compiled code float32 times an integer constant would be float64.
+
+    fold    takes a coordinate into the image, as the padding says
+    cell    the two pixels that it lies between; hat and hat_slope, Eqs. (5) and (7)
+    nearest Eq. (4)
+    anchor, tap    the other way to pad, for kernels with more taps: extend the image, not the coordinate
+    cubic, tent, gaussian    other kernels k(d; phi) of Eq. (3)
 """
 
 import math
+
+PADDINGS = ("zeros", "border", "reflect", "mirror")
+ZEROS, BORDER, REFLECT, MIRROR = range(4)  # reflect: about -1/2 and size - 1/2; mirror: about 0 and size - 1
+
+KINKS = ("right", "left", "central", "as_printed")
+RIGHT, LEFT, CENTRAL, AS_PRINTED = range(4)
+
+NEAREST, BILINEAR, BICUBIC, TENT, GAUSSIAN = range(5)
+KERNELS = {"nearest": NEAREST, "bilinear": BILINEAR, "bicubic": BICUBIC, "tent": TENT, "gaussian": GAUSSIAN}
+
+GAUSSIAN_REACH = 8.5  # sigmas; beyond, the Gaussian is below 2e-16
+SMALLEST_SIGMA = 0.1  # pixels; below, only the nearest pixel is seen
+
+
+def fold(x, size, padding):
+    """Return (x', dx'/dx): the coordinate taken into [0, size - 1], and its slope, -1, 0 or 1.
+
+    The slope is 0 where x' lies on an edge of that interval or was cut to it, on the border itself, too (PyTorch's
+    rule). zeros leaves x as it is: there the pixels outside are 0 and the coordinate needs no change. A coordinate
+    inside comes back unchanged, to the bit; NaN comes back as NaN.
+    """
+    one, half, n = type(x)(1), type(x)(0.5), type(x)(size)
+    slope = one
+    if padding == ZEROS or x != x:
+        return x, slope
+    last = type(x)(size - 1)
+    if padding >= REFLECT and not 0 <= x <= last and abs(x) != math.inf:
+        if padding == REFLECT:  # mirrors at -1/2, n - 1/2 and so on: falling from n - 1/2 to 2 n - 1/2
+            r = abs(x) % (n + n)  # of positive numbers Python's remainder is exact
+            x = r if x >= 0 else -r
+            if x >= n + n - half:
+                x = x - (n + n)
+            elif x >= n - half:
+                x, slope = n + n - one - x, -one
+            elif x < -half - n:
+                x = x + (n + n)
+            elif x < -half:
+                x, slope = -one - x, -one
+        elif size > 1:  # mirrors at 0, n - 1 and so on: falling from n - 1 to 2 (n - 1), and the same to the left
+            slope = one if x > 0 else -one
+            x = abs(x) % (last + last)
+            if x > last:
+                x, slope = last + last - x, -slope
+    if x <= 0:
+        return type(x)(0), type(x)(0)
+    if x >= last:
+        return last, type(x)(0)
+    return x, slope
 
 
 def cell(x, size):
@@ -40,3 +94,136 @@ def hat_slope(x, m):
     if m <= x < m + 1:
         return type(x)(-1)
     return type(x)(0)
+
+
+def hat_slope_left(x, m):
+    """Return dk(x - m)/dx as left derivatives: -1 for m < x <= m + 1, +1 for m - 1 < x <= m."""
+    if m - 1 < x <= m:
+        return type(x)(1)
+    if m < x <= m + 1:
+        return type(x)(-1)
+    return type(x)(0)
+
+
+def hat_slope_as_printed(x, m):
+    """Return the cases of Eq. (7) as they are printed: 0 if |m - x| >= 1, else 1 if m >= x, else -1.
+
+    At an integer x only m = x is left, with +1: dV/dx = U[x], neither of the one-sided derivatives U[x + 1] - U[x] and
+    U[x] - U[x - 1]. A constant image of 5 then has the slope 5; a ramp U[m] = m has the slope x instead of 1.
+    """
+    if not m - 1 < x < m + 1:
+        return type(x)(0)
+    if m >= x:
+        return type(x)(1)
+    return type(x)(-1)
+
+
+def nearest(m, t):
+    """Return the pixel nearest to m + t, 0 <= t <= 1: half-way, the even one, as in PyTorch.
+
+    Deviation: Eq. (4), floor(x + 1/2), takes the upper one. Both are right to half a pixel; ties occur on regular
+    grids (an image shrunk to half its size), and rounding to even favours neither side.
+    """
+    if t > 0.5 or (t == 0.5 and m % 2 == 1):
+        return m + 1
+    return m
+
+
+def anchor(x, size, padding, reach):
+    """Return (x', slope): a coordinate as good as x, near the image, for kernels whose taps are padded one by one.
+
+    zeros and border: clamped to [-reach - 1, size + reach], beyond which every tap, up to `reach` pixels from x, is
+    outside the image on that side. reflect and mirror: the exact remainder by the period of the extended image; +-inf
+    is the edge on that side. slope is 0 where x was clamped, else 1. NaN comes back as NaN.
+    """
+    one, flat = type(x)(1), type(x)(0)
+    if x != x:
+        return x, one
+    if padding == ZEROS or padding == BORDER:
+        low, high = type(x)(-reach - 1), type(x)(size + reach)
+        if x < low:
+            return low, flat
+        if x > high:
+            return high, flat
+        return x, one
+    if abs(x) == math.inf:
+        return (type(x)(size - 1) if x > 0 else flat), flat
+    period = 2 * size if padding == REFLECT else 2 * (size - 1)
+    if period == 0:
+        return flat, flat
+    r = abs(x) % type(x)(period)
+    return (r if x >= 0 else -r), one
+
+
+def tap(m, size, padding):
+    """Return the pixel that stands at place m of the extended image, -1 for the zeros outside."""
+    if 0 <= m < size:
+        return m
+    if padding == ZEROS:
+        return -1
+    if padding == BORDER or size == 1:
+        return 0 if m < 0 else size - 1
+    if padding == REFLECT:
+        m %= 2 * size
+        return m if m < size else 2 * size - 1 - m
+    m %= 2 * (size - 1)
+    return m if m < size else 2 * (size - 1) - m
+
+
+def cubic(d, a):
+    """Return Keys' cubic kernel at distance d, for two pixels on either side; PyTorch and OpenCV have a = -0.75.
+
+        |d| <= 1:  (a + 2) |d|^3 - (a + 3) d^2 + 1  =  (1 - |d|) (1 + |d| - (a + 2) d^2)
+        |d| <= 2:  a |d|^3 - 5 a d^2 + 8 a |d| - 4 a  =  a (|d| - 1) (|d| - 2)^2
+
+    The products are exactly 0 at the pixels, for any a. a = -0.5 (Catmull-Rom) reproduces parabolas. Source: Keys 1981.
+    """
+    d = abs(d)
+    if d <= 1:
+        return (1 - d) * (1 + d - (a + 2) * d * d)
+    if d < 2:
+        return a * (d - 1) * (d - 2) * (d - 2)
+    return 0.0
+
+
+def cubic_slope(d, a):
+    """Return the derivative of Keys' kernel, which is continuous: bicubic sampling has no kinks."""
+    sign = 1.0 if d > 0 else -1.0
+    d = abs(d)
+    if d <= 1:
+        return sign * d * (3 * (a + 2) * d - 2 * (a + 3))
+    if d < 2:
+        return sign * a * (d - 2) * (3 * d - 4)
+    return 0.0
+
+
+def width(phi, size, kernel):
+    """Return (w, dw/dphi): the width that is used, in pixels, phi kept between what a pixel needs and the image's size.
+
+    A tent narrower than 1 would leave gaps between the pixels: 1, the hat of Eq. (5), is the least, and the slope
+    there the right derivative. Beyond the size of the image everything is one average.
+    """
+    least = 1.0 if kernel == TENT else SMALLEST_SIGMA
+    if phi < least:
+        return least, 0.0
+    if phi >= size:
+        return max(float(size), least), 0.0
+    return float(phi), 1.0
+
+
+def reach(w, kernel):
+    """Return how far from x a kernel of width w sees, in pixels."""
+    return w if kernel == TENT else max(1.0, GAUSSIAN_REACH * w)
+
+
+def tent(d, w):
+    """Return (k, dk/dd, dk/dw) of the tent k = 1 - |d| / w for |d| <= w; at its kinks the right derivatives."""
+    slope = 0.0 if d >= w else -1 / w if d >= 0 else 1 / w
+    return 1 - abs(d) / w, slope, abs(d) / (w * w)
+
+
+def gaussian(d, sigma):
+    """Return (k, dk/dd, dk/dsigma) of the Gaussian k = exp(-d^2 / (2 sigma^2))."""
+    z = d / sigma
+    k = math.exp(-z * z / 2)
+    return k, -z / sigma * k, z * z / sigma * k

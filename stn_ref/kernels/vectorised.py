@@ -1,6 +1,55 @@
-"""The bilinear sampler in NumPy: the four taps of every point at once, gathered and scattered by fancy indexing."""
+"""The samplers in NumPy: along each axis the taps of every point at once, gathered and scattered by fancy indexing.
+
+The maths of scalar_math.py, on whole arrays. A point (x_s, y_s) has a few taps in x and a few in y; V is the sum over
+their products, so the loops below run over taps and everything else is arrays.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+
+from stn_ref.kernels.scalar_math import GAUSSIAN_REACH, SMALLEST_SIGMA
+
+
+class Axis(NamedTuple):
+    """One coordinate of all points. A tap is (m, weights), two numbers for each point; m is -1 outside the image.
+
+    Attributes:
+        k: taps with the weights k(x - m).
+        dk: taps with the slopes k'(x - m).
+        dphi: taps with dk/dphi, for kernels with a width.
+        slope: of the padding, dx'/dx; where it is 0 so is the gradient, whatever the pixels are.
+        phi_slope: of the width that is used.
+    """
+
+    k: list
+    dk: list
+    dphi: list
+    slope: np.ndarray
+    phi_slope: np.ndarray | None
+
+
+def fold(x, size, padding):
+    """Return (x', dx'/dx) of every coordinate, as scalar_math.fold does for one."""
+    slope = np.ones_like(x)
+    if padding == "zeros":
+        return x, slope
+    last = x.dtype.type(size - 1)
+    outside = np.isfinite(x) & ~((x >= 0) & (x <= last))
+    if padding == "reflect":
+        r, period, half = np.fmod(x, x.dtype.type(2 * size)), x.dtype.type(2 * size), x.dtype.type(0.5)
+        pieces = [r >= period - half, r >= size - half, r >= -half, r >= -size - half]
+        folded = np.select(pieces, [r - period, period - 1 - r, r, -1 - r], r + period)
+        x = np.where(outside, folded, x)
+        slope = np.where(outside, np.select(pieces, [1, -1, 1, -1], 1), 1).astype(x.dtype)
+    if padding == "mirror" and size > 1:
+        r = np.fmod(x, x.dtype.type(2 * (size - 1)))
+        turned = np.abs(r) > last
+        x_folded = np.where(turned, 2 * last - np.abs(r), np.abs(r))
+        slope = np.where(outside, np.where((r > 0) != turned, 1, -1), 1).astype(x.dtype)
+        x = np.where(outside, x_folded, x)
+    slope[(x <= 0) | (x >= last)] = 0
+    return np.clip(x, 0, last), slope
 
 
 def cell(x, size):
@@ -10,63 +59,200 @@ def cell(x, size):
     return np.where(np.isnan(m), -2, m).astype(np.intp), x - m
 
 
-def taps(points, H, W):
-    """Yield the four taps (n, m) of each point: where it lies, whether it is in the image, its weights and slopes.
-
-    Args:
-        points: (N, P, 2), pixels.
-        H: rows.
-        W: columns.
-
-    Yields:
-        (index, inside, (kx, dkx), (ky, dky)), each (N, P): n * W + m clipped into the image, a mask, and the kernel
-        and its slope, Eqs. (5) and (7), in x and in y.
-    """
-    m0, tx = cell(points[..., 0], W)
-    n0, ty = cell(points[..., 1], H)
-    one = np.ones_like(tx)
-    for n, ky, dky in ((n0, 1 - ty, -one), (n0 + 1, ty, one)):
-        for m, kx, dkx in ((m0, 1 - tx, -one), (m0 + 1, tx, one)):
-            inside = (n >= 0) & (n < H) & (m >= 0) & (m < W)
-            yield np.clip(n, 0, H - 1) * W + np.clip(m, 0, W - 1), inside, (kx, dkx), (ky, dky)
+def anchor(x, size, padding, reach):
+    """Return (place, t, slope): as scalar_math.anchor, split into its floor and the fraction, in float64."""
+    slope = np.ones_like(x)
+    if padding in ("zeros", "border"):
+        low, high = -reach - 1, size + reach
+        slope[(x < low) | (x > high)] = 0
+        x = np.clip(x, low, high)
+    else:
+        period = 2 * size if padding == "reflect" else 2 * (size - 1)
+        remainder = np.fmod(x, x.dtype.type(period)) if period else np.zeros_like(x)
+        slope[np.isinf(x)] = 0
+        if not period:
+            slope[:] = 0
+        x = np.where(np.isinf(x), np.where(x > 0, size - 1, 0).astype(x.dtype), remainder)
+    place = np.where(np.isnan(x), 0, np.floor(x))
+    return place.astype(np.intp), x.astype(np.float64) - place, slope
 
 
-@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
-def sample_forward(U, points):
-    """Eq. (5). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+def tap(m, size, padding):
+    """Return the pixel at each place m of the extended image, -1 for the zeros outside."""
+    if padding == "zeros":
+        return inside(m, size)
+    if padding == "border" or size == 1:
+        return np.clip(m, 0, size - 1)
+    period = 2 * size if padding == "reflect" else 2 * (size - 1)
+    m = m % period
+    return np.where(m < size, m, (period - 1 if padding == "reflect" else period) - m)
+
+
+def inside(m, size):
+    """Return m, -1 where it is not a pixel."""
+    return np.where((m >= 0) & (m < size), m, -1)
+
+
+def nearest_axis(x, size, padding):
+    """Eq. (4), half-way the even pixel."""
+    m, t = cell(fold(x, size, padding)[0], size)
+    up = (t > 0.5) | ((t == 0.5) & (m % 2 == 1))
+    return Axis([(inside(m + up, size), np.ones_like(x))], [], [], np.zeros_like(x), None)
+
+
+def bilinear_axis(x, size, padding, kink):
+    """Eqs. (5) and (7)."""
+    x, slope = fold(x, size, padding)
+    m, t = cell(x, size)
+    one, left, right = np.ones_like(t), inside(m, size), inside(m + 1, size)
+    k, dk = [(left, 1 - t), (right, t)], [(left, -one), (right, one)]
+    if kink != "right":
+        on = t == 0
+        before = np.where(on, inside(m - 1, size), left), np.where(on, left, right)
+        if kink == "left":
+            dk = [(before[0], -one), (before[1], one)]
+        elif kink == "central":
+            dk = [(left, -one / 2), (right, one / 2), (before[0], -one / 2), (before[1], one / 2)]
+        else:  # as printed: U[x] itself, and no other tap
+            dk = [(left, np.where(on, one, -one)), (np.where(on, -1, right), one)]
+    return Axis(k, dk, [], slope, None)
+
+
+def cubic_axis(x, size, padding, a):
+    """Keys' kernel, see scalar_math.cubic: the two outer and the two inner taps."""
+    place, t, slope = anchor(x, size, padding, 2)
+    k, dk = [], []
+    for i in (-1, 0, 1, 2):
+        m, d, sign = tap(place + i, size, padding), np.abs(t - i), np.where(t > i, 1.0, -1.0)
+        if i in (0, 1):
+            ki, di = (1 - d) * (1 + d - (a + 2) * d * d), d * (3 * (a + 2) * d - 2 * (a + 3))
+        else:
+            ki, di = a * (d - 1) * (d - 2) * (d - 2), a * (d - 2) * (3 * d - 4)
+        k.append((m, ki.astype(x.dtype)))
+        dk.append((m, (sign * di).astype(x.dtype)))
+    return Axis(k, dk, [], slope, None)
+
+
+def wide_axis(x, size, padding, phi, kernel):
+    """A kernel of width phi with weights divided by their sum, see literal.wide_axis."""
+    least = 1.0 if kernel == "tent" else SMALLEST_SIGMA
+    phi_slope = ((phi >= least) & (phi < size)).astype(x.dtype)
+    w = np.where(np.isnan(phi), least, np.clip(phi.astype(np.float64), least, max(size, least)))
+    r = w if kernel == "tent" else np.maximum(1.0, GAUSSIAN_REACH * w)
+    place, t, slope = anchor(x, size, padding, np.ceil(r).astype(x.dtype))
+    broken = np.isnan(t) | np.isnan(phi)
+    t = np.where(broken, 0, t)
+    first, last = np.ceil(t - r).astype(np.intp), np.floor(t + r).astype(np.intp)
+    taps = []
+    for i in range(first.min(initial=0), last.max(initial=0) + 1):
+        d = t - i
+        if kernel == "tent":
+            values = 1 - np.abs(d) / w, np.where(d >= w, 0, np.where(d >= 0, -1, 1) / w), np.abs(d) / (w * w)
+        else:
+            z = d / w
+            k = np.exp(-z * z / 2)
+            values = k, -z / w * k, z * z / w * k
+        seen = (i >= first) & (i <= last) & ~broken
+        taps.append((np.where(seen, tap(place + i, size, padding), -1), np.where(seen, values, 0)))
+    K = sum((values for _, values in taps), np.zeros((3, *x.shape)))
+    K[0, broken] = 1
+    columns = [(m, values[0] / K[0], values) for m, values in taps]
+    k = [(m, ki.astype(x.dtype)) for m, ki, _ in columns]
+    dk, dphi = ([(m, ((v[n] - ki * K[n]) / K[0]).astype(x.dtype)) for m, ki, v in columns] for n in (1, 2))
+    return Axis(k, dk, dphi, slope, phi_slope)
+
+
+def _gather(pixels, W, n, m):
+    """Return (tap (N, C, P), inside (N, P)) of the pixels at rows n and columns m, 0 where one of them is -1."""
+    inside = (n >= 0) & (m >= 0)
+    tap = np.take_along_axis(pixels, np.where(inside, n * W + m, 0)[:, None], 2)
+    return np.where(inside[:, None], tap, 0), inside
+
+
+def _forward(U, points, phi, axis):
+    """Eq. (3). axis: (coordinates, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, xy = U.reshape(N, C, H * W), points.reshape(N, Ho * Wo, 2)
+    pixels, at = U.reshape(N, C, H * W), _columns(points, phi)
+    x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
     V = np.zeros((N, C, Ho * Wo), U.dtype)
-    for index, inside, (kx, _), (ky, _) in taps(xy, H, W):
-        tap = np.take_along_axis(pixels, index[:, None], 2)
-        V += np.where(inside[:, None], tap, 0) * (kx * ky)[:, None]
-    V.transpose(0, 2, 1)[np.isnan(xy).any(-1)] = np.nan
+    for n, ky in y.k:
+        for m, kx in x.k:
+            V += _gather(pixels, W, n, m)[0] * (kx * ky)[:, None]
+    V.transpose(0, 2, 1)[np.isnan(at).any(0)] = np.nan
     return V.reshape(N, C, Ho, Wo)
 
 
-@np.errstate(all="ignore")
-def sample_backward(U, points, gV, needs=(True, True)):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+def _backward(U, points, phi, gV, axis, needs):
+    """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi), None where `needs` says so."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, xy, g = U.reshape(N, C, H * W), points.reshape(N, Ho * Wo, 2), gV.reshape(N, C, Ho * Wo)
-    gU = np.zeros((N, C, H * W), U.dtype) if needs[0] else None
-    dVdx, dVdy = np.zeros((2, *g.shape), U.dtype) if needs[1] else (None, None)
-    broken = np.isnan(xy).any(-1)
-    for index, inside, (kx, dkx), (ky, dky) in taps(xy, H, W):
-        inside &= ~broken
-        if needs[0]:
-            b, p = np.nonzero(inside)
-            channels = np.arange(C)[:, None]
-            np.add.at(gU, (b, channels, index[b, p]), g[b, channels, p] * (kx * ky)[b, p])  # Eq. (6)
-        if needs[1]:
-            tap = np.where(inside[:, None], np.take_along_axis(pixels, index[:, None], 2), 0)
-            dVdx += tap * (dkx * ky)[:, None]  # Eq. (7)
-            dVdy += tap * (kx * dky)[:, None]
-    gpoints = None
+    pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), _columns(points, phi)
+    x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
+    broken = np.isnan(at).any(0)
+
+    def slope(in_y, in_x, factor):
+        dV = np.zeros(g.shape, U.dtype)
+        for n, ky in in_y:
+            for m, kx in in_x:
+                dV += _gather(pixels, W, n, m)[0] * (kx * ky)[:, None]
+        total = np.where(factor == 0, 0, factor * (g * dV).sum(1))
+        return np.where(broken, np.nan, total).astype(U.dtype).reshape(N, Ho, Wo)
+
+    gU = gpoints = gphi = None
+    if needs[0]:
+        gU, channels = np.zeros((N, C, H * W), U.dtype), np.arange(C)[:, None]
+        for n, ky in y.k:
+            for m, kx in x.k:
+                b, p = np.nonzero((n >= 0) & (m >= 0) & ~broken)
+                index = (n * W + m)[b, p]
+                np.add.at(gU, (b, channels, index), g[b, channels, p] * (kx * ky)[b, p])  # Eq. (6)
+        gU = gU.reshape(U.shape)
     if needs[1]:
-        gpoints = np.stack([(g * dVdx).sum(1), (g * dVdy).sum(1)], axis=-1)
-        gpoints[broken] = np.nan
-        gpoints = gpoints.reshape(points.shape)
-    return (None if gU is None else gU.reshape(U.shape)), gpoints
+        gpoints = np.stack([slope(y.k, x.dk, x.slope), slope(y.dk, x.k, y.slope)], axis=-1)  # Eq. (7)
+    if phi is not None and needs[2]:
+        gphi = np.stack([slope(y.k, x.dphi, x.phi_slope), slope(y.dphi, x.k, y.phi_slope)], axis=-1)
+    return gU, gpoints, gphi
+
+
+def _columns(points, phi):
+    """Return x_s, y_s and, if there is one, phi in x and in y, (2 or 4, N, P)."""
+    both = points if phi is None else np.concatenate([points, phi], axis=-1)
+    N, Ho, Wo, columns = both.shape
+    return np.moveaxis(both.reshape(N, Ho * Wo, columns), -1, 0)
+
+
+def _axis_of(mode, padding, kink, a):
+    if mode == "nearest":
+        return lambda x, size: nearest_axis(x, size, padding)
+    if mode == "bilinear":
+        return lambda x, size: bilinear_axis(x, size, padding, kink)
+    return lambda x, size: cubic_axis(x, size, padding, a)
+
+
+def _wide_axis_of(kernel, padding):
+    return lambda x, size, phi: wide_axis(x, size, padding, phi, kernel)
+
+
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+    return _forward(U, points, None, _axis_of(mode, padding, "right", a))
+
+
+@np.errstate(all="ignore")
+def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    return _backward(U, points, None, gV, _axis_of(mode, padding, kink, a), needs)[:2]
+
+
+@np.errstate(all="ignore")
+def wide_forward(U, points, phi, kernel, padding="zeros"):
+    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    return _forward(U, points, phi, _wide_axis_of(kernel, padding))
+
+
+@np.errstate(all="ignore")
+def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
+    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    return _backward(U, points, phi, gV, _wide_axis_of(kernel, padding), needs)

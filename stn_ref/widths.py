@@ -1,0 +1,254 @@
+"""Sec. 3.3: Eq. (3) with a kernel k(d; phi) whose width is learnt, or follows the map so that nothing aliases.
+
+Reads: sampler.py, kernels/. Read next: transformer.py.
+
+Bilinear sampling looks at four pixels, however far apart its points are: where the map shrinks the image it misses the
+pixels between them, and what it shows is an alias. Two cures: a wider kernel, with a width that is a parameter
+(`KernelSampler`), or a width for each point, as wide as the map is steep there (`AntialiasedSampler`).
+"""
+
+import numpy as np
+
+from stn_ref import checks, kernels
+from stn_ref.nn.layer import Layer, Param
+from stn_ref.sampler import PIXEL_PADDINGS, check_cotangent, check_points
+
+KERNELS = ("tent", "gaussian")
+
+
+def _check_options(kernel: str, padding: str) -> None:
+    checks.one_of("kernel", kernel, KERNELS)
+    checks.one_of("padding", padding, PIXEL_PADDINGS)
+
+
+def _spread(phi: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return phi for each point."""
+    checks.floating("phi", phi, like=("points", points))
+    try:
+        return np.broadcast_to(phi, points.shape)
+    except ValueError:
+        raise checks.ShapeError(
+            f"phi must be (2,), or one (phi_x, phi_y) for each point, {points.shape}; got shape {phi.shape}"
+        ) from None
+
+
+def _gathered(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the gradient of a phi of `shape` that was spread over the points: the sum over what it was spread over."""
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    return g.sum(axis=tuple(k for k, size in enumerate(shape) if size == 1), keepdims=True).reshape(shape)
+
+
+def kernel_sample(
+    U: np.ndarray,
+    points: np.ndarray,
+    phi: np.ndarray,
+    *,
+    kernel: str = "tent",
+    padding: str = "zeros",
+    backend: str = "cpu",
+) -> np.ndarray:
+    """Image sampling, Eq. (3), with a kernel of width phi.
+
+        V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m; phi_x) k(y_s - n; phi_y) / (K_x K_y)
+
+        tent:     k(d; w) = max(0, 1 - |d| / w);  w = 1 is bilinear sampling
+        gaussian: k(d; s) = exp(-d^2 / (2 s^2)), cut off where it is below 2e-16
+
+    K is the sum of k over all places along its axis, those outside the image, too: a constant image stays constant.
+
+    Args:
+        U: (N, C, H, W) input feature map, float32 or float64.
+        points: (N, Ho, Wo, 2) source points (x_s, y_s), pixels.
+        phi: (2,), the widths (phi_x, phi_y) in pixels, or one pair for each point, (N, Ho, Wo, 2). A tent is at least 1
+            wide and a Gaussian 0.1, and neither wider than the image: beyond, phi has no effect and the gradient 0.
+        kernel: "tent" or "gaussian".
+        padding: what is outside the image: "zeros", "border", "reflect" or "mirror", see `sample`. It extends the image
+            and leaves the points as they are.
+        backend: "cpu", "vectorised" or "literal".
+
+    Returns:
+        V: (N, C, Ho, Wo), dtype of U. A NaN in a point or its phi gives NaN.
+
+    Raises:
+        TypeError, ShapeError, ValueError: as for `sample`; also for phi.
+
+    Source: Jaderberg et al. 2015, Sec. 3.3, Eq. (3), where Phi_x and Phi_y are "the parameters of a generic sampling
+    kernel". The division by K is ours.
+    """
+    _check_options(kernel, padding)
+    check_points(U, points, "points")
+    return kernels.get(backend).wide_forward(U, points, _spread(phi, points), kernel, padding)
+
+
+def kernel_sample_backward(
+    U: np.ndarray,
+    points: np.ndarray,
+    phi: np.ndarray,
+    gV: np.ndarray,
+    *,
+    kernel: str = "tent",
+    padding: str = "zeros",
+    backend: str = "cpu",
+    needs: tuple[bool, bool, bool] = (True, True, True),
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients of `kernel_sample` times gV, summed: (gU, gpoints, gphi), shaped as U, points and phi.
+
+        d/dphi (k / K) = (dk/dphi - (k / K) dK/dphi) / K,    and likewise for x_s
+
+    At a kink of the tent, where a pixel enters it or lies in its middle, the right derivative is taken.
+
+    Args:
+        U: as for `kernel_sample`, and so are points, phi, kernel, padding and backend.
+        points: (N, Ho, Wo, 2), pixels.
+        phi: (2,) or (N, Ho, Wo, 2).
+        gV: (N, C, Ho, Wo), dL/dV.
+        kernel: "tent" or "gaussian".
+        padding: what is outside.
+        backend: "cpu", "vectorised" or "literal".
+        needs: which of the three are wanted; the others are None.
+    """
+    _check_options(kernel, padding)
+    check_points(U, points, "points")
+    check_cotangent(U, points, gV)
+    wide = _spread(phi, points)
+    gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
+    return gU, gpoints, (None if gphi is None else _gathered(gphi, phi.shape))
+
+
+class KernelSampler(Layer):
+    """Eq. (3) with a kernel of learnable width: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
+
+    Args:
+        phi: the widths (phi_x, phi_y) to begin with, pixels; they are the parameter `phi`, without weight decay.
+        kernel: "tent" or "gaussian".
+        padding: "zeros", "border", "reflect" or "mirror".
+        backend: "cpu", "vectorised" or "literal".
+        dtype: of phi.
+        lr_scale: factor on its learning rate.
+
+    A tent that becomes narrower than 1 acts as one of 1, with gradient 0: it does not come back by itself.
+    """
+
+    def __init__(
+        self,
+        phi: tuple[float, float] = (1.0, 1.0),
+        *,
+        kernel: str = "tent",
+        padding: str = "zeros",
+        backend: str = "cpu",
+        dtype=np.float32,
+        lr_scale: float = 1.0,
+    ):
+        _check_options(kernel, padding)
+        checks.one_of("backend", backend, kernels.BACKENDS)
+        value = np.array(phi, checks.float_dtype("dtype", dtype))
+        checks.shape("phi", value, (2,))
+        self.phi = Param(value, decay=False, lr_scale=lr_scale)
+        self.options = {"kernel": kernel, "padding": padding, "backend": backend}
+
+    def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return V (N, C, Ho, Wo)."""
+        return self.keep(kernel_sample(U, points, self.phi.value, **self.options), U, points)
+
+    def backward(
+        self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gU, gpoints); add to phi.grad."""
+        gV, (U, points) = self.take(gV)
+        needs = checks.flags("needs", needs, ("U", "points"))
+        phi = self.phi.value
+        gU, gpoints, gphi = kernel_sample_backward(U, points, phi, gV, needs=(*needs, True), **self.options)
+        self.phi.grad += gphi
+        return gU, gpoints
+
+
+def _difference(points: np.ndarray, axis: int) -> np.ndarray:
+    """Return how far the points move from one to the next along an axis: central, at the ends one-sided, alone 0."""
+    p = np.moveaxis(points, axis, 0)
+    d = np.zeros_like(p)
+    if len(p) > 1:
+        d[0], d[-1] = p[1] - p[0], p[-1] - p[-2]
+        d[1:-1] = (p[2:] - p[:-2]) / 2
+    d[~np.isfinite(d)] = 0  # a neighbour that is nowhere tells nothing
+    return np.moveaxis(d, 0, axis)
+
+
+def _difference_backward(gd: np.ndarray, axis: int) -> np.ndarray:
+    """Return the gradient of the points: `_difference` transposed."""
+    gd = np.moveaxis(gd, axis, 0)
+    gp = np.zeros_like(gd)
+    if len(gd) > 1:
+        gp[1] += gd[0]
+        gp[0] -= gd[0]
+        gp[-1] += gd[-1]
+        gp[-2] -= gd[-1]
+        gp[2:] += gd[1:-1] / 2
+        gp[:-2] -= gd[1:-1] / 2
+    return np.moveaxis(gp, 0, axis)
+
+
+@np.errstate(all="ignore")
+def footprint(points: np.ndarray) -> np.ndarray:
+    """Return the local scale of a map: how many pixels of U one pixel of V stands for, in x and in y.
+
+        s_x = max(1, sqrt((dx_s/di)^2 + (dx_s/dj)^2)),   the same for y
+
+    Row norms of the Jacobian: a rotation has s = 1, whatever its angle, so it does not blur; a map that shrinks by 3
+    has 3; where it enlarges the width stays 1, that of bilinear sampling.
+
+    Args:
+        points: (N, Ho, Wo, 2), pixels. The derivatives are differences between neighbours, exact for affine maps.
+
+    Returns:
+        s: (N, Ho, Wo, 2), at least 1.
+    """
+    checks.floating("points", points)
+    checks.shape("points", points, ("N", "Ho", "Wo", 2))
+    return np.maximum(1, np.hypot(_difference(points, 1), _difference(points, 2)))
+
+
+@np.errstate(all="ignore")
+def footprint_backward(points: np.ndarray, gs: np.ndarray) -> np.ndarray:
+    """Return the gradient of sum(gs * footprint(points)) with respect to the points; 0 where s is 1 or less."""
+    di, dj = _difference(points, 1), _difference(points, 2)
+    s = np.hypot(di, dj)
+    g = np.where(s > 1, gs / np.maximum(s, 1), 0)
+    return _difference_backward(g * di, 1) + _difference_backward(g * dj, 2)
+
+
+class AntialiasedSampler(Layer):
+    """Eq. (3) with a tent as wide as the map is steep: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
+
+        V = kernel_sample(U, points, footprint(points))
+
+    The gradient of the points takes both ways, through where a point is and through how wide it looks. Where the map
+    does not shrink this is bilinear sampling; at the identity V equals U exactly.
+
+    Args:
+        padding: "zeros", "border", "reflect" or "mirror".
+        backend: "cpu", "vectorised" or "literal".
+
+    Source: the width of the filter follows the derivatives of the map as in texture mapping (Heckbert 1989), here
+    along the axes of the image only, since Eq. (3) is separable.
+    """
+
+    def __init__(self, *, padding: str = "zeros", backend: str = "cpu"):
+        _check_options("tent", padding)
+        checks.one_of("backend", backend, kernels.BACKENDS)
+        self.options = {"kernel": "tent", "padding": padding, "backend": backend}
+
+    def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return V (N, C, Ho, Wo)."""
+        check_points(U, points, "points")
+        return self.keep(kernel_sample(U, points, footprint(points), **self.options), U, points)
+
+    def backward(
+        self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gU, gpoints)."""
+        gV, (U, points) = self.take(gV)
+        needs = checks.flags("needs", needs, ("U", "points"))
+        gU, gpoints, gs = kernel_sample_backward(
+            U, points, footprint(points), gV, needs=(needs[0], needs[1], needs[1]), **self.options
+        )
+        return gU, (gpoints + footprint_backward(points, gs) if needs[1] else None)
