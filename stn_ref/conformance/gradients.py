@@ -30,13 +30,13 @@ def _loss_pair(loss: type, target: np.ndarray) -> tuple[Callable, Callable]:
 
 
 def _small_transformer(family: str, rng: np.random.Generator) -> SpatialTransformer:
-    """Return a transformer of 5 x 7 images with 3 channels; off the identity, so that its points are off the kinks."""
+    """Return a transformer of 4 x 5 images with 2 channels; off the identity, so that its points are off the kinks."""
     transform = transforms.get(family)
-    localisation = fc_localisation((3, 5, 7), transform, rng, hidden=(4,), dtype=np.float64)
+    localisation = fc_localisation((2, 4, 5), transform, rng, hidden=(4,), dtype=np.float64)
     last = localisation[len(localisation) - 1]
     last.W.value[...] = 0.05 * rng.standard_normal(last.W.value.shape)
     last.b.value += 0.1 * rng.standard_normal(last.b.value.shape)
-    return SpatialTransformer(localisation, transform, out_size=(4, 6))
+    return SpatialTransformer(localisation, transform, out_size=(3, 6))
 
 
 def cases(seed: int = 0) -> dict[str, tuple]:
@@ -47,6 +47,7 @@ def cases(seed: int = 0) -> dict[str, tuple]:
     steps = rng.integers(-1, 2, (2, 3, 4)).astype(float)  # a third of them zeros: kinks of ReLU
     levels = rng.integers(0, 2, (2, 3, 6, 8)).astype(float)  # ties in most windows: kinks of max-pooling
     f64 = {"dtype": np.float64}
+    dice = np.random.default_rng([seed, 2])  # of dropout alone: another case in the table does not change what drops
     table = {
         "Linear": (nn.Linear(5, 4, rng, **f64), [normal((3, 5))], {}),
         "Conv2d": (nn.Conv2d(3, 4, 3, rng, **f64), [image], {}),
@@ -60,8 +61,8 @@ def cases(seed: int = 0) -> dict[str, tuple]:
         "Tanh": (nn.Tanh(), [normal((2, 3, 4))], {}),
         "Sigmoid": (nn.Sigmoid(), [normal((2, 3, 4))], {}),
         "Flatten": (nn.Flatten(), [image], {}),
-        "Dropout": (nn.Dropout(0.5, rng), [normal((4, 5))], {}),
-        "Dropout2d": (nn.Dropout2d(0.5, rng), [image], {}),
+        "Dropout": (nn.Dropout(0.5, dice), [normal((4, 5))], {}),
+        "Dropout2d": (nn.Dropout2d(0.5, dice), [image], {}),
         "SoftmaxCrossEntropy": (_loss_pair(nn.SoftmaxCrossEntropy, rng.integers(0, 4, 3)), [normal((3, 4))], {}),
         "MeanSquaredError": (_loss_pair(nn.MeanSquaredError, normal((3, 4))), [normal((3, 4))], {}),
     }
@@ -81,16 +82,18 @@ def cases(seed: int = 0) -> dict[str, tuple]:
             lambda theta, ggrid, options=options: grid.affine_grid_backward(ggrid, (2, 3, 4, 5), **options),
         )
         table["affine_grid" + name] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
+    f_loc = conv_localisation((1, 28, 30), transforms.get("affine"), rng, filters=3, hidden=8, dtype=np.float64)
+    for param in f_loc.params():  # small weights, biases of 1: no ReLU is silent for every image
+        param.value *= 0.3
+        param.value += 0.03 * normal(param.value.shape) + (param.value.ndim == 1)
+    table["conv_localisation affine"] = (f_loc, [normal((2, 1, 28, 30))], {})
     for family in transforms.FAMILIES:
         transform = transforms.get(family)
-        table[f"GridGenerator {family}"] = (grid.GridGenerator(transform, (4, 5)), [normal((2, transform.K))], {})
-        f_loc = conv_localisation((1, 28, 30), transform, rng, filters=3, hidden=8, dtype=np.float64)
-        for param in f_loc.params():  # small weights, biases of 1: no ReLU is silent for every image
-            param.value *= 0.3
-            param.value += 0.03 * normal(param.value.shape) + (param.value.ndim == 1)
-        table[f"conv_localisation {family}"] = (f_loc, [normal((2, 1, 28, 30))], {})
-        transformer = _small_transformer(family, rng)
-        table[f"SpatialTransformer {family}"] = (transformer, [normal((2, 3, 5, 7))], {})
+        theta = transform.identity + 0.1 * normal((2, transform.K))  # near the identity no point is near the horizon
+        table[f"GridGenerator {family}"] = (grid.GridGenerator(transform, (4, 5)), [theta], {})
+        landmarks = [theta, rng.uniform(-1, 1, (2, 5, 2))]
+        table[f"apply {family}"] = ((transform.apply, transform.apply_backward), landmarks, {})
+        table[f"SpatialTransformer {family}"] = (_small_transformer(family, rng), [normal((2, 2, 4, 5))], {})
     return table
 
 

@@ -1,0 +1,71 @@
+"""Two transforms, one after the other: for example a rotation about a point, or a spline on top of an affine map."""
+
+import numpy as np
+
+from stn_ref.transforms.base import Transform, at_infinity
+
+
+class Composition(Transform):
+    """T(x, y) = outer(inner(x, y)); of two matrices, the product outer inner.
+
+    theta is (N, K), K the sum: first the parameters of outer, then those of inner, in the order of the product. Their
+    symbols say whose they are: "outer.s". A point that inner sends to infinity stays at +inf, without a gradient.
+
+    Args:
+        outer: applied last.
+        inner: applied first, to target points.
+
+    >>> from stn_ref.transforms import Rigid, Translation
+    >>> Composition(Rigid(), Translation()).symbols
+    ('outer.alpha', 'outer.t_x', 'outer.t_y', 'inner.t_x', 'inner.t_y')
+    """
+
+    def __init__(self, outer: Transform, inner: Transform):
+        for name, part in (("outer", outer), ("inner", inner)):
+            if not isinstance(part, Transform):
+                raise TypeError(f"{name} must be a Transform, as transforms.get('affine') returns it; got {part!r}")
+        self.outer, self.inner = outer, inner
+        self.name = f"{outer.name}({inner.name})"
+        self.identity = (*outer.identity, *inner.identity)
+        self.symbols = (*(f"outer.{s}" for s in outer.symbols), *(f"inner.{s}" for s in inner.symbols))
+        self.preserves = tuple(kept for kept in outer.preserves if kept in inner.preserves)
+
+    def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        """Return d_inner(xy) + d_outer(xy + d_inner(xy)), (N, ..., 2)."""
+        return self._steps(theta, xy)[1]
+
+    def backward(
+        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gtheta (N, K), gxy (N, ..., 2)): outer's gradient of its points is one more of inner's d."""
+        theta_outer, theta_inner = self.split(theta)
+        between, d = self._steps(theta, xy)
+        gd = np.where(at_infinity(d), 0, gd)
+        gouter, gbetween = self.outer.backward(theta_outer, between, gd, (needs[0], True))
+        ginner, gxy = self.inner.backward(theta_inner, xy, gd + gbetween, needs)
+        gtheta = np.concatenate([gouter, ginner], axis=1) if needs[0] else None
+        return gtheta, gxy + gbetween if needs[1] else None
+
+    def matrix(self, theta: np.ndarray) -> np.ndarray:
+        """Return (N, 3, 3): outer's matrix times inner's. NotImplementedError where one of them has none."""
+        self.check(theta)
+        theta_outer, theta_inner = self.split(theta)
+        outer, inner = self.outer.matrix(theta_outer), self.inner.matrix(theta_inner)
+        with np.errstate(all="ignore"):
+            return np.einsum("bij,bjk->bik", outer, inner)
+
+    def split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (theta of outer (N, outer.K), theta of inner (N, inner.K))."""
+        return theta[:, : self.outer.K], theta[:, self.outer.K :]
+
+    def _steps(self, theta: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points between inner and outer, 0 for those that inner sends to infinity, and d."""
+        theta_outer, theta_inner = self.split(theta)
+        d_inner = self.inner.displacement(theta_inner, xy)
+        lost = at_infinity(d_inner)
+        between = np.where(lost, 0, xy + d_inner)
+        d = d_inner + self.outer.displacement(theta_outer, between)
+        return between, np.where(lost, theta.dtype.type(np.inf), d)
+
+    def __repr__(self) -> str:
+        return f"Composition({self.outer!r}, {self.inner!r})"
