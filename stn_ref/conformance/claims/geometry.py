@@ -23,7 +23,8 @@ def identity(subject):
     """A point at the centre of a pixel reads that pixel, in the last row and column too."""
     for options in subject.offered(align_corners=BOTH):
         U = image(EXACT[options["align_corners"]])
-        expect("V", at_pixels(subject, U, grid_of_pixels(U.shape).reshape(-1, 2), **options), U.reshape(-1))
+        grid = normalised(grid_of_pixels(U.shape), U.shape, options["align_corners"])
+        expect("V", subject.forward(U[None, None], grid[None], **options)[0, 0], U)
 
 
 @claim("The weights do not add up to 1: the picture is brighter or darker wherever a point falls between pixels.")

@@ -1,9 +1,11 @@
 """What any function of arrays owes its caller."""
 
+from functools import partial
+
 import numpy as np
 
 from stn_ref.conformance.claim import Violated, claim, expect
-from stn_ref.conformance.claims.points import BOTH, normalised
+from stn_ref.conformance.claims.points import BOTH, at_pixels, image
 
 SIZE = (4, 7)
 PADDINGS = ("zeros", "border", "reflection")
@@ -45,14 +47,13 @@ def dtype_of_gradients_is_kept(subject):
     known="OpenCV's remap rounds positions to 1/32 pixel",
 )
 def float64_is_computed_in_float64(subject):
-    """V of float64 arrays is right to 1e-12, by Eq. (5) summed over all pixels."""
+    """With float64 V is a straight line between two points of a row in a cell, to 1e-12."""
     for options in subject.offered(align_corners=BOTH):
-        U, _, _ = _arrays()
-        points = np.random.default_rng(5).uniform(0, (6, 3), (2, 5, 6, 2))
-        columns = np.maximum(0, 1 - np.abs(points[..., :1] - np.arange(SIZE[1])))
-        rows = np.maximum(0, 1 - np.abs(points[..., 1:] - np.arange(SIZE[0])))
-        V = subject.forward(U, normalised(points, SIZE, options["align_corners"]), **options)
-        expect("V", V, np.einsum("bcnm,bijn,bijm->bcij", U, rows, columns), tolerance=1e-12)
+        U = image((5, 9), seed=5)
+        left = np.array([(3.1234567, 2), (4.0123456, 1), (5.3333333, 3)])
+        right = left + (0.4567891, 0)
+        at = partial(at_pixels, subject, U, **options)
+        expect("V half way between two points", at((left + right) / 2), (at(left) + at(right)) / 2, tolerance=1e-12)
 
 
 def _unchanged(before: tuple, after: tuple, names: str) -> None:

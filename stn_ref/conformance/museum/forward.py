@@ -1,0 +1,168 @@
+"""Samplers that read the wrong pixels. Each overrides one small step of the right one."""
+
+# ruff: noqa: D102 -- every method here overrides one that Reference describes
+
+import numpy as np
+
+from stn_ref.conformance.museum.exhibit import exhibit
+from stn_ref.conformance.museum.reference import Reference
+
+
+@exhibit("zeros-fade-over-one-pixel", seen="kevinzakka/spatial-transformer-network and its many copies, #10 and #13")
+class ClipBeforeWeight(Reference):
+    """The neighbours are clipped before they are weighted: the last pixel is both of them, with weights that cancel."""
+
+    def bilinear(self, x, size):
+        left, right = np.clip(np.floor(x), 0, size - 1), np.clip(np.floor(x) + 1, 0, size - 1)
+        return [(left, right - x, -1.0), (right, x - left, 1.0)]
+
+
+@exhibit(
+    "align-corners-true-reaches-the-centres",
+    seen="kevinzakka/spatial-transformer-network: (x + 1) * (max_x - 1) / 2, where max_x is W - 1 already",
+)
+class ScaledByTwoLess(Reference):
+    """With align_corners=True the scale is (W - 2) / 2: the last row and column are never reached."""
+
+    def pixels(self, x, size, align_corners):
+        return super().pixels(x, size - 1 if align_corners else size, align_corners)
+
+
+@exhibit("x-before-y", seen="voxelmorph PR 652, deformable-attention#6")
+class RowBeforeColumn(Reference):
+    """The grid is read as (row, column) instead of (x, y)."""
+
+    def split(self, grid):
+        return grid[..., 1], grid[..., 0]
+
+    def backward(self, *arrays, **options):
+        gU, ggrid = super().backward(*arrays, **options)
+        return gU, ggrid[..., ::-1]
+
+
+@exhibit(
+    "output-is-laid-out-as-the-grid",
+    seen="ports between (N, C, H, W) and (N, C, W, H) that reshape where they should transpose",
+)
+class TransposedOutput(Reference):
+    """V has its rows and columns exchanged, and is reshaped so that nobody notices."""
+
+    def forward(self, *arrays, **options):
+        V = super().forward(*arrays, **options)
+        return V.swapaxes(2, 3).reshape(V.shape)
+
+
+@exhibit("width-goes-with-x", seen="Lasagne#782, pytorch/vision PR 2553, pytorch#4223: invisible on square pictures")
+class HeightForWidth(Reference):
+    """x is scaled by the height and y by the width."""
+
+    def scales(self, H, W):
+        return H, W
+
+
+@exhibit(
+    "align-corners-false-reaches-the-edges",
+    seen="PyTorch before 1.3, when True was the only convention (pytorch#20785), and code that was written for it",
+)
+class AlignCornersIgnored(Reference):
+    """align_corners is accepted and ignored: it is always True."""
+
+    def pixels(self, x, size, align_corners):
+        return super().pixels(x, size, True)
+
+
+@exhibit("target-to-source", seen="the question 'why must the matrix be inverted?', STN.keras#4")
+class SourceToTarget(Reference):
+    """The transform is taken to map source to target: a shift to the right reads from the left."""
+
+    def _other_way(self, grid, align_corners):
+        Ho, Wo = grid.shape[1:3]
+        target = [np.linspace(-1, 1, n) if align_corners else (2 * np.arange(n) + 1) / n - 1 for n in (Wo, Ho)]
+        return (2 * np.stack(np.meshgrid(*target), axis=-1) - grid).astype(grid.dtype)
+
+    def forward(self, U, grid, *, align_corners=False, **options):
+        return super().forward(U, self._other_way(grid, align_corners), align_corners=align_corners, **options)
+
+    def backward(self, U, grid, gV, *, align_corners=False, **options):
+        there = self._other_way(grid, align_corners)
+        gU, ggrid = super().backward(U, there, gV, align_corners=align_corners, **options)
+        return gU, -ggrid
+
+
+@exhibit("zeros-fade-over-one-pixel", seen="any test of the kind `if 0 <= x < W`; scipy.ndimage with mode='constant'")
+class PointTestedInsteadOfTaps(Reference):
+    """A point outside the outer centres is 0 altogether: a hard edge instead of a fade."""
+
+    def bilinear(self, x, size):
+        inside = (x >= 0) & (x <= size - 1) | np.isnan(x)
+        return [(m, np.where(inside, weight, 0), np.where(inside, s, 0)) for m, weight, s in super().bilinear(x, size)]
+
+
+@exhibit("zeros-beyond-one-pixel", seen="NumPy code without a test for what is below 0: U[-1] is the last row")
+class NegativeIndexWraps(Reference):
+    """What leaves the picture on the left comes back on the right."""
+
+    def place(self, index, size, padding, align_corners):
+        index = np.where((index < 0) & (index >= -size), index + size, index)
+        return super().place(index, size, padding, align_corners)
+
+
+@exhibit(
+    "reflection-about-the-edge", seen="mirrors that libraries name in opposite ways: 'reflect', 'mirror', 'symmetric'"
+)
+class OtherMirrors(Reference):
+    """Reflection is about the edges where it should be about the centres, and the other way round."""
+
+    def reflect(self, x, size, align_corners):
+        return super().reflect(x, size, not align_corners)
+
+
+@exhibit("nearest-rounds", seen="casts to int, which cut towards 0")
+class NearestTruncates(Reference):
+    """Nearest cuts the fraction off instead of rounding."""
+
+    def nearest(self, x, size):
+        return [(np.trunc(x), weight, slope) for _, weight, slope in super().nearest(x, size)]
+
+
+@exhibit("bicubic-is-smooth", seen="wrappers that pass 'mode' on to code that does not look at it")
+class BicubicIsBilinear(Reference):
+    """mode="bicubic" is accepted, and bilinear."""
+
+    def bicubic(self, x, size):
+        return self.bilinear(x, size)
+
+
+@exhibit(
+    "bicubic-is-keys-with-three-quarters",
+    seen="Catmull-Rom, the other usual cubic: Keys' own choice, and scikit-image's and Pillow's",
+)
+class BicubicWithOneHalf(Reference):
+    """The bicubic kernel has a = -1/2 instead of -3/4."""
+
+    A = -0.5
+
+
+@exhibit("bicubic-pads-taps", seen="samplers that clamp the point first, for bicubic as for bilinear")
+class BicubicPadsThePoint(Reference):
+    """With bicubic the point is moved to the border or reflected, instead of each of its four taps."""
+
+    PADS_THE_POINT = ("bilinear", "nearest", "bicubic")
+
+
+@exhibit("float64-is-computed-in-float64", seen="OpenCV's remap, whose tables have 32 steps to a pixel")
+class ThirtySecondsOfAPixel(Reference):
+    """Points are rounded to 1/32 of a pixel."""
+
+    def pixels(self, x, size, align_corners):
+        x, chain = super().pixels(x, size, align_corners)
+        return np.round(32 * x) / 32, chain
+
+
+@exhibit("same-call-same-answer", seen="code that means to avoid kinks by moving every point a little")
+class Jitter(Reference):
+    """A random number below 1e-9 pixels is added to every point, so that none falls on a kink."""
+
+    def pixels(self, x, size, align_corners):
+        x, chain = super().pixels(x, size, align_corners)
+        return x + 1e-9 * np.random.default_rng().random(x.shape), chain

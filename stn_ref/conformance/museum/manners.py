@@ -1,0 +1,104 @@
+"""Samplers that are right about ordinary pictures and treat their caller, or bad numbers, badly."""
+
+# ruff: noqa: D102 -- every method here overrides one that Reference describes
+
+import numpy as np
+
+from stn_ref.conformance.museum.exhibit import exhibit
+from stn_ref.conformance.museum.reference import Reference
+
+
+@exhibit("dtype-is-kept", seen="weights that are computed in float64 whatever the picture is")
+class DoublesEverything(Reference):
+    """float32 goes in and float64 comes out."""
+
+    def forward(self, *arrays, **options):
+        return super().forward(*arrays, **options).astype(np.float64)
+
+    def backward(self, *arrays, **options):
+        return tuple(g.astype(np.float64) for g in super().backward(*arrays, **options))
+
+
+@exhibit("inputs-are-left-alone", seen="NumPy code that says x *= where it should say x = x *")
+class WritesToTheGrid(Reference):
+    """The grid is taken to pixels in place: the caller's grid."""
+
+    def pixels(self, x, size, align_corners):
+        pixels, chain = super().pixels(x, size, align_corners)
+        x[...] = pixels
+        return x, chain
+
+
+@exhibit("memory-layout-does-not-matter", seen="C extensions that take a pointer and do not ask for strides")
+class ReadsRawMemory(Reference):
+    """The numbers of U are taken in the order in which they lie in memory."""
+
+    def forward(self, U, grid, **options):
+        return super().forward(U.ravel(order="K").reshape(U.shape), grid, **options)
+
+
+@exhibit(
+    "images-of-a-batch-are-independent", seen="code that folds channels into the batch: np.tile where np.repeat belongs"
+)
+class TileForRepeat(Reference):
+    """Channels are made images of a batch, but the grids are not repeated in that order."""
+
+    def forward(self, U, grid, **options):
+        N, C, H, W = U.shape
+        V = super().forward(U.reshape(N * C, 1, H, W), np.tile(grid, (C, 1, 1, 1)), **options)
+        return V.reshape(N, C, *grid.shape[1:3])
+
+
+@exhibit("empty-grid-gives-an-empty-output", seen="functions that test their input where they should cope with it")
+class RefusesToDiverge(Reference):
+    """A coordinate that is NaN or beyond 10000 is an exception, and so is a grid without points."""
+
+    def forward(self, U, grid, **options):
+        if not np.abs(grid).max() < 1e4:
+            raise ValueError("the transform has diverged")
+        return super().forward(U, grid, **options)
+
+    def backward(self, U, grid, gV, **options):
+        self.forward(U, grid, **options)
+        return super().backward(U, grid, gV, **options)
+
+
+@exhibit("huge-coordinate-is-outside", seen="pytorch#42616, #19826: casts of floats that no int can hold")
+class IntegerOverflow(Reference):
+    """Indices are 32 bits wide: what is far to the right comes out far to the left."""
+
+    def tame(self, x, size, padding):
+        return x
+
+    def place(self, index, size, padding, align_corners):
+        narrow = np.nan_to_num(index, nan=-(2.0**31)).clip(-(2.0**62), 2.0**62).astype(np.int64).astype(np.int32)
+        return super().place(narrow.astype(float), size, padding, align_corners)
+
+
+@exhibit("nan-coordinate-gives-nan", seen="PyTorch with border and reflection, where clip(NaN) is a pixel")
+class NanIsAPixel(Reference):
+    """A NaN coordinate reads a pixel, as if nothing had happened."""
+
+    def tame(self, x, size, padding):
+        return np.nan_to_num(super().tame(x, size, padding))
+
+
+@exhibit("nan-pixel-stays-local", seen="Eq. (5) as a product of dense matrices: 0 * NaN is NaN")
+class DenseSum(Reference):
+    """Every pixel takes part in every sample, most of them with weight 0."""
+
+    def forward(self, U, grid, **options):
+        return super().forward(U, grid, **options) + (0 * U).sum((2, 3), keepdims=True)
+
+
+@exhibit(
+    "nan-coordinate-spares-the-image-gradient",
+    seen="masks that are multiplied in: mask * NaN is NaN, and NaN in one sample is NaN in the weights below",
+)
+class MasksByMultiplying(Reference):
+    """In backward what falls outside is multiplied by 0 instead of being left out."""
+
+    def add(self, gU, n, m, g):
+        b = np.arange(len(gU))[:, None, None]
+        exists = ((n >= 0) & (m >= 0))[:, None]
+        np.add.at(gU, (b, slice(None), n, m), np.moveaxis(g * exists, 1, -1))
