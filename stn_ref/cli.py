@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add("gradcheck", _gradcheck, "compare every layer's gradients with finite differences", seed=True)
 
+    check = add("check", _check, "run the conformance suite against a sampler, yours or anybody's")
+    _add_check_options(check)
+
     data = add("data", _data, "list, fetch or verify data sets")
     data.add_argument(
         "action",
@@ -68,6 +71,18 @@ def _parser() -> argparse.ArgumentParser:
 
     add("info", _info, "show versions, threads and where data is looked for")
     return parser
+
+
+def _add_check_options(check: argparse.ArgumentParser) -> None:
+    module = "MODULE:FUNCTION"
+    check.add_argument("sampler", nargs="?", metavar=module, help="F(U, grid, **options) -> V; or FILE.py:FUNCTION")
+    check.add_argument("--backward", metavar=module, help="its gradient, G(U, grid, gV, **options) -> (gU, ggrid)")
+    check.add_argument("--tps", metavar=module, help="a spline, S(control_points, destinations, xy) -> mapped xy")
+    check.add_argument("--only", action="extend", nargs="+", metavar="CLAIM", help="only these claims")
+    check.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="seconds a claim (default: 60)")
+    check.add_argument("--list", action="store_true", help="list the claims")
+    check.add_argument("--peers", action="store_true", help="judge ours and every known library that is installed")
+    check.add_argument("--markdown", metavar="FILE", help="where the table of --peers goes (default: standard output)")
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
@@ -135,6 +150,24 @@ def _gradcheck(args, note, say):
         "passed": passed,
         "layers": {name: report.to_dict() for name, report in reports.items()},
     }
+
+
+def _check(args, note, say):
+    from stn_ref.conformance import report, table
+
+    functions = (args.sampler, args.backward, args.tps)
+    if (any(functions), args.list, args.peers).count(True) != 1:
+        raise ValueError("give MODULE:FUNCTION (and --backward, --tps), or --peers, or --list")
+    if args.markdown is not None and not args.peers:
+        raise ValueError("--markdown is for the table of --peers")
+    if args.list:
+        return report.list_claims(say)
+    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS") if args.threads else ():
+        os.environ[variable] = str(args.threads)  # the samplers run in processes of their own
+    options = {"only": args.only, "time_limit": args.time_limit, "say": say}
+    if args.peers:
+        return table.check_peers(target=args.markdown, note=note, **options)
+    return report.check(report.Spec(*functions), **options)
 
 
 def _data(args, note, say):

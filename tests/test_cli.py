@@ -37,7 +37,7 @@ def test_vectorised_and_literal_work_where_numba_cannot_be_imported():
 def test_help_names_every_command_and_each_explains_itself():
     shown = stn_ref_command("--help")
     assert shown.returncode == 0
-    for command in ("demo", "train", "gradcheck", "data", "bench", "info"):
+    for command in ("demo", "train", "gradcheck", "check", "data", "bench", "info"):
         assert command in shown.stdout
         assert "--json" in stn_ref_command(command, "--help").stdout
 

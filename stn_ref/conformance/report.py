@@ -1,0 +1,106 @@
+"""What `stn-ref check` says: a line for each claim, and for one that does not hold, what that means.
+
+Reads: run.py. Read next: peers.py.
+"""
+
+from collections.abc import Callable, Iterable
+
+from stn_ref.conformance import peers
+from stn_ref.conformance.claim import SUBJECTS, Claim
+from stn_ref.conformance.claims import CLAIMS
+from stn_ref.conformance.run import OUTCOMES, Verdict, run, select
+from stn_ref.conformance.subject import Spec
+
+WORDS = {"satisfied": "ok"} | {outcome: outcome.upper() for outcome in OUTCOMES[1:]} | {"not offered": "not offered"}
+INDENT = " " * 13
+
+
+def names(spec: Spec, only: Iterable[str] | None = None) -> list[str]:
+    """Return the claims to run: those of `only`, or those about the functions that are given."""
+    return [claim.name for claim in select(only) if only is not None or getattr(spec, claim.subject) is not None]
+
+
+def lines(verdict: Verdict, claim: Claim) -> str:
+    """Return the line of a verdict, and if something is wrong or missing, why, what it means, and whom else it hit."""
+    told = [f"{WORDS[verdict.outcome]:<{len(INDENT)}}{claim.name}: {claim.says}"]
+    if verdict.detail:
+        told.append(f"{INDENT}{verdict.detail}")
+    if not verdict.passed:
+        told.append(f"{INDENT}It means: {claim.failure}")
+        if claim.known:
+            told.append(f"{INDENT}Seen in: {claim.known}")
+    return "\n".join(told)
+
+
+def counts(verdicts: list[Verdict]) -> dict[str, int]:
+    """Return outcome -> how many claims had it, without those that none had."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    return {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes}
+
+
+def passed(verdicts: list[Verdict]) -> bool:
+    """Whether nothing is wrong and at least one claim was satisfied: to offer nothing is not to pass."""
+    return all(verdict.passed for verdict in verdicts) and "satisfied" in counts(verdicts)
+
+
+def told_counts(verdicts: list[Verdict]) -> str:
+    """Return the counts as a phrase.
+
+    >>> told_counts([Verdict("identity", "satisfied", "", 0.1), Verdict("x-before-y", "violated", "...", 0.1)])
+    '2 claims: 1 satisfied, 1 violated'
+    """
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts(verdicts).items())
+    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {told}"
+
+
+def _refuse_absent_libraries(spec: Spec) -> None:
+    """Raise ImportError for an adapter of ours whose library is not there: once, not once a claim."""
+    for peer in peers.PEERS.values():
+        wanted = {peer.spec(role) for role in SUBJECTS} & {getattr(spec, role) for role in SUBJECTS} - {None}
+        if wanted and not peer.installed():
+            raise ImportError(f"{wanted.pop()} needs {peer.library}: pip install {peer.distributions[0]}")
+
+
+def check(
+    spec: Spec,
+    *,
+    only: Iterable[str] | None = None,
+    time_limit: float = 60.0,
+    say: Callable[[str], None],
+) -> tuple[int, dict]:
+    """Run the claims against the functions that `spec` names and say what became of each.
+
+    Args:
+        spec: the names of the functions.
+        only: names of claims; None for all that are about the functions given.
+        time_limit: seconds for each claim.
+        say: is told the results, each when it is there.
+
+    Returns:
+        (0 if nothing is wrong, else 1; the report).
+
+    Raises:
+        ImportError, ValueError: a function cannot be found; an unknown claim.
+    """
+    if spec.backward is not None and spec.sampler is None:
+        raise ValueError("gradients are judged together with their sampler: name that, too")
+    wanted = names(spec, only)
+    _refuse_absent_libraries(spec)
+    verdicts = run(spec, only=wanted, time_limit=time_limit, note=lambda v: say(lines(v, CLAIMS[v.claim])))
+    say(told_counts(verdicts))
+    for role in SUBJECTS:
+        left_out = [claim for claim in select(only) if claim.subject == role and claim.name not in wanted]
+        if left_out:
+            say(f"not run, for want of a {role}: {len(left_out)} more")
+    return (0 if passed(verdicts) else 1), {
+        "passed": passed(verdicts),
+        "counts": counts(verdicts),
+        "verdicts": [verdict.to_dict() for verdict in verdicts],
+    }
+
+
+def list_claims(say: Callable[[str], None]) -> tuple[int, dict]:
+    """Say what the claims are; return (0, the report)."""
+    for claim in CLAIMS.values():
+        say(f"{claim.name} ({claim.subject}): {claim.says}")
+    return 0, {"claims": [claim.to_dict() for claim in CLAIMS.values()]}
