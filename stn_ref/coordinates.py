@@ -45,6 +45,16 @@ def pixels_per_unit(in_size: tuple[int, int], align_corners: bool, dtype) -> np.
     return np.array([_span(W, align_corners), _span(H, align_corners)], dtype) / 2
 
 
+def aspect(size: tuple[int, int], align_corners: bool = False) -> float:
+    """Return r = W / H of an image of size = (H, W), or (W - 1) / (H - 1): what a rotation needs, see Similarity.
+
+    >>> aspect((28, 56)), aspect((3, 5), align_corners=True)
+    (2.0, 2.0)
+    """
+    H, W = size
+    return max(1, _span(W, align_corners)) / max(1, _span(H, align_corners))
+
+
 @np.errstate(all="ignore")  # a huge coordinate may become +-inf, which is outside every image
 def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return normalised points in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN."""

@@ -109,7 +109,7 @@ class Transform:
         if gT.shape != wanted:
             raise checks.ShapeError(f"gT must have the shape that apply returns, {wanted}; got shape {gT.shape}")
         with np.errstate(all="ignore"):
-            gT = np.where(at_infinity(self.displacement(theta, points)), 0, gT)
+            gT = replaced(gT, at_infinity(self.displacement(theta, points)), 0)
             gtheta, gxy = self.backward(theta, points, gT, needs)
             if needs[1]:
                 gxy = gxy + gT
@@ -152,5 +152,13 @@ def total(terms: np.ndarray) -> np.ndarray:
 
 
 def at_infinity(d: np.ndarray) -> np.ndarray:
-    """Return (N, ..., 1): whether a point went to infinity, and with it out of every image and every gradient."""
-    return np.isinf(d).any(-1, keepdims=True) & ~np.isnan(d).any(-1, keepdims=True)
+    """Return (N, ...): whether a point went to infinity, and with it out of every image and every gradient."""
+    d_x, d_y = d[..., 0], d[..., 1]
+    return (np.isinf(d_x) | np.isinf(d_y)) & ~(np.isnan(d_x) | np.isnan(d_y))
+
+
+def replaced(points: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:
+    """Return (N, ..., 2) points, both coordinates `value` at those that `where` (N, ...) marks."""
+    if not where.any():
+        return points
+    return np.where(where[..., None], points.dtype.type(value), points)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, at_infinity
+from stn_ref.transforms.base import Transform, at_infinity, replaced
 
 
 class Composition(Transform):
@@ -40,7 +40,7 @@ class Composition(Transform):
         """Return (gtheta (N, K), gxy (N, ..., 2)): outer's gradient of its points is one more of inner's d."""
         theta_outer, theta_inner = self.split(theta)
         between, d = self._steps(theta, xy)
-        gd = np.where(at_infinity(d), 0, gd)
+        gd = replaced(gd, at_infinity(d), 0)
         gouter, gbetween = self.outer.backward(theta_outer, between, gd, (needs[0], True))
         ginner, gxy = self.inner.backward(theta_inner, xy, gd + gbetween, needs)
         gtheta = np.concatenate([gouter, ginner], axis=1) if needs[0] else None
@@ -63,9 +63,9 @@ class Composition(Transform):
         theta_outer, theta_inner = self.split(theta)
         d_inner = self.inner.displacement(theta_inner, xy)
         lost = at_infinity(d_inner)
-        between = np.where(lost, 0, xy + d_inner)
+        between = replaced(xy + d_inner, lost, 0)
         d = d_inner + self.outer.displacement(theta_outer, between)
-        return between, np.where(lost, theta.dtype.type(np.inf), d)
+        return between, replaced(d, lost, np.inf)
 
     def __repr__(self) -> str:
         return f"Composition({self.outer!r}, {self.inner!r})"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, at_infinity, columns, total
+from stn_ref.transforms.base import Transform, at_infinity, columns, replaced, total
 
 HORIZON = 1e-6  # a point is seen where w is above this
 
@@ -36,7 +36,7 @@ class Projective(Transform):
         unseen, w = _seen(e)
         d_x = ((h11 - 1) * x + h12 * y + h13 - e * x) / w
         d_y = (h21 * x + (h22 - 1) * y + h23 - e * y) / w
-        return np.where(unseen[..., None], theta.dtype.type(np.inf), np.stack([d_x, d_y], axis=-1))
+        return replaced(np.stack([d_x, d_y], axis=-1), unseen, np.inf)
 
     def backward(
         self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
@@ -51,8 +51,8 @@ class Projective(Transform):
         x, y = xy[..., 0], xy[..., 1]
         d = self.displacement(theta, xy)
         infinite = at_infinity(d)
-        gd, d = np.where(infinite, 0, gd), np.where(infinite, 0, d)
-        e = np.where(infinite[..., 0], 0, h31 * x + h32 * y)
+        gd, d = replaced(gd, infinite, 0), replaced(d, infinite, 0)
+        e = np.where(infinite, 0, h31 * x + h32 * y)
         _, w = _seen(e)
         gX, gY = gd[..., 0] / w, gd[..., 1] / w
         gw = -(gX * (x + d[..., 0]) + gY * (y + d[..., 1]))

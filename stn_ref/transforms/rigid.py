@@ -19,7 +19,7 @@ class Rigid(Transform):
     Args:
         aspect: r, as for Similarity: without it a rotation shears every image that is not square.
 
-    Source: Jaderberg et al. 2015, Sec. 3.2, leaves the family to the reader.
+    Source: Jaderberg et al. 2015, Sec. 3.2: T may have any parameters by which it can be differentiated. r is ours.
     """
 
     name = "rigid"

@@ -20,11 +20,10 @@ class Similarity(Transform):
     every image that is not square; with it, squares of pixels stay squares.
 
     Args:
-        aspect: r, W / H in pixels, or (W - 1) / (H - 1) with align_corners; of the image that is sampled and, for
-            the output to show the same shapes, of the output.
+        aspect: r, W / H in pixels, or (W - 1) / (H - 1) with align_corners: coordinates.aspect(size, align_corners).
+            Of the image that is sampled; the output shows the same shapes if it has the same proportions.
 
-    Source: Jaderberg et al. 2015, Sec. 3.2, leaves the family to the reader. Deviation: there everything is normalised,
-    r = 1.
+    Source: Jaderberg et al. 2015, Sec. 3.2: T may have any parameters by which it can be differentiated. r is ours.
     """
 
     name = "similarity"

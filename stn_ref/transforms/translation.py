@@ -14,7 +14,7 @@ class Translation(Transform):
 
     theta is (N, 2): t_x, t_y, normalised. t_x > 0 looks further right, so that the content moves left.
 
-    Source: Jaderberg et al. 2015, Sec. 3.2, which names it as a case of Eq. (1).
+    Source: Jaderberg et al. 2015, Sec. 3.2; the part of Eq. (2) that moves.
     """
 
     name = "translation"
