@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, kernels
 from stn_ref.kernels import threads
-from stn_ref.sampler import Sampler, grid_sample, grid_sample_backward, sample, sample_backward
+from stn_ref.sampler import Sampler, grid_sample_backward, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
 DTYPES = (np.float32, np.float64)
@@ -183,27 +183,3 @@ def test_the_layer_returns_both_gradients_once(example):
         layer.backward(gV)
     layer.forward(U, points)
     assert layer.backward(gV, needs=(False, True))[0] is None
-
-
-# Parity.
-
-
-@pytest.mark.parity
-@each_backend
-@pytest.mark.parametrize("align_corners", (False, True))
-def test_grid_sample_and_its_gradients_agree_with_pytorch(rng, example, backend, align_corners):
-    torch = pytest.importorskip("torch")
-    U, _, gV = example(Ho=9, Wo=8)
-    grid = rng.uniform(-1.5, 1.5, (2, 9, 8, 2))
-    tU, tgrid = torch.tensor(U, requires_grad=True), torch.tensor(grid, requires_grad=True)
-    V = torch.nn.functional.grid_sample(tU, tgrid, align_corners=align_corners)
-    V.backward(torch.tensor(gV))
-    options = {"align_corners": align_corners, "backend": backend}
-    gU, ggrid = grid_sample_backward(U, grid, gV, **options)
-    for got, expected in (
-        (grid_sample(U, grid, **options), V.detach()),
-        (gU, tU.grad),
-        (ggrid, tgrid.grad),
-    ):
-        expected = expected.numpy()
-        assert np.abs(got - expected).max() <= 1e-12 * np.abs(expected).max()
