@@ -41,11 +41,14 @@ class Column:
 
 
 def _text(words: str) -> str:
-    """Return words that Markdown shows as they are, on one line and not too long."""
+    """Return words that Markdown shows as they are, on one line."""
     words = " ".join(words.split())
-    words = words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."
     code = "`" if words.count("`") % 2 else ""  # in pairs they mean code here, too
     return re.sub(rf"([\\*<|\[\]$~{code}]|\b_|_\b)", r"\\\1", words)
+
+
+def _note(words: str) -> str:
+    return _text(words if len(words) <= LONGEST else words[: LONGEST - 3] + "...")
 
 
 def markdown(columns: list[Column], absent: Iterable[str] = ()) -> str:
@@ -87,7 +90,7 @@ def markdown(columns: list[Column], absent: Iterable[str] = ()) -> str:
     for claim in judged:
         known = f" Seen in: {_text(claim.known)}." if claim.known else ""
         page.append(f"### {claim.name}\n\n{_text(claim.says)} If not: {_text(claim.failure)}{known}")
-    page.append("\n".join(f"[^{number}]: {_text(detail)}" for detail, number in notes.items()))
+    page.append("\n".join(f"[^{number}]: {_note(detail)}" for detail, number in notes.items()))
     return "\n\n".join(part for part in page if part) + "\n"
 
 

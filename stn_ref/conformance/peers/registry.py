@@ -80,7 +80,16 @@ PEERS = {
         "With `align_corners=False`, its default, most claims fail for this one reason; with True, only those that "
         "PyTorch's grid_sample, which it calls, breaks too.",
     ),
-    "jax": Peer("JAX", "jax", ("jax",), "jax", "jax_backward", calls={"sampler": "map_coordinates", "backward": "vjp"}),
+    "jax": Peer(
+        "JAX",
+        "jax",
+        ("jax",),
+        "jax",
+        "jax_backward",
+        calls={"sampler": "map_coordinates", "backward": "vjp"},
+        remark="With `border` and `reflection` it takes, on the outer pixel centres too, the slope to the right, "
+        "one of the two one-sided slopes; PyTorch takes 0 there.",
+    ),
     "scipy": Peer(
         "SciPy",
         "scipy",
