@@ -141,7 +141,7 @@ def _gradcheck(args, note, say):
     from stn_ref.conformance import gradients
 
     checks.integer("seed", args.seed)
-    note("compiling, then comparing every gradient: about half a minute")
+    note("compiling, then comparing every gradient: about a minute")
     reports = gradients.check_all(args.seed)
     say(gradcheck.table(reports))
     passed = all(report.passed for report in reports.values())

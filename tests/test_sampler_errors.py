@@ -111,17 +111,19 @@ def test_backends_agree_on_hostile_numbers(data, dtype, options, kink):
 
 
 @each_backend
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("empty", ("N", "C", "Ho", "Wo"))
-def test_empty_axes_give_empty_results(example, backend, empty):
+def test_empty_axes_give_empty_results(example, backend, empty, options):
     U, points, gV = example(**{empty: 0})
-    V = sample(U, points, backend=backend)
-    gU, gpoints = sample_backward(U, points, gV, backend=backend)
+    V = sample(U, points, backend=backend, **options)
+    gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
     assert (V.shape, gU.shape, gpoints.shape) == (gV.shape, U.shape, points.shape)
     assert not gpoints.any() and not gU.any()
 
 
 @each_backend
-def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend):
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend, options):
     U, points, gV = example()
     strided = (
         np.asfortranarray(U),
@@ -130,11 +132,43 @@ def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend):
     )
     for array in strided:
         array.flags.writeable = False
-    assert_array_equal(sample(*strided[:2], backend=backend), sample(U, points, backend=backend))
-    for a, b in zip(
-        sample_backward(*strided, backend=backend), sample_backward(U, points, gV, backend=backend), strict=True
-    ):
+    options = {**options, "backend": backend}
+    assert_array_equal(sample(*strided[:2], **options), sample(U, points, **options))
+    for a, b in zip(sample_backward(*strided, **options), sample_backward(U, points, gV, **options), strict=True):
         assert_array_equal(a, b)
+
+
+@each_backend
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_inputs_may_share_memory_and_results_share_none_with_them(backend, options):
+    memory = np.random.default_rng(0).uniform(-1, 6, (2, 2, 4, 4))
+    U = gV = memory
+    points = memory.reshape(2, 4, 4, 2)
+    kept = memory.copy()
+    V = sample(U, points, backend=backend, **options)
+    results = V, *sample_backward(U, points, gV, backend=backend, **options)
+    assert_array_equal(memory, kept)
+    assert not any(np.shares_memory(result, memory) for result in results)
+    apart = sample(U.copy(), points.copy(), backend=backend, **options)
+    assert_array_equal(V, apart)
+    V[...] = 0
+    assert_array_equal(memory, kept)
+
+
+@each_backend
+@each_dtype
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("shape", ((5, 7), (1, 4), (3, 1), (1, 1)), ids=str)
+def test_nothing_beside_the_image_is_read(backend, dtype, options, shape):
+    H, W = shape
+    room = np.full(3 * 2 * H * W, np.nan, dtype)  # a NaN that is read would be seen
+    U = room[2 * H * W : 4 * H * W].reshape(1, 2, H, W)
+    U[...] = np.random.default_rng(0).standard_normal(U.shape)
+    x, y = np.meshgrid([*HUGE, -2.5, -0.5, 0.5, W - 0.5, W + 0.5, W], [*HUGE, -0.5, 0.5, H - 0.5, H])
+    points = np.stack([x, y], -1)[None].astype(dtype)
+    V = sample(U, points, backend=backend, **options)
+    _, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
+    assert np.isfinite(V).all() and np.isfinite(gpoints).all()
 
 
 @pytest.mark.parametrize("align_corners", (False, True))

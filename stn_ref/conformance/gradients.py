@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from stn_ref import checks, grid, kernels, nn, sampler, transforms
+from stn_ref import checks, grid, kernels, nn, sampler, transforms, widths
 from stn_ref.gradcheck import GradReport, gradcheck
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.transformer import SpatialTransformer
@@ -66,22 +66,50 @@ def cases(seed: int = 0) -> dict[str, tuple]:
         "SoftmaxCrossEntropy": (_loss_pair(nn.SoftmaxCrossEntropy, rng.integers(0, 4, 3)), [normal((3, 4))], {}),
         "MeanSquaredError": (_loss_pair(nn.MeanSquaredError, normal((3, 4))), [normal((3, 4))], {}),
     }
-    U, points = normal((2, 3, 3, 4)), rng.uniform(-2, 5, (2, 4, 5, 2))
+    return table | _samplers(rng) | _transforms(rng)
+
+
+def _samplers(rng: np.random.Generator) -> dict[str, tuple]:
+    """Return the cases of sampler.py and widths.py."""
+    table = {}
+    U, points = rng.standard_normal((2, 3, 3, 4)), rng.uniform(-2, 5, (2, 4, 5, 2))
     pixels = np.stack(np.meshgrid(np.arange(-1.0, 5), np.arange(-1.0, 4)), axis=-1)[None].repeat(2, 0)
     for backend in kernels.BACKENDS:
         table[f"Sampler {backend}"] = (sampler.Sampler(backend=backend), [U, points], {})
         table[f"Sampler {backend} on kinks"] = (sampler.Sampler(backend=backend), [U, pixels], {})
+    for mode in sampler.MODES:
+        for padding in sampler.PIXEL_PADDINGS:
+            layer = sampler.Sampler(mode=mode, padding=padding)
+            table[f"Sampler {mode}, {padding}"] = (layer, [U, points], {})
+            if mode == "bilinear":
+                table[f"Sampler {mode}, {padding} on kinks"] = (layer, [U, pixels], {})
+    for kink in ("left", "central"):
+        table[f"Sampler kink {kink} on kinks"] = (sampler.Sampler(kink=kink), [U, pixels], {})
     for align_corners in (False, True):
-        name = f", align_corners={align_corners}"
         options = {"align_corners": align_corners}
         pair = partial(sampler.grid_sample, **options), partial(sampler.grid_sample_backward, **options)
-        table["grid_sample" + name] = (pair, [U, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))], {})
+        inputs = [U, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))]
+        table[f"grid_sample, align_corners={align_corners}"] = (pair, inputs, {})
+    f64 = {"dtype": np.float64}
+    for kernel in widths.KERNELS:
+        table[f"KernelSampler {kernel}"] = (widths.KernelSampler((1.7, 1.3), kernel=kernel, **f64), [U, points], {})
+    table["KernelSampler tent on kinks"] = (widths.KernelSampler((2.0, 1.0), **f64), [U, pixels], {})
+    shrunk = 2.2 * np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), axis=-1) + rng.uniform(-0.3, 0.3, (2, 3, 4, 2))
+    inputs = [rng.standard_normal((2, 2, 6, 9)), shrunk]
+    table["AntialiasedSampler"] = (widths.AntialiasedSampler(padding="border"), inputs, {})
+    return table
+
+
+def _transforms(rng: np.random.Generator) -> dict[str, tuple]:
+    """Return the cases of transforms/, grid.py, localisation.py and transformer.py."""
+    table, normal = {}, rng.standard_normal
+    for align_corners in (False, True):
         size = (2, 3, 4, 5)
         pair = (
-            partial(grid.affine_grid, size=size, **options),
-            lambda theta, ggrid, options=options: grid.affine_grid_backward(ggrid, (2, 3, 4, 5), **options),
+            partial(grid.affine_grid, size=size, align_corners=align_corners),
+            lambda theta, ggrid, on=align_corners: grid.affine_grid_backward(ggrid, (2, 3, 4, 5), align_corners=on),
         )
-        table["affine_grid" + name] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
+        table[f"affine_grid, align_corners={align_corners}"] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
     f_loc = conv_localisation((1, 28, 30), transforms.get("affine"), rng, filters=3, hidden=8, dtype=np.float64)
     for param in f_loc.params():  # small weights, biases of 1: no ReLU is silent for every image
         param.value *= 0.3
@@ -94,6 +122,13 @@ def cases(seed: int = 0) -> dict[str, tuple]:
         landmarks = [theta, rng.uniform(-1, 1, (2, 5, 2))]
         table[f"apply {family}"] = ((transform.apply, transform.apply_backward), landmarks, {})
         table[f"SpatialTransformer {family}"] = (_small_transformer(family, rng), [normal((2, 2, 4, 5))], {})
+    pair = transforms.Composition(transforms.get("projective"), transforms.get("affine"))
+    theta = pair.identity + 0.1 * normal((2, pair.K))
+    table["apply projective after affine"] = (
+        (pair.apply, pair.apply_backward),
+        [theta, rng.uniform(-1, 1, (2, 5, 2))],
+        {},
+    )
     return table
 
 

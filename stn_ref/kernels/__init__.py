@@ -7,6 +7,24 @@ A sampling backend is a module with two pairs of functions, and knows neither al
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) with a width
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
+Bad numbers are part of the contract, the same in every backend:
+
+1. U and points share a dtype, float32 or float64; anything else is a TypeError. H or W = 0 is a ShapeError; N, C, Ho or
+   Wo = 0 give empty results. Inputs are read only, in any memory layout, and results share no memory with them.
+2. A NaN coordinate (or phi) gives V = NaN in all channels and NaN in all gradients of that point; gU gets nothing.
+3. zeros: every pixel outside is 0, tap by tap; a point outside is not. border: x is clamped to [0, W - 1]; reflect and
+   mirror: the exact remainder by the period, then the turn. +-inf is outside (zeros) or the edge on that side. Kernels
+   with more taps than bilinear extend the image instead of moving x.
+4. Where the padding is flat, because x was clamped, is infinite or lies on the border itself, the gradient of that
+   coordinate is 0 whatever the pixels are; likewise that of a phi beyond its range, and that of nearest everywhere.
+5. Every in-image tap of the cell is multiplied, weight 0 included: a NaN pixel reaches the samples whose cell holds it.
+   The cell of a slope is that of the side that `kink` names.
+6. Backends agree in their pattern of NaN and inf exactly, in value to 8 ulp of max |V|. (Kernels with a width sum up to
+   hundreds of terms, and an infinite pixel may meet a weight that is 0 but for rounding: there they agree in what is
+   finite, and to rounding of the sum.)
+
+Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
+
 Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), threads.py, restrict.py, cpu.py and
 windows_cpu.py (Numba); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
