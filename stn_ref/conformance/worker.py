@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 from stn_ref.conformance.claims import CLAIMS
@@ -11,6 +12,7 @@ from stn_ref.conformance.subject import Spec, Subject
 
 def main(request: dict) -> None:
     """Import the functions under test, then judge the claims asked for, in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
     with os.fdopen(os.dup(1), "w") as answers:  # what was standard output is for answers alone;
         os.dup2(2, 1)  # a print of the sampler's, be it from C, goes to standard error
 

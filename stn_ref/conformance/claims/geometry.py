@@ -119,8 +119,22 @@ def align_corners_true_reaches_the_centres(subject):
 def equation_5(subject):
     """Inside and outside, V is the sum over all pixels of U[n, m] max(0, 1 - |x - m|) max(0, 1 - |y - n|)."""
     for options in subject.offered(align_corners=BOTH):
-        H, W = 5, 7
-        U, points = image((H, W)), np.random.default_rng(1).uniform(-2, (W + 1, H + 1), (200, 2))
+        H, W = 5, 7  # and more points than one block of any kernel
+        U, points = image((H, W)), np.random.default_rng(1).uniform(-2, (W + 1, H + 1), (1500, 2))
         columns = np.maximum(0, 1 - np.abs(points[:, :1] - np.arange(W)))
         rows = np.maximum(0, 1 - np.abs(points[:, 1:] - np.arange(H)))
         expect("V", at_pixels(subject, U, points, **options), ((rows @ U) * columns).sum(1))
+
+
+@claim(
+    "Feature maps that pooling has shrunk to one pixel become NaN: with align_corners=True that pixel has no extent.",
+    known="PyTorch treats it apart: the reflection of a span of 0",
+)
+def single_pixel_image(subject):
+    """An image of one pixel can be sampled: with align_corners=True the pixel is everywhere inside."""
+    for options in subject.offered(padding_mode=("zeros", "border", "reflection"), align_corners=BOTH):
+        grid = np.array([(0, 0), (-1, 0), (0.5, 1)], float)[None, None]
+        V = subject.forward(np.full((1, 1, 1, 1), 8.0), grid, **options)[0, 0, 0]
+        fades = options["padding_mode"] == "zeros" and not options["align_corners"]  # -1 and 1: half a pixel outside
+        what = f"V of one pixel 8, {options['padding_mode']}, align_corners={options['align_corners']}"
+        expect(what, V, [8, 4, 3] if fades else [8, 8, 8])  # 3/4 along x times 1/2 along y

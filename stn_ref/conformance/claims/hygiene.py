@@ -56,6 +56,28 @@ def float64_is_computed_in_float64(subject):
         expect("V half way between two points", at((left + right) / 2), (at(left) + at(right)) / 2, tolerance=1e-12)
 
 
+@claim("Training, which runs in float32, computes something else than what your checks in float64 have found right.")
+def float32_agrees_with_float64(subject):
+    """V of float32 arrays is that of the same numbers in float64, but for rounding."""
+    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        U, grid, _ = _arrays(np.float32)
+        V = subject.forward(U.astype(np.float64), grid.astype(np.float64), **options)
+        expect("V of float32 arrays", subject.forward(U, grid, **options), V)
+
+
+@claim(
+    "Training, which runs in float32, goes elsewhere than your gradient checks in float64 have promised.",
+    subject="backward",
+)
+def float32_gradients_agree_with_float64(subject):
+    """The gradients of float32 arrays are those of the same numbers in float64, but for rounding."""
+    for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
+        single = _arrays(np.float32)
+        expected = subject.backward(*(array.astype(np.float64) for array in single), **options)
+        for name, got, wanted in zip(("gU", "ggrid"), subject.backward(*single, **options), expected, strict=True):
+            expect(f"{name} of float32 arrays", got, wanted)
+
+
 def _unchanged(before: tuple, after: tuple, names: str) -> None:
     for name, old, new in zip(names.split(), before, after, strict=True):
         if not np.array_equal(old, new):

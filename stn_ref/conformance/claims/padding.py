@@ -17,7 +17,7 @@ def _along_x(subject, x: list, W: int, **options) -> np.ndarray:
 
 @claim(
     "There is a hard edge or a smear instead of a fade: the gradient of a point that slides off the image is wrong.",
-    known="clipped before weighted: kevinzakka#10; scipy.ndimage mode='constant' cuts where 'grid-constant' fades",
+    known="kevinzakka clips the neighbours before it weights them; scipy.ndimage cuts, unless mode='grid-constant'",
 )
 def zeros_fade_over_one_pixel(subject):
     """With zeros each tap is tested, never the point: V fades to 0 over the one pixel outside the outer centres."""

@@ -4,20 +4,20 @@ CAUGHT_BY = {
     # forward.py
     "clip-before-weight": """
         identity width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5
+        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5 single-pixel-image
         zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner border-repeats-the-edge reflection-about-the-edge
         equation-6 golden-zeros-align-corners-false golden-zeros-align-corners-true huge-coordinate-is-outside
         infinite-coordinate-is-outside
     """,
     "scaled-by-two-less": """
         identity x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-true-reaches-the-centres equation-5 zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner
-        zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-centres gradient-is-per-normalised-unit
-        slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
-        each-sample-has-its-own-gradient constant-image-has-no-slope-in-a-cell gradient-at-pixels-is-alive
-        padded-border-is-flat golden-zeros-align-corners-true golden-padded nearest-rounds nearest-reaches-the-edge
-        nearest-has-no-slope bicubic-is-keys-with-three-quarters bicubic-pads-taps float64-is-computed-in-float64
-        huge-coordinate-is-outside infinite-coordinate-is-outside
+        align-corners-true-reaches-the-centres equation-5 single-pixel-image zeros-fade-over-one-pixel
+        zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-centres
+        gradient-is-per-normalised-unit slope-of-a-cell-by-hand image-gradient-adds-up equation-6
+        grid-gradient-is-the-slope each-sample-has-its-own-gradient constant-image-has-no-slope-in-a-cell
+        gradient-at-pixels-is-alive padded-border-is-flat golden-zeros-align-corners-true golden-padded
+        nearest-rounds nearest-reaches-the-edge nearest-has-no-slope bicubic-is-keys-with-three-quarters
+        bicubic-pads-taps float64-is-computed-in-float64 huge-coordinate-is-outside infinite-coordinate-is-outside
     """,
     "row-before-column": """
         identity constant-stays-constant x-before-y width-goes-with-x target-to-source
@@ -47,17 +47,17 @@ CAUGHT_BY = {
     """,
     "align-corners-ignored": """
         identity x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges equation-5 zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner
-        zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-edge gradient-is-per-normalised-unit
-        slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
-        each-sample-has-its-own-gradient gradient-at-pixels-is-alive padded-border-is-flat
-        golden-zeros-align-corners-false nearest-rounds nearest-reaches-the-edge nearest-has-no-slope
-        bicubic-is-keys-with-three-quarters bicubic-pads-taps huge-coordinate-is-outside
+        align-corners-false-reaches-the-edges equation-5 single-pixel-image zeros-fade-over-one-pixel
+        zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-edge
+        gradient-is-per-normalised-unit slope-of-a-cell-by-hand image-gradient-adds-up equation-6
+        grid-gradient-is-the-slope each-sample-has-its-own-gradient gradient-at-pixels-is-alive
+        padded-border-is-flat golden-zeros-align-corners-false nearest-rounds nearest-reaches-the-edge
+        nearest-has-no-slope bicubic-is-keys-with-three-quarters bicubic-pads-taps huge-coordinate-is-outside
         infinite-coordinate-is-outside
     """,
     "source-to-target": """
         constant-stays-constant x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5
+        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5 single-pixel-image
         zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge
         reflection-about-the-edge reflection-about-the-centres gradient-is-per-normalised-unit
         slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
@@ -68,14 +68,18 @@ CAUGHT_BY = {
         huge-coordinate-is-outside infinite-coordinate-is-outside nan-pixel-stays-local
     """,
     "point-tested-instead-of-taps": """
-        output-is-laid-out-as-the-grid equation-5 zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner
-        equation-6 slope-at-a-kink-lies-between kink-takes-the-right-slope golden-zeros-align-corners-false
+        output-is-laid-out-as-the-grid equation-5 single-pixel-image zeros-fade-over-one-pixel
+        zeros-keep-a-quarter-at-a-corner equation-6 slope-at-a-kink-lies-between kink-takes-the-right-slope
+        golden-zeros-align-corners-false
     """,
     "negative-index-wraps": """
-        equation-5 zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel equation-6
-        golden-zeros-align-corners-false nearest-reaches-the-edge bicubic-pads-taps
+        equation-5 single-pixel-image zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner
+        zeros-beyond-one-pixel equation-6 golden-zeros-align-corners-false nearest-reaches-the-edge
+        bicubic-pads-taps
     """,
     "other-mirrors": "reflection-about-the-edge reflection-about-the-centres golden-padded bicubic-pads-taps",
+    "forgets-the-rest": "equation-5",
+    "reflects-an-empty-span": "single-pixel-image",
     "nearest-truncates": "nearest-rounds nearest-reaches-the-edge nearest-has-no-slope",
     "bicubic-is-bilinear": "bicubic-is-keys-with-three-quarters bicubic-is-smooth bicubic-pads-taps",
     "bicubic-with-one-half": "bicubic-is-keys-with-three-quarters bicubic-pads-taps",
@@ -118,6 +122,7 @@ CAUGHT_BY = {
     "nearest-with-a-slope": "grid-gradient-is-the-slope nearest-has-no-slope",
     # manners.py
     "doubles-everything": "dtype-is-kept dtype-of-gradients-is-kept",
+    "ten-bits": "float32-agrees-with-float64 float32-gradients-agree-with-float64",
     "writes-to-the-grid": "inputs-are-left-alone backward-leaves-inputs-alone",
     "reads-raw-memory": "memory-layout-does-not-matter",
     "tile-for-repeat": """

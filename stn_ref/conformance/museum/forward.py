@@ -8,7 +8,7 @@ from stn_ref.conformance.museum.exhibit import exhibit
 from stn_ref.conformance.museum.reference import Reference
 
 
-@exhibit("zeros-fade-over-one-pixel", seen="kevinzakka/spatial-transformer-network and its many copies, #10 and #13")
+@exhibit("zeros-fade-over-one-pixel", seen="kevinzakka/spatial-transformer-network and its many copies")
 class ClipBeforeWeight(Reference):
     """The neighbours are clipped before they are weighted: the last pixel is both of them, with weights that cancel."""
 
@@ -117,6 +117,28 @@ class OtherMirrors(Reference):
         return super().reflect(x, size, not align_corners)
 
 
+@exhibit("equation-5", seen="kernels that work in blocks of 256 points, and forget those that do not fill a block")
+class ForgetsTheRest(Reference):
+    """Of a large output the last samples stay 0."""
+
+    def forward(self, U, grid, **options):
+        V = super().forward(U, grid, **options)
+        points = V.reshape(*V.shape[:2], -1)
+        if points.shape[2] > 256:
+            points[..., points.shape[2] // 256 * 256 :] = 0
+        return V
+
+
+@exhibit("single-pixel-image", seen="PyTorch has a case of its own for it, as it must")
+class ReflectsAnEmptySpan(Reference):
+    """The remainder of a division by 0 is taken where an image has one pixel and align_corners is True."""
+
+    def reflect(self, x, size, align_corners):
+        if align_corners and size == 1:
+            return x + np.nan, 0 * x
+        return super().reflect(x, size, align_corners)
+
+
 @exhibit("nearest-rounds", seen="casts to int, which cut towards 0")
 class NearestTruncates(Reference):
     """Nearest cuts the fraction off instead of rounding."""
@@ -135,7 +157,7 @@ class BicubicIsBilinear(Reference):
 
 @exhibit(
     "bicubic-is-keys-with-three-quarters",
-    seen="Catmull-Rom, the other usual cubic: Keys' own choice, and scikit-image's and Pillow's",
+    seen="the other usual cubic: Keys' own choice, and Pillow's",
 )
 class BicubicWithOneHalf(Reference):
     """The bicubic kernel has a = -1/2 instead of -3/4."""
@@ -150,7 +172,7 @@ class BicubicPadsThePoint(Reference):
     PADS_THE_POINT = ("bilinear", "nearest", "bicubic")
 
 
-@exhibit("float64-is-computed-in-float64", seen="OpenCV's remap, whose tables have 32 steps to a pixel")
+@exhibit("float64-is-computed-in-float64", seen="OpenCV 4's remap, whose tables have 32 steps to a pixel")
 class ThirtySecondsOfAPixel(Reference):
     """Points are rounded to 1/32 of a pixel."""
 

@@ -85,6 +85,8 @@ class Reference:
     def reflect(self, x, size, align_corners):
         """Return (x, +-1): mirrored until it lies between the first mirror and the second."""
         first, span = (0, size - 1) if align_corners else (-0.5, size)
+        if span == 0:
+            return 0 * x, 0 * x
         x = np.where(np.isinf(x), first, x)
         way = np.fmod(np.abs(x - first), 2 * span)
         back = way > span
