@@ -5,7 +5,8 @@ import pytest
 from stn_ref.conformance.claims import CLAIMS
 from stn_ref.conformance.museum import EXHIBITS, ROOMS
 from stn_ref.conformance.museum.catalogue import CAUGHT_BY
-from stn_ref.conformance.run import check
+from stn_ref.conformance.run import check, run
+from stn_ref.conformance.subject import Spec, find
 
 
 @pytest.mark.parametrize("name", EXHIBITS)
@@ -32,3 +33,14 @@ def test_the_museum_and_its_catalogue_list_the_same_exhibits():
 def test_exhibit_says_what_is_wrong_and_where_it_was_seen(name):
     exhibit = EXHIBITS[name]
     assert exhibit.fault.endswith(".") and exhibit.seen and exhibit.name == name
+    assert exhibit.source().startswith(("class ", "def ")) and exhibit.telltale not in exhibit.source()
+
+
+def test_exhibits_can_be_named_on_the_command_line():
+    museum = "stn_ref.conformance.museum"
+    kink, goldens = "kink-takes-the-right-slope", "golden-zeros-align-corners-true"
+    verdicts = run(Spec(f"{museum}:left_kink", f"{museum}:left_kink_backward"), only=["identity", kink, goldens])
+    assert [verdict.outcome for verdict in verdicts] == ["satisfied", "violated", "violated"]
+    assert find(f"{museum}:silently_affine") is EXHIBITS["silently-affine"].wrong
+    with pytest.raises(ValueError, match="has no function 'nothing_backward'"):
+        find(f"{museum}:nothing_backward")

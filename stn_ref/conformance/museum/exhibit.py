@@ -1,11 +1,11 @@
 """What an exhibit is: a sampler with one fault, where it was seen, and the claims that must catch it."""
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from stn_ref.conformance.museum.catalogue import CAUGHT_BY
-from stn_ref.conformance.museum.reference import Reference
 from stn_ref.conformance.subject import Subject
 
 
@@ -19,7 +19,7 @@ class Exhibit:
         seen: where.
         telltale: the claim that says most directly what is wrong.
         caught_by: the names of all claims that it breaks, and of no others (catalogue.py).
-        make: makes the Subject with the fault.
+        wrong: the class of samplers, or the spline, that has the fault.
     """
 
     name: str
@@ -27,7 +27,24 @@ class Exhibit:
     seen: str
     telltale: str
     caught_by: frozenset
-    make: Callable[[], Subject]
+    wrong: Callable
+
+    def functions(self) -> dict[str, Callable]:
+        """Return what is on show: forward and backward, or tps."""
+        if isinstance(self.wrong, type):
+            sampler = self.wrong()
+            return {"forward": sampler.forward, "backward": sampler.backward}
+        return {"tps": self.wrong}
+
+    def make(self) -> Subject:
+        """Return it as a subject for the claims."""
+        return Subject(**self.functions())
+
+    def source(self) -> str:
+        """Return its code, without the label that says what catches it."""
+        lines = inspect.getsource(self.wrong).splitlines()
+        start = next(k for k, line in enumerate(lines) if line.startswith(("class ", "def ")))
+        return "\n".join(lines[start:])
 
 
 def exhibit(telltale: str, *, seen: str) -> Callable:
@@ -39,14 +56,8 @@ def exhibit(telltale: str, *, seen: str) -> Callable:
     """
 
     def decorate(wrong) -> Exhibit:
-        def make() -> Subject:
-            if isinstance(wrong, type) and issubclass(wrong, Reference):
-                sampler = wrong()
-                return Subject(sampler.forward, sampler.backward)
-            return Subject(tps=wrong)
-
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", wrong.__name__).lower().replace("_", "-")
         caught_by = frozenset(CAUGHT_BY.get(name, "").split())
-        return Exhibit(name, " ".join(wrong.__doc__.split()), seen, telltale, caught_by, make)
+        return Exhibit(name, " ".join(wrong.__doc__.split()), seen, telltale, caught_by, wrong)
 
     return decorate
