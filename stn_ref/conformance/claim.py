@@ -61,7 +61,7 @@ def _round(number) -> str:
     return f"{number:.6g}" if isinstance(number, (float, np.floating)) else str(number)
 
 
-def expect(what: str, got, expected, tolerance: float = TOLERANCE) -> None:
+def expect(what: str, got, expected, tolerance: float = TOLERANCE, points=None) -> None:
     """Raise Violated unless `got` is `expected`, NaN where that is NaN, to `tolerance` of the largest expected value.
 
     Args:
@@ -69,6 +69,7 @@ def expect(what: str, got, expected, tolerance: float = TOLERANCE) -> None:
         got: array.
         expected: array that broadcasts to the shape of `got`.
         tolerance: relative to max(1, max|expected|).
+        points: (P, 2) in pixels, if the first axis of `got` counts points: the message then says which.
     """
     got = np.asarray(got, np.float64)
     expected = np.broadcast_to(np.asarray(expected, np.float64), got.shape)
@@ -82,5 +83,9 @@ def expect(what: str, got, expected, tolerance: float = TOLERANCE) -> None:
         error = np.where(same, -1.0, np.nan_to_num(np.abs(got - expected), nan=np.inf, posinf=np.inf))
     worst = np.unravel_index(int(error.argmax()), error.shape)
     where = f" at {tuple(int(k) for k in worst)}" if got.ndim and got.size > 1 else ""
+    if points is not None:
+        x, y = points[worst[0]]
+        axis = f" along {'xy'[worst[1]]}" if got.ndim > 1 else ""
+        where = f"{axis} at ({x:.6g}, {y:.6g}) pixels"
     count = f"; {int((~same).sum())} of {same.size} are wrong" if got.size > 1 else ""
     raise Violated(f"{what}{where}: expected {_round(expected[worst])}, got {_round(got[worst])}{count}")

@@ -153,6 +153,8 @@ def test_without_a_backward_its_claims_are_not_offered():
 def test_a_violation_shows_the_worst_number():
     with pytest.raises(Violated, match=r"V at \(1,\): expected 2, got 5; 2 of 3 are wrong"):
         expect("V", [1.0, 5.0, 2.5], [1, 2, 3])
+    with pytest.raises(Violated, match=r"V along y at \(3, 0.5\) pixels: expected 0, got 5; 1 of 4 are wrong"):
+        expect("V", [[0.0, 0.0], [0.0, 5.0]], 0, points=[(1, 2), (3, 0.5)])
     with pytest.raises(Violated, match="V: expected nan, got 1"):
         expect("V", 1.0, np.nan)
     expect("V", [np.nan, np.inf, 1.0], [np.nan, np.inf, 1.0])

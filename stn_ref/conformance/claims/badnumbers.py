@@ -41,7 +41,7 @@ def nan_coordinate_stays_local(subject):
 
 @claim(
     "A network that has diverged looks as if it worked: its NaN is shown as a pixel.",
-    known="PyTorch gives a pixel of the image or 0, by mode and padding: #24823 asked for no crash only",
+    known="PyTorch gives a pixel with border and reflection, and 0 with nearest and zeros; NaN otherwise",
 )
 def nan_coordinate_gives_nan(subject):
     """The sample at a NaN coordinate is NaN, in all channels."""
@@ -63,7 +63,7 @@ def huge_coordinate_is_outside(subject):
 
 @claim(
     "A division by 0 in a transform ends the program or is shown as a picture.",
-    known="PyTorch gives NaN; the homogeneous divide: kornia#367",
+    known="PyTorch gives NaN with zeros and with bicubic; the homogeneous divide: kornia#367",
 )
 def infinite_coordinate_is_outside(subject):
     """A coordinate of +-infinity is outside as a huge one is."""

@@ -32,7 +32,7 @@ def constant_stays_constant(subject):
     """Inside the image a constant image is read as that constant, wherever the point falls between the pixels."""
     for options in subject.offered(align_corners=BOTH):
         points = np.random.default_rng(0).uniform(0, 1, (50, 2)) * (6, 3)  # x <= 6, y <= 3 of a 5 x 8 image
-        expect("V of a constant 7", at_pixels(subject, np.full((5, 8), 7.0), points, **options), 7.0)
+        expect("V of a constant 7", at_pixels(subject, np.full((5, 8), 7.0), points, **options), 7.0, points=points)
 
 
 @claim(
@@ -115,7 +115,9 @@ def align_corners_true_reaches_the_centres(subject):
     expect("V of 10, 20, 30, 40 at x = -1 .. 1", V, [10, 17.5, 25, 32.5, 40])
 
 
-@claim("It is some other interpolation, or one with coarse weights: gradients and trained weights do not carry over.")
+@claim(
+    "It is another interpolation, or another padding: weights that were trained with the paper's sampler do not fit."
+)
 def equation_5(subject):
     """Inside and outside, V is the sum over all pixels of U[n, m] max(0, 1 - |x - m|) max(0, 1 - |y - n|)."""
     for options in subject.offered(align_corners=BOTH):
@@ -123,11 +125,11 @@ def equation_5(subject):
         U, points = image((H, W)), np.random.default_rng(1).uniform(-2, (W + 1, H + 1), (1500, 2))
         columns = np.maximum(0, 1 - np.abs(points[:, :1] - np.arange(W)))
         rows = np.maximum(0, 1 - np.abs(points[:, 1:] - np.arange(H)))
-        expect("V", at_pixels(subject, U, points, **options), ((rows @ U) * columns).sum(1))
+        expect("V", at_pixels(subject, U, points, **options), ((rows @ U) * columns).sum(1), points=points)
 
 
 @claim(
-    "Feature maps that pooling has shrunk to one pixel become NaN: with align_corners=True that pixel has no extent.",
+    "Feature maps that pooling has shrunk to one pixel come out wrong, or as NaN where that pixel has no extent.",
     known="PyTorch treats it apart: the reflection of a span of 0",
 )
 def single_pixel_image(subject):

@@ -14,7 +14,8 @@ def nearest_rounds(subject):
     for options in subject.offered(mode=("nearest",), align_corners=BOTH):
         U = image(EXACT[options["align_corners"]])
         points = [(1.25, 1), (1.75, 1), (2.5625, 2.4375), (0.4375, 1.5625), (3.375, 0.625)]
-        expect("V", at_pixels(subject, U, points, **options), [U[1, 1], U[1, 2], U[2, 3], U[2, 0], U[1, 3]])
+        V = at_pixels(subject, U, points, **options)
+        expect("V", V, [U[1, 1], U[1, 2], U[2, 3], U[2, 0], U[1, 3]], points=points)
 
 
 @claim("A border of one pixel appears, or the outer half of the outer pixels is lost.")
@@ -23,7 +24,8 @@ def nearest_reaches_the_edge(subject):
     for options in subject.offered(mode=("nearest",), align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         points = [(-0.4375, 1), (-0.5625, 1), (W - 0.5625, 1), (W - 0.4375, 1), (1, -0.4375), (1, H - 0.4375)]
-        expect("V of a constant 1", at_pixels(subject, np.ones((H, W)), points, **options), [1, 0, 1, 0, 1, 0])
+        V = at_pixels(subject, np.ones((H, W)), points, **options)
+        expect("V of a constant 1", V, [1, 0, 1, 0, 1, 0], points=points)
 
 
 @claim(

@@ -25,7 +25,7 @@ def zeros_fade_over_one_pixel(subject):
         H, W = EXACT[options["align_corners"]]
         outside = [(-0.25, 1), (-0.5, 1), (W - 0.75, 1), (2, -0.75), (2, H - 0.5)]
         V = at_pixels(subject, np.ones((H, W)), outside, **options)
-        expect("V of a constant 1, outside by 1/4, 1/2, 1/4, 3/4, 1/2 pixel", V, [0.75, 0.5, 0.75, 0.25, 0.5])
+        expect("V of a constant 1", V, [0.75, 0.5, 0.75, 0.25, 0.5], points=outside)
 
 
 @claim("The corners of the picture are too bright or are cut off, which shows as soon as it is rotated.")
@@ -34,7 +34,7 @@ def zeros_keep_a_quarter_at_a_corner(subject):
     for options in subject.offered(align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         corners = [(-0.5, -0.5), (W - 0.5, -0.5), (-0.5, H - 0.5), (W - 0.5, H - 0.5)]
-        expect("V of a constant 8", at_pixels(subject, np.full((H, W), 8.0), corners, **options), 2.0)
+        expect("V of a constant 8", at_pixels(subject, np.full((H, W), 8.0), corners, **options), 2.0, points=corners)
 
 
 @claim("Points that leave the image read pixels from another row, another image, or another program.")
@@ -43,7 +43,7 @@ def zeros_beyond_one_pixel(subject):
     for options in subject.offered(mode=("bilinear", "nearest"), align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         points = [(-1, 1), (W, 1), (1, -1), (1, H), (-1.5, 1), (W + 7.25, 2), (2, -30), (-W, -H), (3 * W, 5 * H)]
-        expect("V", at_pixels(subject, np.ones((H, W)), points, **options), 0.0)
+        expect("V of a constant 1", at_pixels(subject, np.ones((H, W)), points, **options), 0.0, points=points)
 
 
 @claim("With the padding that is meant to keep the picture's edge there is a seam around it.")

@@ -122,4 +122,9 @@ def constant_image_has_no_slope_in_a_cell(subject):
     """Inside a cell the slope of a constant image is 0."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         points = np.random.default_rng(2).uniform(1.1, 1.9, (9, 2)) + (1, 0)
-        expect("slope of a constant 5", slopes_at_pixels(subject, np.full((6, 7), 5.0), points, **options), 0.0)
+        expect(
+            "slope of a constant 5",
+            slopes_at_pixels(subject, np.full((6, 7), 5.0), points, **options),
+            0.0,
+            points=points,
+        )
