@@ -72,6 +72,7 @@ def judge(claim: Claim, subject: Subject) -> Verdict:
     """Return the verdict on one claim, in this process: an exception is a verdict, a crash is not survived."""
     start = time.perf_counter()
     outcome, detail = "satisfied", ""
+    subject.called = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -84,6 +85,8 @@ def judge(claim: Claim, subject: Subject) -> Verdict:
         outcome, detail = "crash", f"crash: it called sys.exit({error.code!r})"
     except Exception as error:
         outcome, detail = "error", f"{type(error).__name__}: {error}"
+    if outcome in ("violated", "error") and subject.called:
+        detail += f" [{', '.join(f'{name}={value}' for name, value in subject.called.items())}]"
     return Verdict(claim.name, outcome, " ".join(detail.split()), time.perf_counter() - start)
 
 

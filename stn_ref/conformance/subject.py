@@ -94,6 +94,7 @@ class Subject:
         self._functions = {"forward": forward, "backward": backward, "tps": tps}
         self._accepted = {kind: _keywords(function) for kind, function in self._functions.items()}
         self._refusals: dict[tuple, str | None] = {}
+        self.called: dict = {}  # the options of the last call, for the verdict
 
     @classmethod
     def from_spec(cls, spec: Spec) -> "Subject":
@@ -110,6 +111,7 @@ class Subject:
         for name, value in options.items():
             if name not in accepted and value != DEFAULTS[name]:
                 raise NotOffered(f"there is no keyword {name}")
+        self.called = options
         try:
             return function(*arrays, **{name: value for name, value in options.items() if name in accepted})
         except NotImplementedError as error:

@@ -113,6 +113,15 @@ def test_a_refused_value_is_not_offered_and_names_the_reason():
     assert verdict.outcome == "not offered" and "what is a border?" in verdict.detail
 
 
+def test_a_verdict_names_the_options_in_which_the_claim_broke():
+    def dark_border(U, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
+        return Reference().forward(U, grid, mode=mode, align_corners=align_corners)
+
+    verdict = check(Subject(dark_border), [CLAIMS["border-repeats-the-edge"]])[0]
+    assert verdict.outcome == "violated"
+    assert verdict.detail.endswith("[mode=bilinear, padding_mode=border, align_corners=False]")
+
+
 def test_a_sampler_that_refuses_everything_is_an_error_not_an_abstention():
     def sulks(U, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
         raise ValueError("no")

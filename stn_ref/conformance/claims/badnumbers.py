@@ -23,8 +23,8 @@ def _with(bad: float, options: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return U, good, grid, where
 
 
-def _told(name: str, bad: float, options: dict) -> str:
-    return f"{name} with a coordinate {bad:g} ({', '.join(map(str, options.values()))})"
+def _told(name: str, bad: float) -> str:
+    return f"{name} with a coordinate {bad:g}"
 
 
 @claim(
@@ -36,7 +36,7 @@ def nan_coordinate_stays_local(subject):
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         U, good, grid, where = _with(np.nan, options)
         V, expected = subject.forward(U, grid, **options), subject.forward(U, good, **options)
-        expect(_told("another sample", np.nan, options), V[..., ~where], expected[..., ~where])
+        expect(_told("another sample", np.nan), V[..., ~where], expected[..., ~where])
 
 
 @claim(
@@ -47,7 +47,7 @@ def nan_coordinate_gives_nan(subject):
     """The sample at a NaN coordinate is NaN, in all channels."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         U, _, grid, where = _with(np.nan, options)
-        expect(_told("V", np.nan, options), subject.forward(U, grid, **options)[..., where], np.nan)
+        expect(_told("V", np.nan), subject.forward(U, grid, **options)[..., where], np.nan)
 
 
 @claim(
@@ -80,11 +80,11 @@ def _judge_outside(subject, bad: float, options: dict) -> None:
     V = subject.forward(U[None, None], grid, **options)[0, 0, 0]
     n, m = (H - 1) // 2, (W - 1) // 2
     if options["padding_mode"] == "zeros":
-        expect(_told("V", bad, options), V, 0.0)
+        expect(_told("V", bad), V, 0.0)
     elif options["padding_mode"] == "border":
-        expect(_told("V right, left, below, above", bad, options), V, [U[n, -1], U[n, 0], U[-1, m], U[0, m]])
+        expect(_told("V right, left, below, above", bad), V, [U[n, -1], U[n, 0], U[-1, m], U[0, m]])
     elif not ((V >= U.min() - 100) & (V <= U.max() + 100)).all():  # bicubic overshoots by less
-        raise Violated(f"{_told('V', bad, options)}: expected values of the image, got {V.tolist()}")
+        raise Violated(f"{_told('V', bad)}: expected values of the image, got {V.tolist()}")
 
 
 @claim("One dead pixel blackens the picture.", known="0 * NaN is NaN: a sum over all pixels spreads it everywhere")
@@ -97,9 +97,7 @@ def nan_pixel_stays_local(subject):
         grid = normalised(points, size, options["align_corners"])[None, None]
         expected = subject.forward(U[None, None], grid, **options)
         U[0, 0] = np.nan
-        expect(
-            _told("V far from the pixel", np.nan, options), subject.forward(U[None, None], grid, **options), expected
-        )
+        expect("V far from the NaN pixel", subject.forward(U[None, None], grid, **options), expected)
 
 
 def _spares(subject, paddings: tuple) -> None:
@@ -108,8 +106,8 @@ def _spares(subject, paddings: tuple) -> None:
         gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
         gU, ggrid = subject.backward(U, grid, gV, **options)
         expected_gU, expected = subject.backward(U, good, np.where(where, 0, gV), **options)
-        expect(_told("gU", np.nan, options), gU, expected_gU)
-        expect(_told("ggrid of another sample", np.nan, options), ggrid[:, ~where], expected[:, ~where])
+        expect(_told("gU", np.nan), gU, expected_gU)
+        expect(_told("ggrid of another sample", np.nan), ggrid[:, ~where], expected[:, ~where])
 
 
 @claim(
@@ -141,7 +139,7 @@ def huge_coordinate_has_no_gradient(subject):
             gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
             gU, ggrid = subject.backward(U, grid, gV, **options)
             if not (np.isfinite(gU).all() and np.isfinite(ggrid).all()):
-                raise Violated(f"{_told('a gradient', bad, options)} is not finite")
+                raise Violated(f"{_told('a gradient', bad)} is not finite")
             if options["padding_mode"] != "reflection":
                 along = [ggrid[0, 1, 2, 0], ggrid[0, 2, 0, 1]]
-                expect(_told("dL/dgrid along the huge coordinate", bad, options), along, 0.0)
+                expect(_told("dL/dgrid along the huge coordinate", bad), along, 0.0)

@@ -138,5 +138,4 @@ def single_pixel_image(subject):
         grid = np.array([(0, 0), (-1, 0), (0.5, 1)], float)[None, None]
         V = subject.forward(np.full((1, 1, 1, 1), 8.0), grid, **options)[0, 0, 0]
         fades = options["padding_mode"] == "zeros" and not options["align_corners"]  # -1 and 1: half a pixel outside
-        what = f"V of one pixel 8, {options['padding_mode']}, align_corners={options['align_corners']}"
-        expect(what, V, [8, 4, 3] if fades else [8, 8, 8])  # 3/4 along x times 1/2 along y
+        expect("V of one pixel 8", V, [8, 4, 3] if fades else [8, 8, 8])  # 3/4 along x times 1/2 along y

@@ -33,7 +33,7 @@ def gradient_is_per_normalised_unit(subject):
         grid = normalised([(4.25, 2.75)], U.shape, options["align_corners"])[None, None]
         _, ggrid = subject.backward(U[None, None], grid, np.ones((1, 1, 1, 1)), **options)
         expected = [3 * 8 / 2, 5 * 5 / 2] if options["align_corners"] else [3 * 9 / 2, 5 * 6 / 2]
-        expect(f"ggrid of U[n, m] = 5 n + 3 m, align_corners={options['align_corners']}", ggrid[0, 0, 0], expected)
+        expect("ggrid of U[n, m] = 5 n + 3 m", ggrid[0, 0, 0], expected)
 
 
 @claim(
@@ -76,8 +76,7 @@ def image_gradient_is_the_transpose(subject):
         grid = normalised(points, SIZE, options["align_corners"])
         X = np.random.default_rng(9).standard_normal(U.shape)
         gU, _ = subject.backward(U, grid, gV, **options)
-        what = f"sum(gU * X) ({options['mode']}, {options['padding_mode']}, align_corners={options['align_corners']})"
-        expect(what, (gU * X).sum(), (gV * subject.forward(X, grid, **options)).sum())
+        expect("sum(gU * X)", (gU * X).sum(), (gV * subject.forward(X, grid, **options)).sum())
 
 
 @claim("The localisation net is trained on wrong gradients; often it still learns, only worse.", subject="backward")
@@ -95,10 +94,7 @@ def grid_gradient_is_the_slope(subject):
             step = h * np.eye(2)[axis]
             slope = (loss_of_each(points + step) - loss_of_each(points - step)) / (2 * h)
             span = SIZE[1 - axis] - options["align_corners"]
-            what = (
-                f"dL/d{name} ({options['mode']}, {options['padding_mode']}, align_corners={options['align_corners']})"
-            )
-            expect(what, ggrid[..., axis], slope * span / 2, tolerance=1e-3)
+            expect(f"dL/d{name}", ggrid[..., axis], slope * span / 2, tolerance=1e-3)
 
 
 @claim("The gradient of the coordinates mixes samples, channels or images.", subject="backward")
