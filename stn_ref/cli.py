@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stn_ref import __version__
+from stn_ref import __version__, commands
 
 BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError)
 
@@ -29,10 +29,10 @@ def _parser() -> argparse.ArgumentParser:
         description="The executable reference for Spatial Transformer Networks (Jaderberg et al. 2015).",
     )
     parser.add_argument("--version", action="version", version=f"stn-ref {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, call: Callable, what: str, *, seed: bool = False) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        command = subparsers.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         command.set_defaults(call=call)
         if seed:
             command.add_argument("--seed", type=int, default=0, help="decides every random choice (default: 0)")
@@ -45,18 +45,20 @@ def _parser() -> argparse.ArgumentParser:
         )
         return command
 
-    demo = add("demo", _demo, "train a CNN and an ST-CNN side by side and draw what the transformer does", seed=True)
+    demo = add(
+        "demo", commands.demo, "train a CNN and an ST-CNN side by side and draw what the transformer does", seed=True
+    )
     demo.add_argument("--out", default="runs/demo", help="where the page goes (default: runs/demo)")
 
-    train = add("train", _train, "train one model on one distortion", seed=True)
+    train = add("train", commands.train, "train one model on one distortion", seed=True)
     _add_training_options(train)
 
-    add("gradcheck", _gradcheck, "compare every layer's gradients with finite differences", seed=True)
+    add("gradcheck", commands.gradcheck, "compare every layer's gradients with finite differences", seed=True)
 
-    check = add("check", _check, "run the conformance suite against a sampler, yours or anybody's")
+    check = add("check", commands.check, "run the conformance suite against a sampler, yours or anybody's")
     _add_check_options(check)
 
-    data = add("data", _data, "list, fetch or verify data sets")
+    data = add("data", commands.data, "list, fetch or verify data sets")
     data.add_argument(
         "action",
         choices=("list", "fetch", "verify"),
@@ -66,10 +68,20 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="where it is, or where it goes (default: data/NAME)")
 
-    bench = add("bench", _bench, "time training steps and the sampler, against PyTorch if it is installed")
+    bench = add("bench", commands.bench, "time training steps and the sampler, against PyTorch if it is installed")
     bench.add_argument("--quick", action="store_true", help="fewer sizes and repetitions")
 
-    add("info", _info, "show versions, threads and where data is looked for")
+    tutorials = add("tutorials", commands.tutorials, "list, run, copy or export the tutorials")
+    tutorials.add_argument(
+        "action",
+        choices=("list", "run", "copy", "export"),
+        help="list: what there is; run NAME: as a script; copy DIR: the scripts and notebooks, to work on; export: run "
+        "them and write the notebooks (needs stn-ref[tutorials])",
+    )
+    tutorials.add_argument("names", nargs="*", metavar="NAME", help="such as 06 or 06_kinks; for copy the folder")
+    tutorials.add_argument("--check", action="store_true", help="export: only say which notebooks are stale (status 1)")
+
+    add("info", commands.info, "show versions, threads and where data is looked for")
     return parser
 
 
@@ -86,7 +98,7 @@ def _add_check_options(check: argparse.ArgumentParser) -> None:
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
-    from stn_ref import models
+    from stn_ref import models, transforms
     from stn_ref.training.config import OPTIMISERS, SCHEDULES, Config
 
     def add(option: str, what: str, *aliases: str, **more) -> None:
@@ -94,7 +106,9 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
         kind = {} if "choices" in more else {"type": type(default)}
         train.add_argument(option, *aliases, default=default, help=f"{what} (default: %(default)s)", **kind, **more)
 
-    add("--model", ", ".join(models.MODELS))
+    plain, families = models.BACKBONES, ", ".join(transforms.FAMILIES)
+    kinds = ", ".join([*plain, *(f"st-{backbone}-FAMILY" for backbone in plain)])
+    add("--model", f"{kinds}; FAMILY is one of {families}")
     add("--distortion", "none; R: rotated; RTS: rotated, scaled, anywhere in 42x42; TC: in 60x60 among clutter")
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")
@@ -113,97 +127,6 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", help="where the checkpoint goes (default: runs/MODEL-DISTORTION-DATA-seedSEED)"
     )
     train.add_argument("--resume", action="store_true", help="continue the checkpoint there, bit for bit")
-
-
-# Commands: each takes the arguments, `note` for progress, `say` for results; returns (exit status, report for --json).
-
-
-def _demo(args, note, say):
-    from stn_ref import demo
-
-    report = demo.run(args.out, seed=args.seed, note=note, say=say)
-    return (0 if report["gradcheck_passed"] else 1), report
-
-
-def _train(args, note, say):
-    from dataclasses import fields
-
-    from stn_ref.training import run
-    from stn_ref.training.config import Config
-
-    config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
-    sizes = {"n_train": args.n_train, "n_val": args.n_val, "n_test": args.n_test}
-    return 0, run.run(config, data_dir=args.data, out=args.out, resume=args.resume, note=note, say=say, **sizes)
-
-
-def _gradcheck(args, note, say):
-    from stn_ref import checks, gradcheck
-    from stn_ref.conformance import gradients
-
-    checks.integer("seed", args.seed)
-    note("compiling, then comparing every gradient: about a minute")
-    reports = gradients.check_all(args.seed)
-    say(gradcheck.table(reports))
-    passed = all(report.passed for report in reports.values())
-    say("all gradients agree with finite differences" if passed else "FAILED: see the table")
-    return (0 if passed else 1), {
-        "passed": passed,
-        "layers": {name: report.to_dict() for name, report in reports.items()},
-    }
-
-
-def _check(args, note, say):
-    from stn_ref.conformance import report, table
-
-    functions = (args.sampler, args.backward, args.tps)
-    if (any(functions), args.list, args.peers).count(True) != 1:
-        raise ValueError("give MODULE:FUNCTION (and --backward, --tps), or --peers, or --list")
-    if args.markdown is not None and not args.peers:
-        raise ValueError("--markdown is for the table of --peers")
-    if args.list:
-        return report.list_claims(say)
-    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS") if args.threads else ():
-        os.environ[variable] = str(args.threads)  # the samplers run in processes of their own
-    options = {"only": args.only, "time_limit": args.time_limit, "say": say}
-    if args.peers:
-        return table.check_peers(target=args.markdown, note=note, **options)
-    return report.check(report.Spec(*functions), **options)
-
-
-def _data(args, note, say):
-    from stn_ref import checks
-    from stn_ref.data import download
-
-    if args.action == "list":
-        say("procedural  digits drawn on the spot, any number, 28 x 28: the default, nothing to fetch")
-        for name, known in download.SETS.items():
-            say(f"{name:<11} {known.what}: stn-ref data fetch {name}")
-        return 0, {"sets": ["procedural", *download.SETS]}
-    checks.one_of("name", args.name, download.SETS)
-    directory = Path(args.dir or f"data/{args.name}")
-    if args.action == "fetch":
-        download.fetch(directory, args.name, say=note)
-    elif not directory.is_dir():
-        raise NotADirectoryError(f"{directory} is not a directory; give --dir, or fetch the set first")
-    report = download.verify(directory, args.name)
-    for row in report:
-        say(f"{'ok     ' if row['canonical'] else 'differs' if row['ok'] else 'BAD    '} {row['file']}: {row['says']}")
-    return (0 if all(row["ok"] for row in report) else 1), {"directory": str(directory), "files": report}
-
-
-def _bench(args, note, say):
-    from stn_ref import bench
-
-    return 0, bench.run(quick=args.quick, say=say)
-
-
-def _info(args, note, say):
-    from stn_ref.bench.environment import environment
-
-    report = environment()
-    for name, value in report.items():
-        say(f"{name:<14} {value}")
-    return 0, report
 
 
 def _dumps(report: dict) -> str:

@@ -1,0 +1,130 @@
+"""What each command of the command line does: one call into the package, and the words around it.
+
+Each takes the arguments, `note` for progress and `say` for results; it returns (exit status, report for --json). Only
+what a command needs is imported, when it runs.
+"""
+
+import os
+from pathlib import Path
+
+
+def demo(args, note, say):
+    """Train a CNN and an ST-CNN side by side."""
+    from stn_ref import demo as side_by_side
+
+    report = side_by_side.run(args.out, seed=args.seed, note=note, say=say)
+    return (0 if report["gradcheck_passed"] else 1), report
+
+
+def train(args, note, say):
+    """Train one model on one distortion."""
+    from dataclasses import fields
+
+    from stn_ref.training import run
+    from stn_ref.training.config import Config
+
+    config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
+    sizes = {"n_train": args.n_train, "n_val": args.n_val, "n_test": args.n_test}
+    return 0, run.run(config, data_dir=args.data, out=args.out, resume=args.resume, note=note, say=say, **sizes)
+
+
+def gradcheck(args, note, say):
+    """Compare every layer's gradients with finite differences."""
+    from stn_ref import checks
+    from stn_ref.conformance import gradients
+    from stn_ref.gradcheck import table
+
+    checks.integer("seed", args.seed)
+    note("compiling, then comparing every gradient: about a minute")
+    reports = gradients.check_all(args.seed)
+    say(table(reports))
+    passed = all(report.passed for report in reports.values())
+    say("all gradients agree with finite differences" if passed else "FAILED: see the table")
+    return (0 if passed else 1), {
+        "passed": passed,
+        "layers": {name: report.to_dict() for name, report in reports.items()},
+    }
+
+
+def check(args, note, say):
+    """Run the conformance suite."""
+    from stn_ref.conformance import report, table
+
+    functions = (args.sampler, args.backward, args.tps)
+    if (any(functions), args.list, args.peers).count(True) != 1:
+        raise ValueError("give MODULE:FUNCTION (and --backward, --tps), or --peers, or --list")
+    if args.markdown is not None and not args.peers:
+        raise ValueError("--markdown is for the table of --peers")
+    if args.list:
+        return report.list_claims(say)
+    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS") if args.threads else ():
+        os.environ[variable] = str(args.threads)  # the samplers run in processes of their own
+    options = {"only": args.only, "time_limit": args.time_limit, "say": say}
+    if args.peers:
+        return table.check_peers(target=args.markdown, note=note, **options)
+    return report.check(report.Spec(*functions), **options)
+
+
+def data(args, note, say):
+    """List, fetch or verify data sets."""
+    from stn_ref import checks
+    from stn_ref.data import download
+
+    if args.action == "list":
+        say("procedural  digits drawn on the spot, any number, 28 x 28: the default, nothing to fetch")
+        for name, known in download.SETS.items():
+            say(f"{name:<11} {known.what}: stn-ref data fetch {name}")
+        return 0, {"sets": ["procedural", *download.SETS]}
+    checks.one_of("name", args.name, download.SETS)
+    directory = Path(args.dir or f"data/{args.name}")
+    if args.action == "fetch":
+        download.fetch(directory, args.name, say=note)
+    elif not directory.is_dir():
+        raise NotADirectoryError(f"{directory} is not a directory; give --dir, or fetch the set first")
+    report = download.verify(directory, args.name)
+    for row in report:
+        say(f"{'ok     ' if row['canonical'] else 'differs' if row['ok'] else 'BAD    '} {row['file']}: {row['says']}")
+    return (0 if all(row["ok"] for row in report) else 1), {"directory": str(directory), "files": report}
+
+
+def bench(args, note, say):
+    """Time against PyTorch."""
+    from stn_ref import bench as timing
+
+    return 0, timing.run(quick=args.quick, say=say)
+
+
+def info(args, note, say):
+    """Show versions, threads and where data is looked for."""
+    from stn_ref.bench.environment import environment
+
+    report = environment()
+    for name, value in report.items():
+        say(f"{name:<14} {value}")
+    return 0, report
+
+
+def tutorials(args, note, say):
+    """List, run, copy or export the tutorials."""
+    from stn_ref import tutorials as shelf
+
+    if args.check and args.action != "export":
+        raise ValueError("--check is for export")
+    if args.action == "copy":
+        if len(args.names) != 1:
+            raise ValueError("copy takes the folder where the tutorials go: stn-ref tutorials copy DIR")
+        return 0, {"copied": shelf.copy(Path(args.names[0]), say)}
+    paths = [shelf.find(name) for name in args.names] or shelf.scripts()
+    if args.action == "list":
+        for path in paths:
+            say(f"{path.stem:<24} {shelf.title(path)}")
+        say(f"in {shelf.folder()}; `stn-ref tutorials copy DIR` puts them where you work")
+        return 0, {"tutorials": [path.stem for path in paths]}
+    if args.action == "run":
+        return shelf.run(paths, note), {"run": [path.stem for path in paths]}
+    if args.check:
+        stale = shelf.stale(paths)
+        for path in stale:
+            say(f"stale: {path.stem}: stn-ref tutorials export {path.stem}")
+        return (1 if stale else 0), {"stale": [path.stem for path in stale]}
+    return 0, {"exported": shelf.export(paths, note)}

@@ -1,0 +1,100 @@
+"""Every tutorial runs clean, draws, and its exercises tell a wrong answer from a right one."""
+
+import subprocess
+import sys
+
+import jupytext
+import matplotlib.pyplot as plt
+import pytest
+
+from stn_ref import tutorials
+from stn_ref.cli import main
+
+SCRIPTS = tutorials.scripts()
+each_script = pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+
+
+class Checks:
+    """Records what the check_...() functions of a tutorial say, as its cells call them."""
+
+    def __init__(self):
+        self.verdicts = []
+
+    def watch(self, names, capsys):
+        for name, check in list(names.items()):
+            if name.startswith("check_") and not hasattr(check, "watched"):
+                names[name] = self.watched(name, check, capsys)
+
+    def watched(self, name, check, capsys):
+        def call(*answers):
+            capsys.readouterr()
+            right = check(*answers)
+            self.verdicts.append((name, right, capsys.readouterr().out))
+            return right
+
+        call.watched = True
+        return call
+
+
+@each_script
+def test_it_runs_clean_and_its_exercises_can_be_failed_and_solved(path, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    plt.close("all")
+    names, checks, drawn = {"__name__": "__main__", "__file__": str(path)}, Checks(), set()
+    with plt.rc_context({"figure.max_open_warning": 0}):
+        for k, cell in enumerate(jupytext.read(path).cells):
+            if cell.cell_type != "code":
+                continue
+            exec(compile(cell.source, f"{path.name}, cell {k}", "exec"), names)
+            drawn |= set(plt.get_fignums())
+            checks.watch(names, capsys)
+            tags = cell.metadata.get("tags", [])
+            for name, right, said in checks.verdicts:
+                if "exercise" in tags:
+                    assert right is False, f"{name} passes an exercise that nobody has done"
+                    assert len(said) > 40, f"{name} does not explain what is wrong: {said!r}"
+                if "solution" in tags:
+                    assert right is True, f"{name} fails its solution: {said}"
+            if checks.verdicts:
+                assert "exercise" in tags or "solution" in tags, f"cell {k} checks an answer and has no tag"
+                names.setdefault("_checked", []).extend((name, tags[0]) for name, *_ in checks.verdicts)
+                checks.verdicts.clear()
+    plt.close("all")
+    checked = names.get("_checked", [])
+    tried, solved = ({name for name, tag in checked if tag == kind} for kind in ("exercise", "solution"))
+    assert tried == solved and 2 <= len(tried) <= 3, "two or three exercises, each with its solution"
+    assert drawn, "a tutorial draws"
+
+
+@each_script
+def test_it_has_the_shape_of_a_tutorial(path):
+    text = path.read_text(encoding="utf-8")
+    assert tutorials.title(path).startswith(path.stem[:2] + " ")
+    for part in ("**You will**", "**You will learn**", "**You need**", "## Predict", "## Exercises", "## Solutions"):
+        assert part in text, part
+    assert len(text.splitlines()) <= 320
+
+
+def test_it_runs_as_a_plain_script_from_anywhere(tmp_path):
+    command = [sys.executable, "-W", "error", str(tutorials.find("06"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "you said: nothing yet" in done.stdout
+
+
+def test_no_notebook_is_stale(capsys):
+    assert main(["tutorials", "export", "--check"]) == 0, capsys.readouterr().out
+
+
+def test_the_command_line_lists_and_copies(tmp_path, capsys):
+    assert main(["tutorials", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(path.stem in shown for path in SCRIPTS)
+    assert main(["tutorials", "copy", str(tmp_path / "mine")]) == 0
+    mine = tmp_path / "mine" / SCRIPTS[0].name
+    assert mine.read_bytes() == SCRIPTS[0].read_bytes()
+    mine.write_text("worked on")
+    assert main(["tutorials", "copy", str(tmp_path / "mine")]) == 0
+    assert mine.read_text() == "worked on"
+    assert main(["tutorials", "run", "nonsense"]) == 2
+    assert "tutorial must be one of" in capsys.readouterr().err
