@@ -133,6 +133,14 @@ def test_needs_computes_only_what_is_asked_for(example, backend):
     assert_array_equal(only_points[1], gpoints)
 
 
+def test_points_that_fill_whole_blocks_leave_no_image_out(example):
+    block = kernels.get("cpu").BLOCK
+    U, points, gV = example(N=3, C=2, Ho=32, Wo=2 * block // 32, reach=0.2)
+    expected = sample(U, points, backend="vectorised"), *sample_backward(U, points, gV, backend="vectorised")
+    for got, wanted in zip((sample(U, points), *sample_backward(U, points, gV)), expected, strict=True):
+        assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()  # float64, up to 1,024 terms
+
+
 def test_threads_do_not_change_a_bit(example):
     U, points, gV = example(np.float32, 5, 3, 30, 40, 33, 29)
     before = threads.get_num_threads()
@@ -183,3 +191,20 @@ def test_the_layer_returns_both_gradients_once(example):
         layer.backward(gV)
     layer.forward(U, points)
     assert layer.backward(gV, needs=(False, True))[0] is None
+
+
+@pytest.mark.parametrize(
+    "options", ({"kink": "left"}, {"kink": "central", "padding": "mirror"}, {"mode": "bicubic", "a": -0.5}), ids=str
+)
+def test_the_layer_samples_with_the_options_it_was_made_with(example, options):
+    U, points, gV = example(reach=0.2)
+    points[0] = np.round(points[0])  # on kinks
+    layer = Sampler(**options, backend="vectorised")
+    forward = {name: value for name, value in options.items() if name != "kink"}
+    assert_array_equal(layer.forward(U, points), sample(U, points, **forward, backend="vectorised"))
+    gU, gpoints = layer.backward(gV)
+    expected = sample_backward(U, points, gV, **options, backend="vectorised")
+    assert_array_equal(gU, expected[0])
+    assert_array_equal(gpoints, expected[1])
+    default = {**options, "kink": "right", "a": -0.75}
+    assert (gpoints != sample_backward(U, points, gV, **default, backend="vectorised")[1]).any()

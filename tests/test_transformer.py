@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stn_ref import checks, coordinates, models, transforms
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import Layer, Sequential
+from stn_ref.sampler import sample_backward
 from stn_ref.transformer import SpatialTransformer
 
 DTYPES = (np.float32, np.float64)
@@ -110,6 +111,20 @@ def test_gradients_agree_with_finite_differences(rng, family):
         below = loss()
         at += h * v
         assert_allclose((g * v).sum(), (above - below) / (2 * h), rtol=2e-7)  # 1e-6: no kink is crossed with this seed
+
+
+@pytest.mark.parametrize("option", ({"kink": "left"}, {"kink": "central"}, {"mode": "bicubic", "a": -0.5}), ids=str)
+def test_the_sampler_inside_has_the_options_of_the_transformer(rng, option):
+    T = transforms.get("affine")
+    U, gV = rng.standard_normal((2, 2, 2, 5, 7))
+    net = SpatialTransformer(Always(T.identity), T, padding_mode="border", backend="vectorised", **option)
+    points = net.look(U)[1]  # the pixels: kinks, where the slope of Keys' kernel depends on a
+    net.sampler.forward(U, points)
+    _, gpoints = net.sampler.backward(gV)
+    options = {"padding": "border", "backend": "vectorised"}
+    assert_array_equal(gpoints, sample_backward(U, points, gV, **options, **option)[1])
+    default = {**options, **option, "kink": "right", "a": -0.75}
+    assert (gpoints != sample_backward(U, points, gV, **default)[1]).any()
 
 
 def test_without_needs_parameters_get_the_same_gradients_and_the_input_none(rng):

@@ -209,6 +209,19 @@ def test_a_width_can_be_learnt(rng, kernel):
     assert_allclose(layer.phi.value, [2.5, 1.6], atol=0.02)
 
 
+def test_twins_share_their_widths_and_add_up_the_gradients(example):
+    U, points, gV = example(reach=0.2)
+    layer = KernelSampler((1.5, 2.5), backend="vectorised", dtype=np.float64)
+    twin = layer.share()
+    for one in (layer, twin):
+        one.forward(U, points)
+    layer.backward(gV)
+    once = layer.phi.grad.copy()
+    twin.backward(2 * gV)
+    assert once.all()
+    assert_allclose(layer.phi.grad, 3 * once, rtol=1e-15)
+
+
 def test_a_shrinking_map_aliases_with_a_fixed_kernel_and_not_with_one_that_follows_the_map():
     m = np.arange(64.0)
     U = np.broadcast_to(m % 4 == 0, (1, 1, 64, 64)).astype(float)  # stripes, a quarter white
