@@ -81,8 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     tutorials.add_argument("names", nargs="*", metavar="NAME", help="such as 06 or 06_kinks; for copy the folder")
     tutorials.add_argument("--check", action="store_true", help="export: only say which notebooks are stale (status 1)")
 
+    _add_figure_options(add("figures", commands.figures, "draw the figures, or your own picture under a transform"))
+
     add("info", commands.info, "show versions, threads and where data is looked for")
     return parser
+
+
+def _add_figure_options(figures: argparse.ArgumentParser) -> None:
+    figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (default: all)")
+    figures.add_argument("--list", action="store_true", help="list them")
+    figures.add_argument("--check", action="store_true", help="say which files are stale (status 1)")
+    figures.add_argument("--out", metavar="PATH", help="folder (default: figures), with --image a file")
+    figures.add_argument("--format", choices=("svg", "png", "pdf"), help="instead of each figure's own")
+    figures.add_argument("--size", nargs=2, type=float, metavar=("W", "H"), help="in inches, instead of its own")
+    figures.add_argument("--dark", action="store_true", help="light lines on dark paper")
+    figures.add_argument("--image", metavar="FILE", help="your own picture")
+    figures.add_argument("--transform", default="affine", help="of your picture: a family (default: affine)")
+    figures.add_argument("--theta", default="", help='its parameters, "1 0.3 0 0 1 0" (default: the identity)')
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:

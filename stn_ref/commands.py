@@ -128,3 +128,28 @@ def tutorials(args, note, say):
             say(f"stale: {path.stem}: stn-ref tutorials export {path.stem}")
         return (1 if stale else 0), {"stale": [path.stem for path in stale]}
     return 0, {"exported": shelf.export(paths, note)}
+
+
+def figures(args, note, say):
+    """Draw the figures, find stale ones, or draw the reader's own picture."""
+    from stn_ref import figures as drawer
+
+    if args.list:
+        for name in drawer.chosen(args.names):
+            say(name)
+        return 0, {"figures": drawer.chosen(args.names)}
+    if args.image:
+        if args.names or args.check:
+            raise ValueError("--image draws one picture of yours; give no NAME and no --check with it")
+        out = Path(args.out or "picture.svg")
+        written = drawer.picture(Path(args.image), args.transform, args.theta, out, size=args.size, dark=args.dark)
+        say(str(written))
+        return 0, {"written": [str(written)]}
+    if args.check:
+        found = drawer.stale(args.names, Path(args.out or drawer.FOLDER), note)
+        for name, why in found.items():
+            say(f"stale: {name}: {why}; stn-ref figures {name}")
+        return (1 if found else 0), {"stale": found}
+    out = Path(args.out or drawer.FOLDER)
+    written = drawer.regenerate(args.names, out, format=args.format, size=args.size, dark=args.dark, note=note)
+    return 0, {"written": written}

@@ -77,7 +77,7 @@ def pooling_figure(rng: np.random.Generator) -> Figure:
                 yticks=range(k),
                 xlabel="column m of the maximum",
                 ylabel="row n",
-                title=f"{k}×{k} window\nmean {counts.mean():.2f} of 8; random pixels {random_mean(k, rng):.2f}",
+                title=f"{k}×{k} window: mean {counts.mean():.2f} of 8\nrandom pixels {random_mean(k, rng):.2f}",
             )
             ax.spines[:].set_visible(False)
     return fig

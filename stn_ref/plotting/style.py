@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import matplotlib
+import matplotlib.image
+import numpy as np
 from matplotlib.figure import Figure
 
 OKABE_ITO = {
@@ -39,17 +41,31 @@ def figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def styled():
-    """Context in which our style holds."""
-    return matplotlib.rc_context(RC)
+DARK = {
+    "figure.facecolor": "#14171a",
+    "savefig.facecolor": "#14171a",
+    "axes.facecolor": "#14171a",
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#f2f2f2"),
+}
 
 
-def save(fig: Figure, path: str | os.PathLike) -> Path:
+def styled(dark: bool = False):
+    """Context in which our style holds; `dark`: light lines on dark paper, for slides."""
+    return matplotlib.rc_context(RC | (DARK if dark else {}))
+
+
+def ink() -> str:
+    """Return the colour of lines and text on the paper in use."""
+    return matplotlib.rcParams["text.color"]
+
+
+def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
     """Write the figure; the format follows the name. No date is stored, so that equal figures are equal files.
 
     Args:
         fig: the figure.
         path: ends in .svg, .png or .pdf; missing folders are made.
+        dark: whether it was drawn on dark paper.
 
     Returns:
         path: as a Path.
@@ -57,6 +73,20 @@ def save(fig: Figure, path: str | os.PathLike) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-    with matplotlib.rc_context(RC):
+    with styled(dark):
         fig.savefig(path, metadata=no_date.get(path.suffix))
     return path
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Return a picture as float64 from 0 to 1, (H, W) or (H, W, 3); a transparent layer is dropped.
+
+    Raises:
+        OSError: the file is missing, or no picture.
+    """
+    pixels = np.asarray(matplotlib.image.imread(path))
+    scale = 255.0 if pixels.dtype == np.uint8 else 65535.0 if pixels.dtype == np.uint16 else 1.0
+    pixels = pixels.astype(np.float64) / scale
+    if pixels.ndim == 3:
+        pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
+    return np.ascontiguousarray(pixels)

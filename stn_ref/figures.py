@@ -1,0 +1,151 @@
+"""The figures of figures/: drawing them, keeping the numbers drawn beside them, and finding those that are stale.
+
+Each figure NAME is a file NAME.svg or NAME.png, the numbers in it are in numbers/NAME.json, the words about it in
+captions.toml. A figure is stale if the numbers that would be drawn today differ from those kept: the file itself may
+differ from one matplotlib to the next.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from stn_ref import checks, transforms
+from stn_ref.plotting.gallery import FIGURES, draw
+
+FOLDER = Path("figures")
+FORMATS = ("svg", "png", "pdf")
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """Return the names, all figures if there are none; ValueError for one that is unknown."""
+    names = list(names)
+    for name in names:
+        checks.one_of("figure", name, FIGURES)
+    return names or list(FIGURES)
+
+
+def regenerate(
+    names: Iterable[str],
+    out: Path,
+    *,
+    format: str | None = None,
+    size: tuple[float, float] | None = None,
+    dark: bool = False,
+    note: Callable[[str], None] = print,
+) -> list[str]:
+    """Draw figures; write each with its numbers, and the captions of all that lie there.
+
+    Args:
+        names: which; none: all.
+        out: the folder.
+        format: "svg", "png" or "pdf" instead of each figure's own.
+        size: (width, height) in inches instead of each figure's own.
+        dark: light lines on dark paper.
+        note: called with lines of progress.
+
+    Returns:
+        the files written.
+    """
+    from stn_ref.plotting import style
+
+    written, words = [], {}
+    for name in chosen(names):
+        note(f"drawing {name}")
+        with style.styled(dark):
+            drawing = draw(name)
+            if size:
+                drawing.figure.set_size_inches(*size)
+            written.append(str(style.save(drawing.figure, out / f"{name}.{format or drawing.suffix}", dark=dark)))
+        words[name] = {"alt": drawing.alt, "caption": drawing.caption}
+        numbers = out / "numbers" / f"{name}.json"
+        numbers.parent.mkdir(exist_ok=True)
+        numbers.write_text(json.dumps(words[name] | {"numbers": _lists(drawing.numbers)}) + "\n", encoding="utf-8")
+    _write_captions(out)
+    return written
+
+
+def stale(names: Iterable[str], folder: Path, note: Callable[[str], None] = print) -> dict[str, str]:
+    """Return what is wrong with figures: name -> why the file in the folder is not what would be drawn today."""
+    from stn_ref.plotting import style
+
+    found = {}
+    for name in chosen(names):
+        note(f"checking {name}")
+        with style.styled():
+            drawing = draw(name)
+        kept = folder / "numbers" / f"{name}.json"
+        if not (folder / f"{name}.{drawing.suffix}").is_file() or not kept.is_file():
+            found[name] = "it is missing"
+            continue
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        if (before["alt"], before["caption"]) != (drawing.alt, drawing.caption):
+            found[name] = "its words have changed"
+        elif why := _difference(before["numbers"], drawing.numbers, drawing.tolerance):
+            found[name] = why
+    return found
+
+
+def picture(
+    image: Path, transform: str, theta: str, out: Path, *, size: tuple[float, float] | None = None, dark: bool = False
+) -> Path:
+    """Draw a reader's own picture under a transform: the grid over it, and what is sampled.
+
+    Args:
+        image: a PNG, or any file that Pillow reads.
+        transform: a family, such as "affine".
+        theta: its parameters, numbers with spaces or commas between them; empty: the identity.
+        out: the file to write; its name decides the format.
+        size: (width, height) in inches.
+        dark: light lines on dark paper.
+
+    Raises:
+        ValueError: theta does not have the family's K numbers, or out ends in no known format.
+        OSError: the image cannot be read.
+    """
+    from stn_ref.plotting import style
+    from stn_ref.plotting.gallery import maps
+
+    family = transforms.get(transform)
+    values = [float(text) for text in theta.replace(",", " ").split()] or list(family.identity)
+    if len(values) != family.K:
+        raise ValueError(f"theta must be {family.K} numbers for {transform}: {' '.join(family.symbols)}; got {theta!r}")
+    checks.one_of("the format of --out", out.suffix.lstrip("."), FORMATS)
+    pixels = style.read_image(image)
+    with style.styled(dark):
+        drawing = maps.own_picture(pixels, family, np.array(values))
+        if size:
+            drawing.figure.set_size_inches(*size)
+        return style.save(drawing.figure, out, dark=dark)
+
+
+def _lists(numbers: dict[str, np.ndarray]) -> dict[str, list]:
+    """Return the numbers as lists, to seven digits."""
+    return {name: [float(f"{v:.7g}") for v in np.ravel(values)] for name, values in numbers.items()}
+
+
+def _difference(before: dict[str, list], now: dict[str, np.ndarray], tolerance: float) -> str:
+    """Say how the numbers differ; an empty string if they do not."""
+    if before.keys() != now.keys():
+        return f"it shows {', '.join(now)}; the file {', '.join(before)}"
+    for name, values in now.items():
+        a, b = np.array(before[name], float), np.ravel(values).astype(float)
+        if a.shape != b.shape:
+            return f"{name} has {b.size} numbers, in the file {a.size}"
+        apart = np.nanmax(np.abs(a - b), initial=0)
+        if (np.isnan(a) != np.isnan(b)).any() or apart > tolerance * max(1.0, np.nanmax(np.abs(a), initial=0)):
+            return f"{name} differs by {apart:.2g}"
+    return ""
+
+
+def _write_captions(folder: Path) -> None:
+    """Write captions.toml: alt text and caption of every figure whose numbers lie in the folder."""
+    lines = ["# Written by `stn-ref figures`: what each figure shows, and what it means.", ""]
+    for name in FIGURES:
+        kept = folder / "numbers" / f"{name}.json"
+        if kept.is_file():
+            words = json.loads(kept.read_text(encoding="utf-8"))
+            lines += [f"[{name}]", f"alt = {json.dumps(words['alt'], ensure_ascii=False)}"]
+            lines += [f"caption = {json.dumps(words['caption'], ensure_ascii=False)}", ""]
+    (folder / "captions.toml").write_text("\n".join(lines), encoding="utf-8")

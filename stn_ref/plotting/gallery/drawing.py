@@ -1,0 +1,47 @@
+"""What a figure function returns: the picture, the numbers in it, and words for those who cannot see it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stn_ref import data
+
+
+@dataclass
+class Drawing:
+    """A figure and what it shows.
+
+    Attributes:
+        figure: the matplotlib figure.
+        alt: what is seen, for those who cannot see it.
+        caption: what it means, in one sentence.
+        numbers: name -> the numbers drawn, kept beside the file and compared by `stn-ref figures --check`.
+        suffix: "svg" for line art, "png" for pixels.
+        tolerance: how far the numbers may be apart on another machine, as a share of the largest.
+    """
+
+    figure: Figure
+    alt: str
+    caption: str
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    suffix: str = "svg"
+    tolerance: float = 1e-6
+
+
+def digit(label: int, size: int = 28) -> np.ndarray:
+    """Return one procedural digit of that label, (size, size), 0 to 1, in the middle of a black canvas.
+
+    >>> digit(3, 40).shape
+    (40, 40)
+    """
+    dataset = data.load(n_train=40, n_val=1, n_test=1, seed=0)
+    image = dataset.train_images[np.flatnonzero(dataset.train_labels == label)[0], 0] / 255.0
+    edge = (size - 28) // 2
+    return np.pad(image, (edge, size - 28 - edge))
+
+
+def bare(ax) -> None:
+    """Take ticks and frame from axes that show an image."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)

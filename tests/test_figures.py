@@ -1,0 +1,131 @@
+"""The figures show what they say, the committed ones are of today, and the reader's own picture can be drawn."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from stn_ref import figures
+from stn_ref.cli import main
+from stn_ref.plotting import gallery, style
+
+FOLDER = figures.Path(__file__).parent.parent / "figures"
+TRAINED = ("learned_warps", "grid_over_training")
+QUICK = [name for name in gallery.FIGURES if name not in TRAINED]
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    with style.styled():
+        return {name: gallery.draw(name) for name in QUICK}
+
+
+def test_weights_of_the_bilinear_picture_add_up_to_1(drawings):
+    numbers = drawings["bilinear_pixel"].numbers
+    assert_allclose(numbers["weights"], [0.18, 0.42, 0.12, 0.28])
+    assert_allclose(numbers["V"], 3 * 0.18 + 7 * 0.42 + 1 * 0.12 + 9 * 0.28)
+
+
+def test_three_of_eight_shifts_stay_in_the_pooling_picture(drawings):
+    assert drawings["pooling_shifts"].numbers["stays"].sum() == 1 + 3  # the image itself, and three
+    assert drawings["pooling_counts"].numbers["3"].tolist() == [[3, 5, 3], [5, 8, 5], [3, 5, 3]]
+
+
+def test_the_kernels_drawn_are_0_from_their_reach_on_and_1_in_the_middle(drawings):
+    numbers = drawings["hat_kernel"].numbers
+    for mode, reach in (("nearest", 0.5), ("bilinear", 1), ("bicubic", 2)):
+        k = numbers[f"{mode} k"]
+        assert k[250] == 1 and not k[np.abs(np.linspace(-2.5, 2.5, 501)) > reach + 1e-9].any()
+
+
+def test_the_kinks_drawn_are_those_of_the_line(drawings):
+    numbers = drawings["kinks"].numbers
+    assert numbers["right"].tolist() == [2, -1, 0] and numbers["left"].tolist() == [1, 2, -1]
+    assert numbers["central"].tolist() == [1.5, 0.5, -0.5] and numbers["as_printed"].tolist() == [2, 4, 3]
+
+
+def test_only_the_antialiased_stripes_stay_the_same_when_moved(drawings):
+    numbers = drawings["aliasing"].numbers
+    plain, moved = numbers["bilinear"], numbers["bilinear, moved 2 pixels"]
+    assert (plain == 1).all() and (moved == 0).all()
+    still = numbers["antialiased, moved 2 pixels or not"]
+    assert_allclose(still[1:-1], 0.5, atol=1e-12)
+    assert_allclose(numbers["antialiased moved"][1:-1], 0.5, atol=1e-12)
+
+
+def test_every_drawing_has_words_and_numbers(drawings):
+    for name, drawing in drawings.items():
+        assert len(drawing.alt) > 60 and drawing.alt.endswith("."), name
+        assert 40 < len(drawing.caption) < 220 and drawing.caption.endswith("."), name
+        assert drawing.numbers or name == "architecture", name
+
+
+def test_the_loss_is_0_at_the_star_only(drawings):
+    loss = drawings["loss_basin"].numbers["loss"]
+    assert loss.min() == loss[6, 4] == 0 and (loss == 0).sum() == 1
+
+
+def test_no_committed_figure_is_stale(capsys):
+    assert main(["figures", "--check", "--out", str(FOLDER)]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_the_captions_beside_the_figures_are_theirs(drawings):
+    import tomllib
+
+    captions = tomllib.loads((FOLDER / "captions.toml").read_text(encoding="utf-8"))
+    assert list(captions) == list(gallery.FIGURES)
+    for name, drawing in drawings.items():
+        assert captions[name] == {"alt": drawing.alt, "caption": drawing.caption}
+
+
+def test_a_figure_is_stale_when_its_numbers_its_words_or_its_file_are_not_todays(tmp_path):
+    quiet = lambda line: None  # noqa: E731
+    figures.regenerate(["align_corners"], tmp_path, note=quiet)
+    assert figures.stale(["align_corners"], tmp_path, quiet) == {}
+    kept = tmp_path / "numbers" / "align_corners.json"
+    report = json.loads(kept.read_text())
+    report["numbers"]["True"][1] += 0.01
+    kept.write_text(json.dumps(report))
+    assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "True differs by 0.01"}
+    report["caption"] = "Other words."
+    kept.write_text(json.dumps(report))
+    assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "its words have changed"}
+    (tmp_path / "align_corners.svg").unlink()
+    assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "it is missing"}
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    for k in (1, 2):
+        figures.regenerate(["hat_kernel", "grids"], tmp_path / str(k), note=lambda line: None)
+    for name in ("hat_kernel.svg", "grids.png"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ("svg", "png", "pdf"))
+@pytest.mark.parametrize("channels", ((), (3,), (4,)))
+def test_the_readers_own_picture_in_any_format(tmp_path, rng, suffix, channels, capsys):
+    import matplotlib.image
+
+    matplotlib.image.imsave(tmp_path / "photo.png", rng.random((12, 17, *channels)))
+    out = tmp_path / f"my.{suffix}"
+    arguments = ["figures", "--image", str(tmp_path / "photo.png"), "--transform", "affine", "--dark"]
+    assert main([*arguments, "--theta", "0.8 0.3 0, -0.3 0.8 0", "--size", "5", "3", "--out", str(out)]) == 0
+    assert out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "figure must be one of 'pooling_shifts', "),
+        (["--image", "missing.png"], "missing.png"),
+        (["--image", "x.png", "grids"], "give no NAME"),
+        (["--image", "x.png", "--theta", "1 2"], "theta must be 6 numbers for affine: theta11"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(arguments, message, capsys):
+    assert main(["figures", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
