@@ -83,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_figure_options(add("figures", commands.figures, "draw the figures, or your own picture under a transform"))
 
+    explore = add("explore", commands.explore, "open a window in which theta can be moved")
+    explore.add_argument("--transform", default="affine", help="a family (default: affine); tps: drag its points")
+    explore.add_argument("--digit", type=int, choices=range(10), default=3, help="which digit (default: 3)")
+    explore.add_argument("--image", metavar="FILE", help="your own picture instead, as grey values")
+
     add("info", commands.info, "show versions, threads and where data is looked for")
     return parser
 

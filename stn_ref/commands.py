@@ -153,3 +153,17 @@ def figures(args, note, say):
     out = Path(args.out or drawer.FOLDER)
     written = drawer.regenerate(args.names, out, format=args.format, size=args.size, dark=args.dark, note=note)
     return 0, {"written": written}
+
+
+def explore(args, note, say):
+    """Open the explorer."""
+    from stn_ref import transforms
+    from stn_ref.plotting import explore as window
+    from stn_ref.plotting import style
+    from stn_ref.plotting.gallery.drawing import digit
+
+    family = transforms.get(args.transform)
+    U = digit(args.digit, 40) if args.image is None else style.read_image(args.image)
+    note("drag the sliders or the control points; click on V to choose a pixel; close the window to end")
+    window.open_window(U if U.ndim == 2 else U.mean(axis=2), family)
+    return 0, {"transform": family.name}

@@ -1,12 +1,12 @@
 """Figures: the only package that imports matplotlib.
 
 Importing it loads none: each module does so when it is first used. In this order: style.py, grids.py, pooling.py,
-curves.py; gallery/ draws the figures of figures/.
+curves.py; gallery/ draws the figures of figures/, explore.py opens a window.
 """
 
 import importlib
 
-__all__ = ["curves", "gallery", "grids", "pooling", "style"]
+__all__ = ["curves", "explore", "gallery", "grids", "pooling", "style"]
 
 
 def __getattr__(name: str):

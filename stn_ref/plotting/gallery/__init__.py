@@ -22,6 +22,7 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "learned_warps": "learning",
     "grid_over_training": "learning",
     "aliasing": "maps",
+    "explorer": "maps",
 }
 
 

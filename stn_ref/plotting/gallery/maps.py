@@ -5,7 +5,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from stn_ref import coordinates, sampler, transforms
 from stn_ref.grid import GridGenerator
-from stn_ref.plotting import style
+from stn_ref.plotting import explore, style
 from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
 from stn_ref.plotting.grids import draw_points
 from stn_ref.widths import AntialiasedSampler
@@ -174,6 +174,24 @@ def aliasing() -> Drawing:
         "A fixed kernel aliases where the map shrinks: it sees one pixel in four; a kernel as wide as the map is steep "
         "sees them all.",
         numbers,
+        suffix="png",
+    )
+
+
+def explorer() -> Drawing:
+    """What `stn-ref explore` shows, at one theta and one output pixel."""
+    state = explore.State(digit(3, 40), transforms.get("affine"), _example("affine")[0], (17, 22))
+    fig = style.figure(7.4, 2.9)
+    fig.set_layout_engine("none")
+    explore.draw(fig, state)
+    i, j = state.pixel
+    return Drawing(
+        fig,
+        "Three pictures: a digit with a sheared sampling grid; the output, with one pixel marked; and, enlarged, four "
+        "input pixels with their weights around a star, its sampling point, and an arrow uphill from it.",
+        "The explorer: move theta, choose an output pixel, and see which input pixels it depends on and where its "
+        "sampling point is pulled.",
+        {"gU": state.gU[state.gU != 0], "gpoint": state.gpoint, "gtheta": state.gtheta, "V": state.V[i : i + 1, j]},
         suffix="png",
     )
 
