@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stn_ref import checks, coordinates, models, transforms
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import Layer, Sequential
-from stn_ref.sampler import sample_backward
+from stn_ref.sampler import grid_sample, sample_backward
 from stn_ref.transformer import SpatialTransformer
 
 DTYPES = (np.float32, np.float64)
@@ -125,6 +125,16 @@ def test_the_sampler_inside_has_the_options_of_the_transformer(rng, option):
     assert_array_equal(gpoints, sample_backward(U, points, gV, **options, **option)[1])
     default = {**options, **option, "kink": "right", "a": -0.75}
     assert (gpoints != sample_backward(U, points, gV, **default)[1]).any()
+
+
+@pytest.mark.parametrize("align_corners", (False, True))
+def test_an_output_of_another_size_shows_the_whole_input(rng, align_corners):
+    T, U = transforms.get("affine"), rng.standard_normal((2, 2, 5, 7))
+    net = SpatialTransformer(Always(T.identity), T, (4, 6), align_corners=align_corners, backend="vectorised")
+    G = coordinates.target_grid((4, 6), align_corners, np.float64)[None].repeat(2, 0)
+    expected = grid_sample(U, G, align_corners=align_corners, backend="vectorised")
+    assert_allclose(net.forward(U), expected, atol=1e-14)
+    assert_allclose(net.look(U)[2], expected, atol=1e-14)
 
 
 def test_without_needs_parameters_get_the_same_gradients_and_the_input_none(rng):
