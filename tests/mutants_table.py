@@ -1,0 +1,286 @@
+"""The faults that mutants.py puts in, of the kind that people make; each text must stand in its file exactly once."""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One fault.
+
+    Attributes:
+        file: in stn_ref/.
+        what: it is, in a few words.
+        old: the right text.
+        new: the wrong one.
+    """
+
+    file: str
+    what: str
+    old: str
+    new: str
+
+
+def _of(file: str, *faults: tuple[str, str, str]) -> list[Fault]:
+    return [Fault(file, *fault) for fault in faults]
+
+
+TRANSFORMS = [
+    *_of(
+        "transforms/base.py",
+        ("the gradient of T = xy + d without that of xy", "gxy = gxy + gT\n", "gxy = gxy + 0\n"),
+        ("shared landmarks get the mean over samples for the sum", "gxy.sum(0, keepdims", "gxy.mean(0, keepdims"),
+        ("at infinity only where both coordinates are", "np.isinf(d_x) | np.isinf(d_y", "np.isinf(d_x) & np.isinf(d_y"),
+    ),
+    *_of(
+        "transforms/translation.py",
+        ("the gradient of T given for that of d", "np.zeros_like(gd) if needs[1]", "gd.copy() if needs[1]"),
+        ("t_x and t_y swapped in the gradient", "(gd[..., 0]), total(gd[..., 1]", "(gd[..., 1]), total(gd[..., 0]"),
+    ),
+    *_of(
+        "transforms/rigid.py",
+        ("gs kept and the last column dropped", "gtheta[:, 1:] if", "gtheta[:, :-1] if"),
+    ),
+    *_of(
+        "transforms/attention.py",
+        ("gs forgets y", "total(gdx * x + gdy * y)", "total(gdx * x)"),
+        ("the gradient of the points without - 1", "[(s - 1) * gdx, (s - 1) * gdy]", "[s * gdx, s * gdy]"),
+        ("a fixed scale used as 1", "else [self.scale]", "else [1.0]"),
+    ),
+    *_of(
+        "transforms/similarity.py",
+        ("rotates the other way in one row", "p * x - q / r * y", "p * x + q / r * y"),
+        ("aspect the wrong way round", "q * r * x + p * y", "q / r * x + p * y"),
+        ("galpha without s", "s * (cos * gq - sin * gp)", "cos * gq - sin * gp"),
+        ("cos(alpha) - 1 cancels", "(s - 1) - 2 * s * np.sin(alpha / 2) ** 2", "s * np.cos(alpha) - 1"),
+        ("the rotation is not transposed", "p * gdy - q / r * gdx", "p * gdy + q / r * gdx"),
+    ),
+    *_of(
+        "transforms/affine.py",
+        ("the matrix is not transposed", "(t11 - 1) * gdx + t21 * gdy, t12 * ", "(t11 - 1) * gdx + t12 * gdy, t21 * "),
+        ("theta read column by column", "t11, t12, t13, t21, t22, t23 = ", "t11, t21, t12, t22, t13, t23 = "),
+    ),
+    *_of(
+        "transforms/projective.py",
+        ("gw of the displacement, not of the point", "gX * (x + d[..., 0])", "gX * d[..., 0]"),
+        ("gw with the wrong sign", "gw = -(gX * (x", "gw = (gX * (x"),
+        ("the gradient of the points without w", "h21 * gY + h31 * gw", "h21 * gY"),
+        ("points behind the camera are seen", "unseen = w <= HORIZON", "unseen = np.abs(w) <= HORIZON"),
+        ("the horizon in another place", "HORIZON = 1e-6", "HORIZON = 1e-3"),
+        ("a term that is not divided by w", "h13 - e * x) / w", "h13) / w - e * x"),
+    ),
+    *_of(
+        "transforms/composition.py",
+        ("outer applied to target points", ".displacement(theta_outer, between", ".displacement(theta_outer, xy"),
+        (
+            "parameters of inner first",
+            "theta[:, : self.outer.K], theta[:, self.outer.K :]",
+            "theta[:, self.inner.K :], theta[:, : self.inner.K]",
+        ),
+        ("inner gets only what comes through outer", "xy, gd + gbetween, needs)", "xy, gbetween, needs)"),
+        ("outer's gradient of the points forgotten", "gxy + gbetween if", "gxy if"),
+        ("the product in the other order", '"bij,bjk->bik", outer, inner', '"bij,bjk->bik", inner, outer'),
+        ("what inner lost comes back", "return between, replaced(d, lost, np.inf)", "return between, d"),
+        ("a lost point still has a gradient", "gd = replaced(gd, at_infinity(d), 0)", "gd = gd"),
+    ),
+    *_of(
+        "transforms/tps.py",
+        (
+            "the gradient of r^2 log r for a map of r^2 log r^2",
+            "return 2 * (np.log(np.maximum(r2, TINY)) + 1)",
+            "return np.log(np.maximum(r2, TINY)) + 1",
+        ),
+        ("0 log 0 at the control points", "r2 * np.log(np.maximum(r2, TINY))", "r2 * np.log(r2)"),
+        ("regularisation with the wrong sign", "stiff = e + self.regularisation", "stiff = e - self.regularisation"),
+        ("energy counts the regularisation", "np.sqrt(e) / stiff", "1 / np.sqrt(stiff)"),
+        ("8 pi, the factor of r^2 log r", "return 16 * math.pi * (bend", "return 8 * math.pi * (bend"),
+        ("the energy's gradient without the 2 of a square", "return 32 * math.pi", "return 16 * math.pi"),
+        ("the affine part is not transposed", "gd @ A[:, :2].swapaxes(1, 2)", "gd @ A[:, :2]"),
+        ("control points column after column", ".tile(x, rows), np.repeat(y, ", ".repeat(x, rows), np.tile(y, "),
+        ("points at infinity are not held", "B[far] = 0\n", "\n"),
+        (
+            "identity as the spline of theta, not of theta - c",
+            "d = self._basis(xy) @ self._moved(theta)",
+            "d = self._basis(xy) @ theta.reshape(len(theta), -1, 2) - xy.reshape(len(xy), -1, 2)",
+        ),
+    ),
+]
+
+GRIDS = [
+    *_of(
+        "coordinates.py",
+        ("edges of pixels for centres", "np.arange(1 - size, size, 2)", "np.arange(-size, size, 2)"),
+        ("align_corners in one of two places", "max(1, _span(size, align_corners))", "max(1, _span(size, False))"),
+        (
+            "x and y of the target grid swapped",
+            "G[..., 0] = target_axis(Wo, align_corners, dtype)\n    G[..., 1] = target_axis(Ho",
+            "G[..., 1] = target_axis(Wo, align_corners, dtype)\n    G[..., 0] = target_axis(Ho",
+        ),
+        ("H and W swapped in the chain factor", "(W, align_corners), _span(H, ", "(H, align_corners), _span(W, "),
+        ("chain factor without 1/2", "dtype) / 2\n", "dtype)\n"),
+        ("half a pixel in the other convention", "not align_corners:\n        ", "align_corners:\n        "),
+        ("infinity times 0 in an image of one pixel", "if not factor.all():", "if False:"),
+        ("chain factor forgotten", " gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)", " gpoints"),
+        ("the displacement in pixels of the output", "start + S * d[..., axis]", "start + D * d[..., axis]"),
+        ("the start in pixels of the output", "d.dtype.type(S / D) * _odd(size_out, d.dtype", "_odd(size_out, d.dtype"),
+        ("aspect upside down", "(W, align_corners)) / max(1, _span(H", "(H, align_corners)) / max(1, _span(W"),
+        ("infinity in an image of one pixel lost from displacements", "if S == 0:", "if S < 0:"),
+    ),
+    *_of(
+        "grid.py",
+        ("the exact identity replaced by to_pixels(G + d)", ".displaced(d, ", ".to_pixels(G + d, "),
+        ("chain factor of the output's size", "(gpoints, ", "(gpoints, self.out_size or "),
+        (
+            "sizes of input and output swapped",
+            "in_size or self.out_size, self.out_size or in_size",
+            "self.out_size or in_size, in_size or self.out_size",
+        ),
+        ("align_corners forgotten in the gradient", "(Ho, Wo, align_corners, ggrid", "(Ho, Wo, False, ggrid"),
+        ("Ho and Wo swapped", "((Ho, Wo), align_corners, dtype", "((Wo, Ho), align_corners, dtype).swapaxes(0, 1"),
+    ),
+]
+
+SAMPLERS = [
+    *_of(
+        "sampler.py",
+        (
+            "the two reflections swapped",
+            '"mirror" if align_corners else "reflect"',
+            '"reflect" if align_corners else "mirror"',
+        ),
+        ("a = -0.5 for -0.75", 'cpu",\n    a: float = -0.75,\n) -> np.', 'cpu",\n    a: float = -0.5,\n) -> np.'),
+        ("a = -0.5 for -0.75 in the gradient only", "a: float = -0.75,\n) -> tuple", "a: float = -0.5,\n) -> tuple"),
+        ("chain factor of align_corners=False", "(gpoints, U.shape[2:], align_corners", "(gpoints, U.shape[2:], False"),
+        ("align_corners=False in the backward's points", "[2:], align_corners)\n    gU", "[2:], False)\n    gU"),
+        ("kink not passed on by the function", ", padding, kink, a)\n    return", ', padding, "right", a)\n    return'),
+        ("kink not passed on by the layer", "gV, kink=self.kink, needs=needs, **", "gV, needs=needs, **"),
+        ("a not passed on by the layer", '"padding": padding, "a": a, "backend"', '"padding": padding, "backend"'),
+        ("needs flags swapped", "kink=self.kink, needs=needs, **", "kink=self.kink, needs=needs[::-1], **"),
+        ("an empty image is not refused", '    checks.not_empty("U", U, ("N", "C", "H", "W"), "H", "W")\n', ""),
+        ("the cotangent is not checked", "    check_cotangent(U, points, gV)\n    return ", "    return "),
+    ),
+    *_of(
+        "widths.py",
+        ("central difference without 1/2", "(p[2:] - p[:-2]) / 2", "p[2:] - p[:-2]"),
+        ("a sign at the last point", "gp[-2] -= gd[-1]", "gp[-2] += gd[-1]"),
+        ("the maximum's flat side has a slope", "np.where(s > 1, gs / np.maximum(s, 1), 0)", "gs / np.maximum(s, 1)"),
+        ("|di| + |dj| for the norm", "np.hypot(_difference(points, 1), ", "abs(_difference(points, 1)) + abs("),
+        ("gphi not summed over samples, averaged", "sum(axis=tuple(range(g.ndim - ", "mean(axis=tuple(range(g.ndim - "),
+        ("the way through the width forgotten", "gpoints + footprint_backward(points, gs) if", "gpoints if"),
+        ("gphi overwrites what was there", "self.phi.grad += gphi", "self.phi.grad[...] = gphi"),
+        ("a neighbour at infinity is not left out", "d[~np.isfinite(d)] = 0", "d[np.isnan(d)] = 0"),
+        (
+            "axes of the footprint swapped in the gradient",
+            "_difference_backward(g * di, 1) + _difference_backward(g * dj, 2)",
+            "_difference_backward(g * di, 2) + _difference_backward(g * dj, 1)",
+        ),
+    ),
+    *_of(
+        "transformer.py",
+        ("a loss on theta replaces the grid's gradient", "else gtheta_grid + gtheta", "else gtheta"),
+        ("the path through theta forgotten", "return gU + gU_localisation if", "return gU if"),
+        ("the input's size not passed to the grid", "grid.forward(theta,", "grid.forward(theta, self.grid.out_size or"),
+        ("kink not passed on", "padding=padding, kink=kink, a=a, backend", "padding=padding, a=a, backend"),
+        ("a not passed on", "padding=padding, kink=kink, a=a, backend", "padding=padding, kink=kink, backend"),
+        ("align_corners of the padding only", ", out_size, align_corners=align_corners", ", out_size"),
+    ),
+]
+
+KERNELS = [
+    *_of(
+        "kernels/scalar_math.py",
+        ("the fold's slope missing on the right", "x, slope = n + n - one - x, -", "x, slope = n + n - one - x, "),
+        ("reflects about 0 for -1/2", "x, slope = -one - x, -one", "x, slope = -x, -one"),
+        ("< for <= at the first pixel", "if x <= 0:", "if x < 0:"),
+        ("> for >= at the last pixel", "if x >= last:\n", "if x > last:\n"),
+        ("the mirror's slope missing on the left", "slope = one if x > 0 else -one", "slope = one"),
+        ("ceil for floor", "m = math.floor(x)\n", "m = math.ceil(x) - 1\n"),
+        ("a cast for floor", "m = math.floor(x)\n", "m = int(x)\n"),
+        ("clamped within reach of the image", "(x, type(x)(-2)), type(x)(size + 1", "(x, type(x)(-1)), type(x)(size"),
+        ("a NaN coordinate is not looked for", "    if x != x:\n        return -2, x\n", ""),
+        ("the pixel before the cell counts at a kink", "if m - 1 <= x < m:", "if m - 1 <= x <= m:"),
+        ("left derivative at one end only", "if m - 1 < x <= m:", "if m - 1 <= x <= m:"),
+        ("Eq. (7) with > for >=", "    if m >= x:\n", "    if m > x:\n"),
+        ("rounds half up", "t > 0.5 or (t == 0.5 and m % 2 == 1)", "t >= 0.5"),
+        ("clamped before the last column is out of reach", "type(x)(size + reach)\n", "type(x)(size + reach - 2)\n"),
+        ("reflected about the outer centres", "else 2 * size - 1 - m", "else 2 * size - 2 - m"),
+        ("a mirror's period one too long", "m %= 2 * (size - 1)", "m %= 2 * size - 1"),
+        ("Keys' polynomial with a sign", "(1 - d) * (1 + d - (a + 2)", "(1 - d) * (1 - d - (a + 2)"),
+        ("the cubic's slope is not odd", "sign = 1.0 if d > 0 else -1.0", "sign = 1.0"),
+        ("the derivative of d^2 without 2", "- 2 * (a + 3))", "- (a + 3))"),
+        ("<= for < at the least width", "    if phi < least:", "    if phi <= least:"),
+        ("a width beyond the image still has a slope", " max(float(size), least), 0.", " max(float(size), least), 1."),
+        ("a slope where the tent has ended", "slope = 0.0 if d >= w else", "slope = 0.0 if d > w else"),
+        ("dk/dsigma without 1/sigma", "z * z / sigma * k", "z * z * k"),
+    ),
+    *_of(
+        "kernels/literal.py",
+        ("the quotient rule without its second term", "(di - ki / K * dK) / K", "di / K"),
+        ("the normalisation by pixels inside only", "t - i, w) ", "t - i, w) if 0 <= place + i < size else (0, 0, 0) "),
+        ("gU overwrites what was there", "gU[b, :, n, m] += g", "gU[b, :, n, m] = g"),
+        ("x's padding slope used in y", "y.dk, x.k, y.slope)", "y.dk, x.k, x.slope)"),
+        ("the padding's slope for that of the width", "x.dphi, x.phi_slope)", "x.dphi, x.slope)"),
+        ("the last place of a window missing", "math.floor(t + r) + 1)", "math.floor(t + r))"),
+        ("a NaN width is not looked for", ".isnan(at).any():\n            V", ".isnan(at[:2]).any():\n            V"),
+    ),
+    *_of(
+        "kernels/vectorised.py",
+        ("slope on the border itself", "slope[(x <= 0) | (x >= last)] = 0", "slope[(x < 0) | (x > last)] = 0"),
+        ("the fold's slopes in the wrong pieces", "select(pieces, [1, -1, 1, -1], ", "select(pieces, [1, -1, 1, 1], "),
+        ("a mirror without |x|", "2 * last - np.abs(r), np.abs(r))", "2 * last - np.abs(r), r)"),
+        ("truncated for floor", "    m = np.floor(x)\n", "    m = np.trunc(x)\n"),
+        ("half-way the odd pixel", "(t == 0.5) & (m % 2 == 1)", "(t == 0.5) & (m % 2 == 0)"),
+        ("weights of the wrong neighbour", "[(left, 1 - t), (right, t)], [", "[(left, t), (right, 1 - t)], ["),
+        ("central without 1/2", "(before[0], -one / 2), (before[1], one / 2)]", "(before[0], -one), (before[1], one)]"),
+        (
+            "the left side taken off kinks, too",
+            "np.where(on, inside(m - 1, size), left), np.where(on, left, right)",
+            "inside(m - 1, size), left",
+        ),
+        ("a factor in the cubic's outer slope", "a * (d - 2) * (3 * d - 4)", "a * (d - 2) * (3 * d - 2)"),
+        ("> for >= at the least width", "((phi >= least) & (phi < size))", "((phi > least) & (phi < size))"),
+        ("the quotient rule without the weight", "(v[n] - ki * K[n]) / K[0]", "(v[n] - K[n]) / K[0]"),
+        (
+            "pixels hit twice get one gradient",
+            "np.add.at(gU, (b, channels, index), g[b, channels, p] * (kx * ky)[b, p])",
+            "gU[b, channels, index] += g[b, channels, p] * (kx * ky)[b, p]",
+        ),
+        ("gpoints as (y, x)", "(y.k, x.dk, x.slope), slope(y.dk, x.k, y.", "(y.dk, x.k, y.slope), slope(y.k, x.dk, x."),
+        ("NaN not passed on to both coordinates", "np.where(broken, np.nan, total)", "total"),
+        (
+            "infinite pixels times a slope of 0",
+            "np.where(factor == 0, 0, factor * (g * dV).sum(1))",
+            "factor * (g * dV).sum(1)",
+        ),
+    ),
+    *_of(
+        "kernels/cpu.py",
+        ("the first column lost", "left, right = 0 <= m < W", "left, right = 0 < m < W"),
+        ("flag of the wrong neighbour", "i + W if lower and left else -1", "i + W if lower and right else -1"),
+        ("weight of the wrong neighbour in the gradient", "BLOCK + j]] += g * (tx * sy", "BLOCK + j]] += g * (sx * ty"),
+        ("x weights swapped in dV/dy", " sx - u01 * tx + u10 * sx + u11 * tx", " sx - u01 * tx + u10 * tx + u11 * sx"),
+        ("one term of dV/dx missing", "-u00 * sy + u01 * sy - u10 * ty + u11 * ty", "-u00 * sy + u01 * sy + u11 * ty"),
+        ("slopes of the block before not cleared", "            gx[:] = 0\n", ""),
+        ("a block too many where blocks come out even", "blocks = (P + BLOCK - 1) // BLOCK", "blocks = P // BLOCK + 1"),
+        ("NaN in y does not reach x", "            tx = tx + ty\n", ""),
+        ("the padding's slope forgotten in y", "gy[j] * slopes[2 * j + 1] if slopes[2 * j + 1] != 0 else 0", "gy[j]"),
+        ("H for W in the fold of y", ".fold(points[2 * j + 1], H, padding", ".fold(points[2 * j + 1], W, padding"),
+        ("folded in the forward only", "            if padding != ZEROS:\n    ", "            if False:\n    "),
+    ),
+    *_of(
+        "kernels/windows_cpu.py",
+        ("weights of the wrong neighbour", "], weights[K, 1] = type(t)(1) - t,", "], weights[K, 1] = t, type(t)(1) -"),
+        ("the left side taken off kinks, too", "if t != 0 or kink == RIGHT:", "if kink == RIGHT:"),
+        ("central without 1/2", "= -0.5, 0.5, -0.5, 0.5", "= -1, 1, -1, 1"),
+        ("as printed with the wrong sign", " as printed\n    weights[DK, 0] = ", " as printed\n    weights[DK, 0] = -"),
+        ("the base of the cubic off by one", "[i] = tap(place + i - 1, size, ", "[i] = tap(place + i - 2, size, "),
+        ("the first place of a window too far left", "first, last = math.ceil(t - r", "first, last = math.floor(t - r"),
+        ("the quotient rule without its second term", "(di - ki / k * dk) / k", "di / k"),
+        ("dphi without the normalisation", "(pi - ki / k * dphi) / k", "pi - ki * dphi"),
+        ("gphi not summed over channels", "gphi[b, 2 * p] += g", "gphi[b, 2 * p] = g"),
+        ("a NaN width is not looked for", "y or phi_x != phi_x or phi_y != phi_y:\n            V", "y:\n            V"),
+        ("x's slope decides in y", "[b, 2 * p + 1] * slope_y if slope_y !=", "[b, 2 * p + 1] * slope_y if slope_x !="),
+        ("slope of the width forgotten", "[b, 2 * p + 1] * phi_slope_y if phi_slope_y != 0 else 0", "[b, 2 * p + 1]"),
+        ("no gU where gpoints is not needed", ", last, needs[0], needs[1", ", last, needs[0] and needs[1], needs[1"),
+    ),
+]
+
+FAULTS = TRANSFORMS + GRIDS + SAMPLERS + KERNELS
