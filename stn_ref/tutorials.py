@@ -5,7 +5,9 @@ piece of code. Cells tagged "exercise" and "solution" are for the tests. Noteboo
 other way round; each holds the hash of the script that it was made from, so that a stale one is found.
 """
 
+import base64
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -129,5 +131,20 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
         goal = notebook(path)
         goal.parent.mkdir(exist_ok=True)
         nbformat.write(book, goal)
+        _thumbnail(book, path.parent / "thumbnails" / f"{path.stem}.png")
         written.append(str(goal))
     return written
+
+
+def _thumbnail(book, goal: Path) -> None:
+    """Write the first figure of a notebook, made small, for the map of the tutorials."""
+    from PIL import Image  # comes with matplotlib
+
+    outputs = (output for cell in book.cells for output in cell.get("outputs", []))
+    picture = next((o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", {})), None)
+    if picture is None:
+        return
+    goal.parent.mkdir(exist_ok=True)
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    image.thumbnail((240, 180), Image.Resampling.LANCZOS)
+    image.save(goal)
