@@ -49,7 +49,7 @@ NEAREST = {  # the tests of a file, quickest first; of several entries the longe
     "kernels/": SAMPLING + " test_widths.py",
     "kernels/windows_cpu.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
 }
-QUICK = {"kernels/cpu.py": "cpu", "kernels/windows_cpu.py": "cpu"}  # pytest -k of the first try; else "not cpu"
+QUICK = {"kernels/cpu.py": "cpu", "kernels/windows_cpu.py": "cpu"}  # -k of the first try; others compile little
 
 
 class Unusable(Exception):
@@ -142,7 +142,8 @@ def judge(folder: Path, fault: Fault, options: argparse.Namespace) -> str | None
     """Return the test that kills the fault, None if it survives the whole suite."""
     before, tests = put_in(folder, fault), nearest_tests(fault.file)
     try:
-        killer = first_failure(folder, tests, options, QUICK.get(fault.file, "not cpu"))
+        first = [f"tests/{fault.first}"] if fault.first else tests
+        killer = first_failure(folder, first, options, QUICK.get(fault.file, "not (cpu or hostile)"))
         killer = killer or first_failure(folder, tests, options)
         if killer is not None:
             return killer

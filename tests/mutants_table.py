@@ -11,16 +11,18 @@ class Fault(NamedTuple):
         what: it is, in a few words.
         old: the right text.
         new: the wrong one.
+        first: the file of tests to begin with, where it is not the one that is first for this file.
     """
 
     file: str
     what: str
     old: str
     new: str
+    first: str = ""
 
 
-def _of(file: str, *faults: tuple[str, str, str]) -> list[Fault]:
-    return [Fault(file, *fault) for fault in faults]
+def _of(file: str, *faults: tuple[str, str, str], first: str = "") -> list[Fault]:
+    return [Fault(file, *fault, first) for fault in faults]
 
 
 TRANSFORMS = [
@@ -206,20 +208,28 @@ KERNELS = [
         ("Keys' polynomial with a sign", "(1 - d) * (1 + d - (a + 2)", "(1 - d) * (1 - d - (a + 2)"),
         ("the cubic's slope is not odd", "sign = 1.0 if d > 0 else -1.0", "sign = 1.0"),
         ("the derivative of d^2 without 2", "- 2 * (a + 3))", "- (a + 3))"),
+    ),
+    *_of(
+        "kernels/scalar_math.py",
         ("<= for < at the least width", "    if phi < least:", "    if phi <= least:"),
         ("a width beyond the image still has a slope", " max(float(size), least), 0.", " max(float(size), least), 1."),
         ("a slope where the tent has ended", "slope = 0.0 if d >= w else", "slope = 0.0 if d > w else"),
         ("dk/dsigma without 1/sigma", "z * z / sigma * k", "z * z * k"),
+        first="test_widths.py",
+    ),
+    *_of(
+        "kernels/literal.py",
+        ("gU overwrites what was there", "gU[b, :, n, m] += g", "gU[b, :, n, m] = g"),
+        ("x's padding slope used in y", "y.dk, x.k, y.slope)", "y.dk, x.k, x.slope)"),
     ),
     *_of(
         "kernels/literal.py",
         ("the quotient rule without its second term", "(di - ki / K * dK) / K", "di / K"),
         ("the normalisation by pixels inside only", "t - i, w) ", "t - i, w) if 0 <= place + i < size else (0, 0, 0) "),
-        ("gU overwrites what was there", "gU[b, :, n, m] += g", "gU[b, :, n, m] = g"),
-        ("x's padding slope used in y", "y.dk, x.k, y.slope)", "y.dk, x.k, x.slope)"),
         ("the padding's slope for that of the width", "x.dphi, x.phi_slope)", "x.dphi, x.slope)"),
         ("the last place of a window missing", "math.floor(t + r) + 1)", "math.floor(t + r))"),
         ("a NaN width is not looked for", ".isnan(at).any():\n            V", ".isnan(at[:2]).any():\n            V"),
+        first="test_widths.py",
     ),
     *_of(
         "kernels/vectorised.py",
@@ -236,8 +246,6 @@ KERNELS = [
             "inside(m - 1, size), left",
         ),
         ("a factor in the cubic's outer slope", "a * (d - 2) * (3 * d - 4)", "a * (d - 2) * (3 * d - 2)"),
-        ("> for >= at the least width", "((phi >= least) & (phi < size))", "((phi > least) & (phi < size))"),
-        ("the quotient rule without the weight", "(v[n] - ki * K[n]) / K[0]", "(v[n] - K[n]) / K[0]"),
         (
             "pixels hit twice get one gradient",
             "np.add.at(gU, (b, channels, index), g[b, channels, p] * (kx * ky)[b, p])",
@@ -250,6 +258,12 @@ KERNELS = [
             "np.where(factor == 0, 0, factor * (g * dV).sum(1))",
             "factor * (g * dV).sum(1)",
         ),
+    ),
+    *_of(
+        "kernels/vectorised.py",
+        ("> for >= at the least width", "((phi >= least) & (phi < size))", "((phi > least) & (phi < size))"),
+        ("the quotient rule without the weight", "(v[n] - ki * K[n]) / K[0]", "(v[n] - K[n]) / K[0]"),
+        first="test_widths.py",
     ),
     *_of(
         "kernels/cpu.py",
