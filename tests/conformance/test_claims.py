@@ -122,6 +122,17 @@ def test_a_verdict_names_the_options_in_which_the_claim_broke():
     assert verdict.detail.endswith("[mode=bilinear, padding_mode=border, align_corners=False]")
 
 
+def test_with_reflection_black_far_away_is_no_pixel_of_the_image():
+    def black(U, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
+        V = Reference().forward(U, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners)
+        far = (np.abs(grid) > 1e4).any(-1)[:, None]
+        return np.where(far & (padding_mode == "reflection"), 0, V)
+
+    names = ("huge-coordinate-is-outside", "infinite-coordinate-is-outside")
+    verdicts = check(Subject(black), [CLAIMS[name] for name in names])
+    assert [verdict.outcome for verdict in verdicts] == ["violated", "violated"]
+
+
 def test_a_sampler_that_refuses_everything_is_an_error_not_an_abstention():
     def sulks(U, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
         raise ValueError("no")

@@ -73,7 +73,7 @@ def infinite_coordinate_is_outside(subject):
 
 def _judge_outside(subject, bad: float, options: dict) -> None:
     H, W = EXACT[options["align_corners"]]
-    U = 1 + np.arange(W) + 100.0 * np.arange(H)[:, None]
+    U = 1000 + np.arange(W) + 100.0 * np.arange(H)[:, None]  # far from 0, which no padding but zeros may give
     points = [(bad, 0), (-bad, 0), (0, bad), (0, -bad)]  # the good coordinate is exact, on the middle
     middle = normalised([((W - 1) // 2, (H - 1) // 2)], (H, W), options["align_corners"])[0]
     grid = np.array([(x or middle[0], y or middle[1]) for x, y in points])[None, None]
