@@ -3,10 +3,8 @@
 import numpy as np
 
 from stn_ref.conformance.claim import Violated, claim, expect
-from stn_ref.conformance.claims.points import BOTH, EXACT, image, normalised
+from stn_ref.conformance.claims.points import BOTH, EXACT, MODES, PADDINGS, image, normalised
 
-PADDINGS = ("zeros", "border", "reflection")
-MODES = ("bilinear", "nearest", "bicubic")
 HUGE = (1e5, 3e9, 1e20, 1e300)
 
 

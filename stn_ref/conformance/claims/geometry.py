@@ -3,7 +3,7 @@
 import numpy as np
 
 from stn_ref.conformance.claim import claim, expect
-from stn_ref.conformance.claims.points import BOTH, EXACT, at_pixels, grid_of_pixels, image, normalised
+from stn_ref.conformance.claims.points import BOTH, EXACT, PADDINGS, at_pixels, grid_of_pixels, image, normalised
 
 
 @claim(
@@ -134,7 +134,7 @@ def equation_5(subject):
 )
 def single_pixel_image(subject):
     """An image of one pixel can be sampled: with align_corners=True the pixel is everywhere inside."""
-    for options in subject.offered(padding_mode=("zeros", "border", "reflection"), align_corners=BOTH):
+    for options in subject.offered(padding_mode=PADDINGS, align_corners=BOTH):
         grid = np.array([(0, 0), (-1, 0), (0.5, 1)], float)[None, None]
         V = subject.forward(np.full((1, 1, 1, 1), 8.0), grid, **options)[0, 0, 0]
         fades = options["padding_mode"] == "zeros" and not options["align_corners"]  # -1 and 1: half a pixel outside

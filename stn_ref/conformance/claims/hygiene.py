@@ -5,11 +5,9 @@ from functools import partial
 import numpy as np
 
 from stn_ref.conformance.claim import Violated, claim, expect
-from stn_ref.conformance.claims.points import BOTH, at_pixels, image
+from stn_ref.conformance.claims.points import BOTH, MODES, PADDINGS, at_pixels, image
 
 SIZE = (4, 7)
-PADDINGS = ("zeros", "border", "reflection")
-MODES = ("bilinear", "nearest", "bicubic")
 
 
 def _arrays(dtype=np.float64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

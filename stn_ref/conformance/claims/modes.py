@@ -3,9 +3,7 @@
 import numpy as np
 
 from stn_ref.conformance.claim import claim, expect
-from stn_ref.conformance.claims.points import BOTH, EXACT, at_pixels, image, normalised
-
-PADDINGS = ("zeros", "border", "reflection")
+from stn_ref.conformance.claims.points import BOTH, EXACT, PADDINGS, at_pixels, image, normalised
 
 
 @claim("Labels or masks that are warped with 'nearest' move by half a pixel.", known="truncation instead of rounding")

@@ -6,6 +6,8 @@ chosen so that pixel centres are exact in binary: 4 x 8 for align_corners=False,
 
 import numpy as np
 
+MODES = ("bilinear", "nearest", "bicubic")
+PADDINGS = ("zeros", "border", "reflection")
 BOTH = (False, True)  # both values of align_corners
 EXACT = {False: (4, 8), True: (5, 9)}  # (H, W) whose pixel centres have exact normalised coordinates
 

@@ -6,10 +6,8 @@ Upstream gradients are random: with ones alone, a backward that confuses the sam
 import numpy as np
 
 from stn_ref.conformance.claim import claim, expect
-from stn_ref.conformance.claims.points import BOTH, normalised, slopes_at_pixels
+from stn_ref.conformance.claims.points import BOTH, MODES, PADDINGS, normalised, slopes_at_pixels
 
-MODES = ("bilinear", "nearest", "bicubic")
-PADDINGS = ("zeros", "border", "reflection")
 SIZE = (4, 7)  # H, W; N, C, Ho, Wo = 2, 3, 5, 6: no two are equal that could be confused
 
 
