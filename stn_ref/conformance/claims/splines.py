@@ -46,7 +46,7 @@ def tps_of_an_affine_map_is_affine(subject):
 
 @claim(
     "The warp cannot bend: an elastic transformer that has learnt no more than an affine one would.",
-    known="Lasagne, output of variable size: `isnan(log 0)` is never true",
+    known="Lasagne, input of variable size: `isnan(log 0)` is never true",
     subject="tps",
 )
 def tps_bends(subject):

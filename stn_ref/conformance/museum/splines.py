@@ -31,9 +31,7 @@ def spline(control_points, destinations, xy):
     return _kernel(_distances(xy, control_points)) @ w + _affine(xy) @ a
 
 
-@exhibit(
-    "tps-bends", seen="Lasagne's TPSTransformerLayer with an output of variable size: `isnan(log 0)` is never true"
-)
+@exhibit("tps-bends", seen="Lasagne's TPSTransformerLayer with an input of variable size: `isnan(log 0)` is never true")
 def silently_affine(control_points, destinations, xy):
     """The bending terms are lost: what is left is the affine part."""
     K, P = _kernel(_distances(control_points, control_points)), _affine(control_points)
