@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from stn_ref import coordinates
+from stn_ref.sampler import pixel_padding
 
 
 def _name(kind: str, wanted, names: dict):
@@ -17,11 +18,6 @@ def _name(kind: str, wanted, names: dict):
     if wanted not in names:
         raise NotImplementedError(f"{kind}={wanted!r} is not offered; only {', '.join(map(repr, names))}")
     return names[wanted]
-
-
-def _extension(padding_mode: str, align_corners: bool) -> str:
-    """Return zeros, border, reflect (about the outer edge of the outer pixel) or mirror (about its centre)."""
-    return ("mirror" if align_corners else "reflect") if padding_mode == "reflection" else padding_mode
 
 
 def _pixels(U: np.ndarray, grid: np.ndarray, align_corners: bool) -> np.ndarray:
@@ -111,7 +107,7 @@ def scipy(U, grid, *, mode, padding_mode, align_corners):
     from scipy.ndimage import map_coordinates
 
     names = {"zeros": "grid-constant", "border": "nearest", "reflect": "reflect", "mirror": "mirror"}
-    extension = _name("padding_mode", _extension(padding_mode, align_corners), names)
+    extension = _name("padding_mode", pixel_padding(padding_mode, align_corners), names)
     order = _name("mode", mode, ORDERS)
     return _plane_by_plane(
         lambda plane, x, y: map_coordinates(plane, [y, x], order=order, mode=extension),
@@ -135,7 +131,7 @@ def skimage(U, grid, *, mode, padding_mode, align_corners):
     from skimage.transform import warp
 
     names = {"zeros": "constant", "border": "edge", "reflect": "symmetric", "mirror": "reflect"}
-    extension = _name("padding_mode", _extension(padding_mode, align_corners), names)
+    extension = _name("padding_mode", pixel_padding(padding_mode, align_corners), names)
     options = {"order": _name("mode", mode, ORDERS), "mode": extension, "clip": False, "preserve_range": True}
     return _plane_by_plane(
         lambda plane, x, y: warp(plane, np.stack([y, x]), **options), U, _pixels(U, grid, align_corners)
@@ -164,7 +160,7 @@ def opencv(U, grid, *, mode, padding_mode, align_corners):
     flag = _name("mode", mode, flags)
     borders = {"zeros": cv2.BORDER_CONSTANT, "border": cv2.BORDER_REPLICATE}
     borders |= {"reflect": cv2.BORDER_REFLECT, "mirror": cv2.BORDER_REFLECT_101}
-    border = _name("padding_mode", _extension(padding_mode, align_corners), borders)
+    border = _name("padding_mode", pixel_padding(padding_mode, align_corners), borders)
     with np.errstate(over="ignore"):
         points = _pixels(U, grid, align_corners).astype(np.float32)
     return _plane_by_plane(lambda plane, x, y: cv2.remap(plane, x, y, flag, borderMode=border), U, points)
@@ -188,7 +184,7 @@ def _jax_precision(dtype) -> Iterator:
 
 def _jax_sample(jax, mode: str, padding_mode: str, align_corners: bool) -> Callable:
     names = {"zeros": "constant", "border": "nearest", "reflect": "reflect", "mirror": "mirror"}
-    extension = _name("padding_mode", _extension(padding_mode, align_corners), names)
+    extension = _name("padding_mode", pixel_padding(padding_mode, align_corners), names)
     order = _name("mode", mode, ORDERS)
 
     def plane(U, points):
