@@ -1,6 +1,6 @@
 """What `stn-ref check` says: a line for each claim, and for one that does not hold, what that means.
 
-Reads: run.py. Read next: peers.py.
+Reads: run.py. Read next: peers/.
 """
 
 from collections.abc import Callable, Iterable
