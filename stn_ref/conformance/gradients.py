@@ -104,10 +104,10 @@ def _transforms(rng: np.random.Generator) -> dict[str, tuple]:
     """Return the cases of transforms/, grid.py, localisation.py and transformer.py."""
     table, normal = {}, rng.standard_normal
     for align_corners in (False, True):
-        size = (2, 3, 4, 5)
+        options = {"size": (2, 3, 4, 5), "align_corners": align_corners}
         pair = (
-            partial(grid.affine_grid, size=size, align_corners=align_corners),
-            lambda theta, ggrid, on=align_corners: grid.affine_grid_backward(ggrid, (2, 3, 4, 5), align_corners=on),
+            partial(grid.affine_grid, **options),
+            lambda theta, ggrid, options=options: grid.affine_grid_backward(ggrid, **options),
         )
         table[f"affine_grid, align_corners={align_corners}"] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
     f_loc = conv_localisation((1, 28, 30), transforms.get("affine"), rng, filters=3, hidden=8, dtype=np.float64)
