@@ -27,8 +27,12 @@ class SpatialTransformer(Layer):
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
         mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward.
-        sampler: a layer (U, points) -> V to use instead, such as those of widths.py.
+        sampler: a layer (U, points) -> V to use instead, such as those of widths.py, with options of its own.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
+
+    Raises:
+        TypeError: transform is no Transform.
+        ValueError: an option that is not supported, or one of the sampler's beside a `sampler`.
 
     With theta = identity and out_size = (H, W), V equals U exactly.
     """
@@ -51,7 +55,12 @@ class SpatialTransformer(Layer):
         self.localisation = localisation
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
         padding = pixel_padding(padding_mode, align_corners)
-        own = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
+        own, plain = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend), Sampler()
+        if sampler is not None and (own.options, own.kink) != (plain.options, plain.kink):
+            raise ValueError(
+                "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
+                f"got {own.options | {'kink': kink}}"
+            )
         self.sampler = own if sampler is None else sampler
         self.return_theta = return_theta
 

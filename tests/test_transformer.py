@@ -9,6 +9,7 @@ from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import grid_sample, sample_backward
 from stn_ref.transformer import SpatialTransformer
+from stn_ref.widths import AntialiasedSampler
 
 DTYPES = (np.float32, np.float64)
 FAMILIES = sorted(transforms.FAMILIES)
@@ -192,6 +193,16 @@ def test_a_transformer_misused_says_so(rng):
     net.backward(U)  # the failed calls lost nothing
     with pytest.raises(checks.UsageError):
         net.backward(U)
+
+
+@pytest.mark.parametrize(
+    "option", ({"mode": "nearest"}, {"padding_mode": "border"}, {"kink": "left"}, {"a": -0.5}), ids=str
+)
+def test_a_transformer_with_a_sampler_of_its_own_takes_no_options_for_another(rng, option):
+    sampler = AntialiasedSampler(backend="vectorised")
+    assert small("affine", rng, sampler=sampler).sampler is sampler
+    with pytest.raises(ValueError, match="must be left out where a sampler is given: they are its own; got"):
+        small("affine", rng, sampler=sampler, **option)
 
 
 def test_a_forward_that_fails_halfway_leaves_nothing_behind(rng):
