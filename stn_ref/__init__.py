@@ -7,11 +7,12 @@ Read it in the order of the paper:
     transforms/        Sec. 3.2   T_theta, Eqs. (1) and (2)
     coordinates.py                normalised coordinates and pixels
     grid.py            Sec. 3.2   T_theta(G)
-    kernels/literal.py Sec. 3.3   Eqs. (5)-(7) as sums
+    kernels/           Sec. 3.3   k of Eqs. (4) and (5), scalar_math.py; Eqs. (3)-(7) as sums, literal.py; then fast
     sampler.py         Sec. 3.3   V and its gradients
     widths.py          Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
     gradcheck/                    finite differences that know about kinks
+    conformance/                  what every sampler must do, and a museum of those that do not
 
 Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
 """
