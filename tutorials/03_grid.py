@@ -312,4 +312,4 @@ def crop(y0, x0, h, w, H, W):
 check_crop(crop)
 
 # %% [markdown]
-# **Read next:** 04, the sampler: what to read between four pixels, and what its slope is.
+# **Read next:** 04, sampling by hand: the value of an image between its pixels.
