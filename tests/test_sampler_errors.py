@@ -50,9 +50,10 @@ def test_any_coordinate_gives_a_finite_answer(backend, dtype, options):
 @each_backend
 @each_dtype
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype, options):
+@pytest.mark.parametrize("axis", (0, 1), ids=("x", "y"))
+def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype, options, axis):
     U, points, gV = example(dtype, reach=0.1)
-    points[1, 2, 3, 0] = np.nan
+    points[1, 2, 3, axis] = np.nan
     V = sample(U, points, backend=backend, **options)
     gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
     expected = np.zeros(V.shape, bool)
