@@ -107,10 +107,17 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:
     module = "MODULE:FUNCTION"
-    check.add_argument("sampler", nargs="?", metavar=module, help="F(U, grid, **options) -> V; or FILE.py:FUNCTION")
-    check.add_argument("--backward", metavar=module, help="its gradient, G(U, grid, gV, **options) -> (gU, ggrid)")
+    check.add_argument(
+        "sampler",
+        nargs="?",
+        metavar=module,
+        help="F(U, grid, *, mode, padding_mode, align_corners) -> V, or with fewer options; or FILE.py:FUNCTION",
+    )
+    check.add_argument("--backward", metavar=module, help="its gradient, G(U, grid, gV, same options) -> (gU, ggrid)")
     check.add_argument("--tps", metavar=module, help="a spline, S(control_points, destinations, xy) -> mapped xy")
-    check.add_argument("--only", action="extend", nargs="+", metavar="CLAIM", help="only these claims")
+    check.add_argument(
+        "--only", action="extend", nargs="+", metavar="CLAIM", help="only these claims, named as by --list"
+    )
     check.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="seconds a claim (default: 60)")
     check.add_argument("--list", action="store_true", help="list the claims")
     check.add_argument("--peers", action="store_true", help="judge ours and every known library that is installed")
