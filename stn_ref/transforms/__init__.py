@@ -12,7 +12,8 @@ affine       6   parallelism, straight lines
 projective   8   straight lines
 tps         32   -
 
-Reads: base.py. Read next: affine.py, attention.py, then grid.py. Two maps one after the other: composition.py.
+Reads: base.py. Read next: affine.py and attention.py, Eqs. (1) and (2); similarity.py, rigid.py, projective.py, tps.py;
+two maps one after the other, composition.py; then grid.py.
 """
 
 from stn_ref import checks
