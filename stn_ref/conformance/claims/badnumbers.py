@@ -61,7 +61,7 @@ def huge_coordinate_is_outside(subject):
 
 @claim(
     "A division by 0 in a transform ends the program or is shown as a picture.",
-    known="PyTorch gives NaN with zeros and with bicubic; the homogeneous divide: kornia#367",
+    known="PyTorch gives NaN with bilinear and zeros, and with bicubic; the homogeneous divide: kornia#367",
 )
 def infinite_coordinate_is_outside(subject):
     """A coordinate of +-infinity is outside as a huge one is."""
