@@ -38,6 +38,8 @@ def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
     Traceback (most recent call last):
     TypeError: U must be a float32 or float64 NumPy array; got a NumPy array of int64
     """
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a NumPy array without a mask; got a masked array: .filled(value) gives one")
     if not isinstance(array, np.ndarray) or array.dtype not in FLOATS:
         got = f"a NumPy array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{name} must be a float32 or float64 NumPy array; got {got}")
@@ -166,7 +168,7 @@ def flags(name: str, value, of: tuple[str, ...]) -> tuple[bool, ...]:
     """
     if isinstance(value, (bool, np.bool_)):
         return (bool(value),) * len(of)
-    values = tuple(value)
+    values = tuple(value) if isinstance(value, (tuple, list)) else ()
     if len(values) != len(of):
-        raise ValueError(f"{name} must be a flag, or one each for {' and '.join(of)}; got {value!r}")
+        raise ValueError(f"{name} must be a flag, or one each for {', '.join(of)}; got {value!r}")
     return tuple(flag(name, one) for one in values)

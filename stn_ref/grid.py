@@ -36,9 +36,10 @@ class GridGenerator(Layer):
             ValueError: neither in_size nor out_size is given.
         """
         self.transform.check(theta)
-        in_size, out_size = in_size or self.out_size, self.out_size or in_size
+        in_size = self.out_size if in_size is None else checks.pair("in_size", in_size, 1)
         if in_size is None:
             raise ValueError("in_size must be given, (H, W), where the grid was made without out_size; got None")
+        out_size = in_size if self.out_size is None else self.out_size
         G = coordinates.target_grid(out_size, self.align_corners, theta.dtype)[None]  # the same for every sample
         with np.errstate(all="ignore"):  # a diverged theta gives inf or NaN points, not a crash
             d = self.transform.displacement(theta, G)

@@ -106,7 +106,7 @@ def sample_backward(
     kink: str = "right",
     a: float = -0.75,
     backend: str = "cpu",
-    needs: tuple[bool, bool] = (True, True),
+    needs: bool | tuple[bool, bool] = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Gradients of `sample`, Eqs. (6) and (7), times gV and summed.
 
@@ -125,7 +125,8 @@ def sample_backward(
             With mirroring it is a side of the mirrored coordinate.
         a: Keys' parameter.
         backend: "cpu", "vectorised" or "literal".
-        needs: which of (gU, gpoints) are wanted; the other is None and, except with "literal", costs nothing.
+        needs: which of (gU, gpoints) are wanted, one flag for each or one for both; what is not wanted is None and,
+            except with "literal", costs nothing.
 
     Returns:
         (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU. Where the
@@ -141,6 +142,7 @@ def sample_backward(
     _check_options(mode, padding, kink, a)
     check_points(U, points, "points")
     check_cotangent(U, points, gV)
+    needs = checks.flags("needs", needs, ("U", "points"))
     return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs)
 
 
@@ -177,8 +179,8 @@ class Sampler(Layer):
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints)."""
-        gV, (U, points) = self.take(gV)
         needs = checks.flags("needs", needs, ("U", "points"))
+        gV, (U, points) = self.take(gV)
         return sample_backward(U, points, gV, kink=self.kink, needs=needs, **self.options)
 
 

@@ -52,6 +52,9 @@ class SpatialTransformer(Layer):
         sampler: Layer | None = None,
         return_theta: bool = False,
     ):
+        for name, layer in (("localisation", localisation), ("sampler", sampler)):
+            if not isinstance(layer, Layer) and (name, layer) != ("sampler", None):
+                raise TypeError(f"{name} must be a Layer; got {layer!r}")
         self.localisation = localisation
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
         padding = pixel_padding(padding_mode, align_corners)

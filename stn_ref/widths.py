@@ -35,7 +35,7 @@ def _spread(phi: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _gathered(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the gradient of a phi of `shape` that was spread over the points: the sum over what it was spread over."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(k for k, size in enumerate(shape) if size == 1), keepdims=True).reshape(shape)
+    return np.asarray(g.sum(axis=tuple(k for k, size in enumerate(shape) if size == 1), keepdims=True)).reshape(shape)
 
 
 def kernel_sample(
@@ -51,7 +51,8 @@ def kernel_sample(
 
         V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m; phi_x) k(y_s - n; phi_y) / (K_x K_y)
 
-        tent:     k(d; w) = max(0, 1 - |d| / w);  w = 1 is bilinear sampling
+        tent:     k(d; w) = max(0, 1 - |d| / w);  w = 1 is bilinear sampling (but of pixels at distance w it takes 0
+                  times each, so that a NaN among them is seen)
         gaussian: k(d; s) = exp(-d^2 / (2 s^2)), cut off where it is below 2e-16
 
     K is the sum of k over all places along its axis, those outside the image, too: a constant image stays constant.
@@ -89,7 +90,7 @@ def kernel_sample_backward(
     kernel: str = "tent",
     padding: str = "zeros",
     backend: str = "cpu",
-    needs: tuple[bool, bool, bool] = (True, True, True),
+    needs: bool | tuple[bool, bool, bool] = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `kernel_sample` times gV, summed: (gU, gpoints, gphi), shaped as U, points and phi.
 
@@ -105,11 +106,12 @@ def kernel_sample_backward(
         kernel: "tent" or "gaussian".
         padding: what is outside.
         backend: "cpu", "vectorised" or "literal".
-        needs: which of the three are wanted; the others are None.
+        needs: which of (gU, gpoints, gphi) are wanted, one flag for each or one for all; the others are None.
     """
     _check_options(kernel, padding)
     check_points(U, points, "points")
     check_cotangent(U, points, gV)
+    needs = checks.flags("needs", needs, ("U", "points", "phi"))
     wide = _spread(phi, points)
     gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
     return gU, gpoints, (None if gphi is None else _gathered(gphi, phi.shape))
@@ -141,8 +143,10 @@ class KernelSampler(Layer):
     ):
         _check_options(kernel, padding)
         checks.one_of("backend", backend, kernels.BACKENDS)
-        value = np.array(phi, checks.float_dtype("dtype", dtype))
-        checks.shape("phi", value, (2,))
+        if np.shape(phi) != (2,):
+            raise checks.ShapeError(f"phi must be (2,), the widths (phi_x, phi_y); got {phi!r}")
+        widest = float(np.finfo(np.float32).max)
+        value = np.array([checks.between("phi", w, 0, widest) for w in phi], checks.float_dtype("dtype", dtype))
         self.phi = Param(value, decay=False, lr_scale=lr_scale)
         self.options = {"kernel": kernel, "padding": padding, "backend": backend}
 
@@ -154,8 +158,8 @@ class KernelSampler(Layer):
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints); add to phi.grad."""
-        gV, (U, points) = self.take(gV)
         needs = checks.flags("needs", needs, ("U", "points"))
+        gV, (U, points) = self.take(gV)
         phi = self.phi.value
         gU, gpoints, gphi = kernel_sample_backward(U, points, phi, gV, needs=(*needs, True), **self.options)
         self.phi.grad += gphi
@@ -209,10 +213,13 @@ def footprint(points: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def footprint_backward(points: np.ndarray, gs: np.ndarray) -> np.ndarray:
-    """Return the gradient of sum(gs * footprint(points)) with respect to the points; 0 where s is 1 or less."""
+    """Return the gradient of sum(gs * footprint(points)) with respect to the points.
+
+    It is 0 where s is 1 or less, and from a point that is not finite: that one reaches no sample but its own.
+    """
     di, dj = _difference(points, 1), _difference(points, 2)
     s = np.hypot(di, dj)
-    g = np.where(s > 1, gs / np.maximum(s, 1), 0)
+    g = np.where((s > 1) & np.isfinite(points).all(-1, keepdims=True), gs / np.maximum(s, 1), 0)
     return _difference_backward(g * di, 1) + _difference_backward(g * dj, 2)
 
 
@@ -246,8 +253,8 @@ class AntialiasedSampler(Layer):
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints)."""
-        gV, (U, points) = self.take(gV)
         needs = checks.flags("needs", needs, ("U", "points"))
+        gV, (U, points) = self.take(gV)
         gU, gpoints, gs = kernel_sample_backward(
             U, points, footprint(points), gV, needs=(needs[0], needs[1], needs[1]), **self.options
         )

@@ -193,3 +193,10 @@ def test_an_empty_batch_goes_forward_and_back(family):
     layer = GridGenerator(transform, (4, 5))
     points = layer.forward(np.zeros((0, transform.K)))
     assert layer.backward(points).shape == (0, transform.K)
+
+
+@pytest.mark.parametrize("in_size", ((-4, 3), (0, 0), (), (5.0, 6.0), (5, 6, 7)))
+def test_a_size_that_is_none_is_named(in_size):
+    generator = GridGenerator(transforms.get("affine"), (2, 2))
+    with pytest.raises((ValueError, TypeError), match="in_size must be"):
+        generator.forward(np.array([[1.0, 0, 0, 0, 1, 0]]), in_size)

@@ -42,10 +42,31 @@ def test_the_callers_error_state_changes_nothing(rng, backend):
 
 @pytest.mark.parametrize("backend", kernels.BACKENDS)
 def test_a_subclass_of_ndarray_gives_plain_arrays(backend):
-    U = np.ma.masked_array(np.ones((1, 1, 3, 3)))
-    points = np.ones((1, 2, 2, 2))
+    class Named(np.ndarray):
+        pass
+
+    U = np.ones((1, 1, 3, 3)).view(Named)
+    points = np.ones((1, 2, 2, 2)).view(Named)
     for result in (
         sample(U, points, backend=backend),
         *sample_backward(U, points, np.ones((1, 1, 2, 2)), backend=backend),
     ):
         assert type(result) is np.ndarray
+
+
+def test_a_masked_array_is_refused_rather_than_read_without_its_mask():
+    U, points = np.ones((1, 1, 3, 3)), np.ones((1, 2, 2, 2))
+    with pytest.raises(TypeError, match="U must be a NumPy array without a mask; got a masked array"):
+        sample(np.ma.masked_array(U), points)
+    with pytest.raises(TypeError, match="grid must be a NumPy array without a mask"):
+        grid_sample(U, np.ma.masked_array(points))
+
+
+def test_needs_is_a_flag_or_one_for_each_input():
+    U, points, gV = np.ones((1, 1, 3, 3)), np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2))
+    assert all(g is None for g in sample_backward(U, points, gV, needs=False))
+    for needs in (None, (True,), (True, True, True)):
+        with pytest.raises(ValueError, match="needs must be a flag, or one each for U, points; got"):
+            sample_backward(U, points, gV, needs=needs)
+    with pytest.raises(TypeError, match="needs must be True or False; got 'no'"):
+        sample_backward(U, points, gV, needs=("no", "no"))

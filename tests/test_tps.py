@@ -490,3 +490,11 @@ def test_other_errors_are_clear(rng):
         T.bending_energy_backward(warps(T, rng), np.zeros(3))
     with pytest.raises(TypeError, match="genergy must have the dtype of theta, float64; got float32"):
         T.bending_energy_backward(warps(T, rng), np.zeros(2, np.float32))
+
+
+def test_control_points_in_a_list_or_of_impossible_size_are_named():
+    with pytest.raises(TypeError, match=r"control_points must be a \(P, 2\) float array, an integer or a pair"):
+        ThinPlateSpline([[0, 0], [1, 1], [0, 1]])
+    for scale in (1e-160, 1e154):
+        with pytest.raises(ValueError, match="control_points must be apart by 1e-100 to 1e100"):
+            ThinPlateSpline(scale * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))

@@ -281,3 +281,11 @@ def test_a_whole_net_and_its_gradients_agree_with_pytorch(rng, name, size):
     for got, wanted in pairs:
         wanted = wanted.numpy()
         assert np.abs(got - wanted).max() <= 1e-9 * np.abs(wanted).max()  # a few thousand terms, some cancel
+
+
+def test_parts_that_are_no_layers_are_named():
+    affine = transforms.get("affine")
+    with pytest.raises(TypeError, match="localisation must be a Layer; got None"):
+        SpatialTransformer(None, affine)
+    with pytest.raises(TypeError, match="sampler must be a Layer; got 'x'"):
+        SpatialTransformer(Sequential(), affine, sampler="x")

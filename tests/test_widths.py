@@ -185,7 +185,12 @@ def test_errors_name_the_argument(example):
         KernelSampler(kernel="box")
     with pytest.raises(ValueError, match=r"padding must be one of .*; got 'reflection'"):
         AntialiasedSampler(padding="reflection")
-    with pytest.raises(ValueError, match="needs must be a flag, or one each for U and points"):
+    for phi in ((np.nan, 1), (-1, 1)):
+        with pytest.raises(ValueError, match="phi must lie in"):
+            KernelSampler(phi)
+    with pytest.raises(checks.ShapeError, match=r"phi must be \(2,\), the widths \(phi_x, phi_y\); got 'ab'"):
+        KernelSampler("ab")
+    with pytest.raises(ValueError, match="needs must be a flag, or one each for U, points"):
         layer = KernelSampler(dtype=np.float64)
         layer.forward(U, points)
         layer.backward(gV, needs=(True, True, True))
@@ -249,6 +254,15 @@ def test_the_footprint_of_points_that_are_nowhere_is_that_of_their_other_neighbo
     assert footprint(points[:, :1, :1]).tolist() == [[[[1, 1]]]]
     assert footprint(points[:, :0]).shape == (1, 0, 4, 2)
     assert np.isfinite(footprint_backward(points, np.ones_like(points))).all()
+
+
+def test_a_point_that_is_nowhere_spoils_its_own_gradient_and_no_other(rng):
+    U, points = rng.random((1, 1, 5, 6)), 2 * np.stack(np.meshgrid(np.arange(5.0), np.arange(4.0)), -1)[None]
+    points[0, 1, 2] = np.nan
+    layer = AntialiasedSampler()
+    V = layer.forward(U, points)
+    _, gpoints = layer.backward(np.ones_like(V))
+    assert np.argwhere(np.isnan(gpoints).any(-1)).tolist() == [[0, 1, 2]]
 
 
 def test_the_gradient_of_the_footprint_agrees_with_finite_differences(rng):

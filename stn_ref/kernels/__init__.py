@@ -18,10 +18,11 @@ Bad numbers are part of the contract, the same in every backend:
 4. Where the padding is flat, because x was clamped, is infinite or lies on the border itself, the gradient of that
    coordinate is 0 whatever the pixels are; likewise that of a phi beyond its range, and that of nearest everywhere.
 5. Every in-image tap of the cell is multiplied, weight 0 included: a NaN pixel reaches the samples whose cell holds it.
-   The cell of a slope is that of the side that `kink` names.
-6. Backends agree in their pattern of NaN and inf exactly, in value to 8 ulp of max |V|. (Kernels with a width sum up to
-   hundreds of terms, and an infinite pixel may meet a weight that is 0 but for rounding: there they agree in what is
-   finite, and to rounding of the sum.)
+   The cell of a slope is that of the side that `kink` names; that of a kernel with a width is all at that distance or
+   less.
+6. Backends agree in their pattern of NaN and inf exactly, in value to 8 ulp of max |V|, as long as no partial sum of
+   finite numbers overflows: they may add in another order. (Kernels with a width sum up to hundreds of terms, and an
+   infinite pixel may meet a weight that is 0 but for rounding: there they agree in what is finite, and to rounding.)
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 

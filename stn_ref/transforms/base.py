@@ -76,7 +76,7 @@ class Transform:
                 all); normalised, last axis (x, y), dtype of theta.
 
         Returns:
-            (N, P, 2) or (N, ..., 2), normalised.
+            (N, P, 2) or (N, ..., 2), normalised. Points that are not finite come out as NaN or infinite.
 
         Raises:
             TypeError: not float32 or float64, or two dtypes.
@@ -87,7 +87,7 @@ class Transform:
             return xy + self.displacement(theta, xy)
 
     def apply_backward(
-        self, theta: np.ndarray, xy: np.ndarray, gT: np.ndarray, needs: tuple[bool, bool] = (True, True)
+        self, theta: np.ndarray, xy: np.ndarray, gT: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gtheta, gxy), the gradients of sum(gT * apply(theta, xy)), shaped as theta and xy.
 
@@ -104,6 +104,7 @@ class Transform:
             TypeError, ShapeError: as for `apply`; also for gT.
         """
         points = self._batch_of_points(theta, xy)
+        needs = checks.flags("needs", needs, ("theta", "xy"))
         checks.floating("gT", gT, like=("theta", theta))
         wanted = (len(theta), *points.shape[1:])
         if gT.shape != wanted:

@@ -242,6 +242,8 @@ def _control_points(control_points) -> np.ndarray:
         checks.floating(name, control_points)
         checks.shape(name, control_points, ("P", 2))
         c = control_points.astype(np.float64)
+    elif isinstance(control_points, (tuple, list)) and not all(hasattr(n, "__index__") for n in control_points):
+        raise TypeError(f"{name} must be a (P, 2) float array, an integer or a pair of them; got {control_points!r}")
     else:
         c = _regular(*checks.pair(name, control_points, 2))
     if len(c) < 3:
@@ -250,6 +252,8 @@ def _control_points(control_points) -> np.ndarray:
         k = int(np.argmin(np.isfinite(c).all(axis=1)))
         raise ValueError(f"{name} must be finite; got {c[k].tolist()} at index {k}")
     extent = np.ptp(c, axis=0).max()
+    if 0 < extent < 1e-100 or extent > 1e100:
+        raise ValueError(f"{name} must be apart by 1e-100 to 1e100, and are normalised; got an extent of {extent:g}")
     distances = np.sqrt(_squares(c, c)) + np.diag(np.full(len(c), np.inf))
     j, k = sorted(int(i) for i in np.unravel_index(np.argmin(distances), distances.shape))
     if distances[j, k] <= CLOSE * extent:
