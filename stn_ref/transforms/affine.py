@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, columns, total
+from stn_ref.transforms.base import Transform, columns, homogeneous, total
 
 
 class Affine(Transform):
@@ -46,7 +46,4 @@ class Affine(Transform):
     def matrix(self, theta: np.ndarray) -> np.ndarray:
         """Return (N, 3, 3): Eq. (1) above the row (0, 0, 1)."""
         self.check(theta)
-        matrix = np.zeros((len(theta), 3, 3), theta.dtype)
-        matrix[:, :2] = theta.reshape(-1, 2, 3)
-        matrix[:, 2, 2] = 1
-        return matrix
+        return homogeneous(theta.reshape(-1, 2, 3))

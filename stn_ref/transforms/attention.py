@@ -3,7 +3,7 @@
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.transforms.base import Transform, columns, total
+from stn_ref.transforms.base import Transform, columns, homogeneous, total
 
 
 class Attention(Transform):
@@ -56,11 +56,10 @@ class Attention(Transform):
     def matrix(self, theta: np.ndarray) -> np.ndarray:
         """Return (N, 3, 3): Eq. (2) above the row (0, 0, 1)."""
         self.check(theta)
-        matrix = np.zeros((len(theta), 3, 3), theta.dtype)
-        matrix[:, 0, 0] = matrix[:, 1, 1] = theta[:, 0] if self.scale is None else self.scale
-        matrix[:, :2, 2] = theta[:, -2:]
-        matrix[:, 2, 2] = 1
-        return matrix
+        rows = np.zeros((len(theta), 2, 3), theta.dtype)
+        rows[:, 0, 0] = rows[:, 1, 1] = theta[:, 0] if self.scale is None else self.scale
+        rows[:, :, 2] = theta[:, -2:]
+        return homogeneous(rows)
 
     def _parameters(self, theta: np.ndarray, xy: np.ndarray) -> list:
         fixed = [] if self.scale is None else [self.scale]

@@ -20,7 +20,8 @@ class Transform:
 
     Attributes:
         name: how the command line and the models call it.
-        identity: the K parameters that leave every point where it is.
+        identity: the K parameters that leave every point where it is (Attention with a fixed scale: that look at the
+            middle of the image).
         symbols: the paper's name of each parameter.
         preserves: what all its maps keep, out of PROPERTIES, measured in pixels.
     """
@@ -145,6 +146,12 @@ def columns(theta: np.ndarray, xy: np.ndarray) -> list[np.ndarray]:
     """Return the K columns of theta, shaped to broadcast against the coordinates of (N, ..., 2) points."""
     shape = (len(theta),) + (1,) * (xy.ndim - 2)
     return [column.reshape(shape) for column in theta.T]
+
+
+def homogeneous(rows: np.ndarray) -> np.ndarray:
+    """Return (N, 3, 3): the rows (N, 2, 3) of a matrix as in Eq. (1), and below them (0, 0, 1)."""
+    last = np.broadcast_to(np.array([[0, 0, 1]], rows.dtype), (len(rows), 1, 3))
+    return np.concatenate([rows, last], axis=1)
 
 
 def total(terms: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.transforms.base import Transform, columns, total
+from stn_ref.transforms.base import Transform, columns, homogeneous, total
 
 
 class Similarity(Transform):
@@ -70,11 +70,8 @@ class Similarity(Transform):
         s, alpha, t_x, t_y = theta.T
         with np.errstate(all="ignore"):
             cos, sin = s * np.cos(alpha), s * np.sin(alpha)
-        matrix = np.zeros((len(theta), 3, 3), theta.dtype)
-        matrix[:, 0] = np.stack([cos, -sin / self.aspect, t_x], axis=1)
-        matrix[:, 1] = np.stack([sin * self.aspect, cos, t_y], axis=1)
-        matrix[:, 2, 2] = 1
-        return matrix
+        rows = [cos, -sin / self.aspect, t_x, sin * self.aspect, cos, t_y]
+        return homogeneous(np.stack(rows, axis=1).reshape(-1, 2, 3))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'' if self.aspect == 1 else f'aspect={self.aspect:g}'})"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, columns, total
+from stn_ref.transforms.base import Transform, columns, homogeneous, total
 
 
 class Translation(Transform):
@@ -38,7 +38,7 @@ class Translation(Transform):
     def matrix(self, theta: np.ndarray) -> np.ndarray:
         """Return (N, 3, 3): the matrix above, and the row (0, 0, 1)."""
         self.check(theta)
-        matrix = np.zeros((len(theta), 3, 3), theta.dtype)
-        matrix[:] = np.eye(3)
-        matrix[:, :2, 2] = theta
-        return matrix
+        rows = np.zeros((len(theta), 2, 3), theta.dtype)
+        rows[:, 0, 0] = rows[:, 1, 1] = 1
+        rows[:, :, 2] = theta
+        return homogeneous(rows)
