@@ -9,7 +9,7 @@ from stn_ref import checks, coordinates, kernels
 from stn_ref.nn.layer import Layer
 
 MODES = ("bilinear", "nearest", "bicubic")
-PADDINGS = ("zeros", "border", "reflection")  # of grid_sample, PyTorch's names
+PADDING_MODES = ("zeros", "border", "reflection")  # of grid_sample, PyTorch's names
 PIXEL_PADDINGS = kernels.PADDINGS  # of sample
 KINKS = kernels.KINKS
 
@@ -20,7 +20,7 @@ def pixel_padding(padding_mode: str, align_corners: bool) -> str:
     >>> pixel_padding("reflection", align_corners=False), pixel_padding("reflection", align_corners=True)
     ('reflect', 'mirror')
     """
-    checks.one_of("padding_mode", padding_mode, PADDINGS)
+    checks.one_of("padding_mode", padding_mode, PADDING_MODES)
     checks.flag("align_corners", align_corners)
     if padding_mode == "reflection":
         return "mirror" if align_corners else "reflect"
@@ -36,11 +36,11 @@ def check_points(U: np.ndarray, points: np.ndarray, name: str) -> None:
     checks.shape(name, points, ("N", "Ho", "Wo", 2), N=(U.shape[0], "U"))
 
 
-def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray) -> None:
+def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str) -> None:
     """Raise unless gV is (N, C, Ho, Wo), of the dtype of U."""
     checks.floating("gV", gV, like=("U", U))
     known = {"N": (U.shape[0], "U"), "C": (U.shape[1], "U")}
-    known |= {"Ho": (points.shape[1], "the grid"), "Wo": (points.shape[2], "the grid")}
+    known |= {"Ho": (points.shape[1], name), "Wo": (points.shape[2], name)}
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
 
 
@@ -76,7 +76,8 @@ def sample(
         mode: "bilinear", "nearest" or "bicubic".
         padding: what is outside the image: "zeros"; "border", the outermost pixels go on; "reflect", mirrored at the
             outer edges of the outer pixels, -1/2 and W - 1/2; "mirror", at their centres, 0 and W - 1.
-        a: Keys' parameter, of bicubic only; -0.75 as in PyTorch, -0.5 (Catmull-Rom) reproduces parabolas.
+        a: Keys' parameter, of bicubic only, between -100 and 100; -0.75 as in PyTorch, -0.5 (Catmull-Rom) reproduces
+            parabolas.
         backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops).
 
     Returns:
@@ -111,7 +112,9 @@ def sample_backward(
     """Gradients of `sample`, Eqs. (6) and (7), times gV and summed.
 
         gU[b,c,n,m] = sum_{i,j} gV[b,c,i,j] k(x_s - m) k(y_s - n)
-        gx_s[b,i,j] = sum_c gV[b,c,i,j] sum_{n,m} U[b,c,n,m] k'(x_s - m) k(y_s - n)
+        gx_s[b,i,j] = sum_c gV[b,c,i,j] sum_{n,m} U[b,c,n,m] k'(x' - m) k(y' - n) dx'/dx_s,   gy_s likewise
+
+    x', y' is the point as the padding takes it into the image; with zeros it is (x_s, y_s) itself.
 
     Args:
         U: as for `sample`, and so are points, mode, padding, a and backend.
@@ -136,12 +139,13 @@ def sample_backward(
         TypeError, ShapeError, ValueError: as for `sample`; also for gV, and for "as_printed" with anything but
             bilinear and zeros.
 
-    Deviation: Eq. (7) as printed gives U[n, m] at an integer x_s = m, which is neither one-sided derivative: on a
-    constant image of 5 the slope 5, on a ramp U[n, m] = m the slope x_s instead of 1 (scalar_math.py has the proof).
+    Source: Jaderberg et al. 2015, Sec. 3.3. Deviation: Eq. (7) as printed gives U[n, m] at an integer x_s = m, which is
+    neither one-sided derivative: on a constant image of 5 the slope 5, on a ramp U[n, m] = m the slope x_s instead of 1
+    (scalar_math.py has the proof).
     """
     _check_options(mode, padding, kink, a)
     check_points(U, points, "points")
-    check_cotangent(U, points, gV)
+    check_cotangent(U, points, gV, "points")
     needs = checks.flags("needs", needs, ("U", "points"))
     return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs)
 
@@ -245,9 +249,9 @@ def grid_sample_backward(
         U: as for `grid_sample`, and so are grid, mode, padding_mode, align_corners, backend and a.
         grid: (N, Ho, Wo, 2).
         gV: (N, C, Ho, Wo), dL/dV.
-        mode: the kernel.
-        padding_mode: what is outside.
-        align_corners: the convention.
+        mode: "bilinear", "nearest" or "bicubic".
+        padding_mode: "zeros", "border" or "reflection".
+        align_corners: the convention of the grid, and of the gradient's unit: W/2 or (W-1)/2 pixels.
         backend: "cpu", "vectorised" or "literal".
         kink: "right": at an integer x_s, the slope of the cell on its right; "left", "central", "as_printed": see
             `sample_backward`.
@@ -264,7 +268,7 @@ def grid_sample_backward(
     padding = pixel_padding(padding_mode, align_corners)
     _check_options(mode, padding, kink, a)
     check_points(U, grid, "grid")
-    check_cotangent(U, grid, gV)
+    check_cotangent(U, grid, gV, "grid")
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
     gU, gpoints = kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a)
     return gU, coordinates.to_pixels_backward(gpoints, U.shape[2:], align_corners)

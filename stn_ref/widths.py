@@ -24,18 +24,11 @@ def _check_options(kernel: str, padding: str) -> None:
 def _spread(phi: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return phi for each point."""
     checks.floating("phi", phi, like=("points", points))
-    try:
-        return np.broadcast_to(phi, points.shape)
-    except ValueError:
+    if phi.shape not in ((2,), points.shape):
         raise checks.ShapeError(
             f"phi must be (2,), or one (phi_x, phi_y) for each point, {points.shape}; got shape {phi.shape}"
-        ) from None
-
-
-def _gathered(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the gradient of a phi of `shape` that was spread over the points: the sum over what it was spread over."""
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return np.asarray(g.sum(axis=tuple(k for k, size in enumerate(shape) if size == 1), keepdims=True)).reshape(shape)
+        )
+    return np.broadcast_to(phi, points.shape)
 
 
 def kernel_sample(
@@ -107,14 +100,21 @@ def kernel_sample_backward(
         padding: what is outside.
         backend: "cpu", "vectorised" or "literal".
         needs: which of (gU, gpoints, gphi) are wanted, one flag for each or one for all; the others are None.
+
+    Raises:
+        TypeError, ShapeError, ValueError: as for `kernel_sample`; also for gV.
+
+    Source: Jaderberg et al. 2015, Sec. 3.3: Eqs. (6) and (7) for the kernel of Eq. (3).
     """
     _check_options(kernel, padding)
     check_points(U, points, "points")
-    check_cotangent(U, points, gV)
+    check_cotangent(U, points, gV, "points")
     needs = checks.flags("needs", needs, ("U", "points", "phi"))
     wide = _spread(phi, points)
     gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
-    return gU, gpoints, (None if gphi is None else _gathered(gphi, phi.shape))
+    if gphi is not None and phi.shape == (2,):
+        gphi = gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of theirs
+    return gU, gpoints, gphi
 
 
 class KernelSampler(Layer):
@@ -205,6 +205,9 @@ def footprint(points: np.ndarray) -> np.ndarray:
 
     Returns:
         s: (N, Ho, Wo, 2), at least 1.
+
+    Raises:
+        TypeError, ShapeError: points are no float array (N, Ho, Wo, 2).
     """
     checks.floating("points", points)
     checks.shape("points", points, ("N", "Ho", "Wo", 2))
@@ -213,7 +216,7 @@ def footprint(points: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def footprint_backward(points: np.ndarray, gs: np.ndarray) -> np.ndarray:
-    """Return the gradient of sum(gs * footprint(points)) with respect to the points.
+    """Return the gradient (N, Ho, Wo, 2) of sum(gs * footprint(points)), gs (N, Ho, Wo, 2), for the points.
 
     It is 0 where s is 1 or less, and from a point that is not finite: that one reaches no sample but its own.
     """
@@ -229,7 +232,8 @@ class AntialiasedSampler(Layer):
         V = kernel_sample(U, points, footprint(points))
 
     The gradient of the points takes both ways, through where a point is and through how wide it looks. Where the map
-    does not shrink this is bilinear sampling; at the identity V equals U exactly.
+    does not shrink this is bilinear sampling; at the identity V equals U exactly. A point that stands for s x s pixels
+    costs about as much as s^2 bilinear ones; one neighbour far away makes it as wide as the image.
 
     Args:
         padding: "zeros", "border", "reflect" or "mirror".

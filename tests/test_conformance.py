@@ -17,7 +17,8 @@ def test_every_layer_passes_at_1e_7_and_every_kink_lies_in_its_interval(capsys):
     assert report["passed"] and len(report["layers"]) > 30
     for name, layer in report["layers"].items():
         for entry in layer["entries"]:
-            assert entry["kinks_judged"] or entry["analytic"], f"{name}: the gradient of {entry['name']} is all 0"
+            if "nearest" not in name or entry["name"] != "points":  # the one gradient that is 0 by right
+                assert entry["kinks_judged"] or entry["analytic"], f"{name}: the gradient of {entry['name']} is all 0"
     layers = {type(layer[0]).__name__ for layer in gradients.cases().values()}
     ours = {name for name, thing in vars(nn).items() if isinstance(thing, type) and issubclass(thing, nn.Layer)}
     pairs = {"SoftmaxCrossEntropy", "MeanSquaredError"}  # losses are checked as pairs of functions

@@ -15,6 +15,7 @@ from stn_ref.kernels import scalar_math, windows_cpu
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.scalar_math import BILINEAR, KERNELS, KINKS, PADDINGS, RIGHT, ZEROS
 from stn_ref.kernels.threads import parallel_ranges
+from stn_ref.kernels.windows_cpu import flat, flat_points
 
 BLOCK = 512  # points; the taps and fractions of a block stay in the first-level cache
 
@@ -94,7 +95,7 @@ def forward_blocks(U, points, V, H, W, padding, first, last):
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(U, points, gV, gU, gpoints, H, W, padding, first, last, needs_U, needs_points):
-    """Eqs. (6) and (7) for images first to last - 1, added to gU (N, C, HW) and gpoints (N, 2P)."""
+    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P)."""
     _, C, P = gV.shape
     taps, t = np.empty(4 * BLOCK, np.intp), np.empty(2 * BLOCK, gV.dtype)
     gx, gy = np.empty(BLOCK, gV.dtype), np.empty(BLOCK, gV.dtype)
@@ -153,17 +154,10 @@ def add_slopes(u, gv, count, taps, t, gx, gy):
         store_scratch(gy, j, load_scratch(gy, j) + g * (-u00 * sx - u01 * tx + u10 * sx + u11 * tx))
 
 
-def _flat(U, points):
-    """Return U as (N, C, HW) and points as (N, 2P), contiguous."""
-    N, C, H, W = U.shape
-    _, Ho, Wo, _ = points.shape
-    return np.ascontiguousarray(U).reshape(N, C, H * W), np.ascontiguousarray(points).reshape(N, 2 * Ho * Wo)
-
-
 def _bilinear_forward(U, points, padding):
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    U, points = _flat(U, points)
+    U, points = flat(U), flat_points(points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
     parallel_ranges(lambda first, last: forward_blocks(U, points, V, H, W, padding, first, last), blocks)
@@ -173,7 +167,7 @@ def _bilinear_forward(U, points, padding):
 def _bilinear_backward(U, points, gV, padding, needs):
     N, C, H, W = U.shape
     shape = points.shape
-    (u, points), gV = _flat(U, points), np.ascontiguousarray(gV).reshape(N, C, shape[1] * shape[2])
+    u, points, gV = flat(U), flat_points(points), flat(gV)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints = np.zeros(points.shape if needs[1] else (N, 0), u.dtype)
     parallel_ranges(

@@ -78,9 +78,9 @@ def wide_axis(x, size, padding, phi, kernel):
     x, slope = sm.anchor(x, size, padding, math.ceil(r))
     place = math.floor(x)
     t = float(x) - place
-    shape = sm.tent if kernel == sm.TENT else sm.gaussian
+    kernel_of = sm.tent if kernel == sm.TENT else sm.gaussian
     places = range(math.ceil(t - r), math.floor(t + r) + 1)
-    values = [shape(t - i, w) for i in places]
+    values = [kernel_of(t - i, w) for i in places]
     K, dK, dKdphi = (sum(column) for column in zip(*values, strict=True))
     k, dk, dphi = [], [], []
     for i, (ki, di, pi) in zip(places, values, strict=True):
@@ -92,17 +92,26 @@ def wide_axis(x, size, padding, phi, kernel):
     return Axis(k, dk, dphi, slope, phi_slope)
 
 
+def _axes(xy, phi, H, W, axis):
+    """Return (Axis in x, Axis in y) of one point, None if a number in it is NaN. phi: (2,), or None."""
+    if np.isnan(xy).any() or (phi is not None and np.isnan(phi).any()):
+        return None
+    if phi is None:
+        return axis(xy[0], W), axis(xy[1], H)
+    return axis(xy[0], W, phi[0]), axis(xy[1], H, phi[1])
+
+
 def _forward(U, points, phi, axis):
     """Eq. (3). axis: (coordinate, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.zeros((N, C, Ho, Wo), U.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        at = points[b, i, j] if phi is None else np.concatenate([points[b, i, j], phi[b, i, j]])
-        if np.isnan(at).any():
+        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, axis)
+        if axes is None:
             V[b, :, i, j] = np.nan
             continue
-        x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
+        x, y = axes
         for (n, ky), (m, kx) in itertools.product(y.k, x.k):
             V[b, :, i, j] += U[b, :, n, m] * (kx * ky)  # Eq. (3)
     return V
@@ -115,13 +124,13 @@ def _backward(U, points, phi, gV, axis):
     gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
     gphi = None if phi is None else np.zeros(phi.shape, phi.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        at = points[b, i, j] if phi is None else np.concatenate([points[b, i, j], phi[b, i, j]])
-        if np.isnan(at).any():
+        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, axis)
+        if axes is None:
             gpoints[b, i, j] = np.nan
             if phi is not None:
                 gphi[b, i, j] = np.nan
             continue
-        x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
+        x, y = axes
         u, g = U[b], gV[b, :, i, j]
         for (n, ky), (m, kx) in itertools.product(y.k, x.k):
             gU[b, :, n, m] += g * (kx * ky)  # Eq. (6)

@@ -129,10 +129,10 @@ def nearest(m, t):
     return m
 
 
-def anchor(x, size, padding, reach):
+def anchor(x, size, padding, margin):
     """Return (x', slope): a coordinate as good as x, near the image, for kernels whose taps are padded one by one.
 
-    zeros and border: clamped to [-reach - 1, size + reach], beyond which every tap, up to `reach` pixels from x, is
+    zeros and border: clamped to [-margin - 1, size + margin], beyond which every tap, up to `margin` pixels from x, is
     outside the image on that side. reflect and mirror: the exact remainder by the period of the extended image; +-inf
     is the edge on that side. slope is 0 where x was clamped, else 1. NaN comes back as NaN.
     """
@@ -140,7 +140,7 @@ def anchor(x, size, padding, reach):
     if x != x:
         return x, one
     if padding == ZEROS or padding == BORDER:
-        low, high = type(x)(-reach - 1), type(x)(size + reach)
+        low, high = type(x)(-margin - 1), type(x)(size + margin)
         if x < low:
             return low, flat
         if x > high:
@@ -201,7 +201,7 @@ def width(phi, size, kernel):
     """Return (w, dw/dphi): the width that is used, in pixels, phi kept between what a pixel needs and the image's size.
 
     A tent narrower than 1 would leave gaps between the pixels: 1, the hat of Eq. (5), is the least, and the slope
-    there the right derivative. Beyond the size of the image everything is one average.
+    there the right derivative. At the size of the image all pixels weigh nearly the same, and it grows no further.
     """
     least = 1.0 if kernel == TENT else SMALLEST_SIGMA
     if phi < least:

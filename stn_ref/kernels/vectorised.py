@@ -59,11 +59,11 @@ def cell(x, size):
     return np.where(np.isnan(m), -2, m).astype(np.intp), x - m
 
 
-def anchor(x, size, padding, reach):
+def anchor(x, size, padding, margin):
     """Return (place, t, slope): as scalar_math.anchor, split into its floor and the fraction, in float64."""
     slope = np.ones_like(x)
     if padding in ("zeros", "border"):
-        low, high = -reach - 1, size + reach
+        low, high = -margin - 1, size + margin
         slope[(x < low) | (x > high)] = 0
         x = np.clip(x, low, high)
     else:
@@ -154,19 +154,19 @@ def wide_axis(x, size, padding, phi, kernel):
             values = k, -z / w * k, z * z / w * k
         seen = (i >= first) & (i <= last) & ~broken
         taps.append((np.where(seen, tap(place + i, size, padding), -1), np.where(seen, values, 0)))
-    K = sum((values for _, values in taps), np.zeros((3, *x.shape)))
-    K[0, broken] = 1
-    columns = [(m, values[0] / K[0], values) for m, values in taps]
-    k = [(m, ki.astype(x.dtype)) for m, ki, _ in columns]
-    dk, dphi = ([(m, ((v[n] - ki * K[n]) / K[0]).astype(x.dtype)) for m, ki, v in columns] for n in (1, 2))
+    K, dK, dKdphi = sum((values for _, values in taps), np.zeros((3, *x.shape)))
+    K[broken] = 1
+    k = [(m, (ki / K).astype(x.dtype)) for m, (ki, _, _) in taps]
+    dk = [(m, ((di - ki / K * dK) / K).astype(x.dtype)) for m, (ki, di, _) in taps]
+    dphi = [(m, ((pi - ki / K * dKdphi) / K).astype(x.dtype)) for m, (ki, _, pi) in taps]
     return Axis(k, dk, dphi, slope, phi_slope)
 
 
 def _gather(pixels, W, n, m):
-    """Return (tap (N, C, P), inside (N, P)) of the pixels at rows n and columns m, 0 where one of them is -1."""
-    inside = (n >= 0) & (m >= 0)
-    tap = np.take_along_axis(pixels, np.where(inside, n * W + m, 0)[:, None], 2)
-    return np.where(inside[:, None], tap, 0), inside
+    """Return (N, C, P) the pixels at rows n and columns m, (N, P), 0 where one of them is -1."""
+    both = (n >= 0) & (m >= 0)
+    values = np.take_along_axis(pixels, np.where(both, n * W + m, 0)[:, None], 2)
+    return np.where(both[:, None], values, 0)
 
 
 def _forward(U, points, phi, axis):
@@ -178,7 +178,7 @@ def _forward(U, points, phi, axis):
     V = np.zeros((N, C, Ho * Wo), U.dtype)
     for n, ky in y.k:
         for m, kx in x.k:
-            V += _gather(pixels, W, n, m)[0] * (kx * ky)[:, None]
+            V += _gather(pixels, W, n, m) * (kx * ky)[:, None]
     V.transpose(0, 2, 1)[np.isnan(at).any(0)] = np.nan
     return V.reshape(N, C, Ho, Wo)
 
@@ -195,7 +195,7 @@ def _backward(U, points, phi, gV, axis, needs):
         dV = np.zeros(g.shape, U.dtype)
         for n, ky in in_y:
             for m, kx in in_x:
-                dV += _gather(pixels, W, n, m)[0] * (kx * ky)[:, None]
+                dV += _gather(pixels, W, n, m) * (kx * ky)[:, None]
         total = np.where(factor == 0, 0, factor * (g * dV).sum(1))
         return np.where(broken, np.nan, total).astype(U.dtype).reshape(N, Ho, Wo)
 

@@ -21,94 +21,95 @@ cubic, cubic_slope = _compile(scalar_math.cubic), _compile(scalar_math.cubic_slo
 width, reach = _compile(scalar_math.width), _compile(scalar_math.reach)
 tent, gaussian = _compile(scalar_math.tent), _compile(scalar_math.gaussian)
 
-K, DK, DPHI = range(3)  # rows of weights: k, dk/dx, dk/dphi
+VALUE, SLOPE, WIDTH = range(3)  # rows of weights: k, dk/dx, dk/dphi
 
 
 @njit(error_model="numpy")
-def window(x, size, kernel, padding, phi, taps, weights):
-    """Fill the pixels (-1: outside) and weights of one coordinate.
+def window(x, size, kernel, padding, a, phi, taps, weights):
+    """Fill the pixels and weights of one coordinate.
 
     Args:
         x: the coordinate, not NaN.
         size: H or W.
         kernel: NEAREST, BILINEAR, ...
         padding: ZEROS, ...
-        phi: the width of a tent or Gaussian, or Keys' a.
-        taps: (T,) filled.
-        weights: (3, T) filled; rows K, DK, DPHI.
+        a: Keys' parameter, of BICUBIC.
+        phi: the width of TENT or GAUSSIAN, not NaN.
+        taps: (T,) filled with pixels; places outside the image are left out.
+        weights: (3, T) filled; rows VALUE, SLOPE, WIDTH.
 
     Returns:
         (count, slope of the padding, slope of the width): a gradient is multiplied by its slope; where that is 0 it is
         0 whatever the pixels are.
     """
     flat = type(x)(0)
-    if kernel == NEAREST:
-        x, _ = fold(x, size, padding)
-        m, t = cell(x, size)
-        m = nearest(m, t)
-        taps[0] = m if 0 <= m < size else -1
-        weights[K, 0] = 1
-        return 1, flat, flat
-    if kernel == BILINEAR:
+    count = 0
+    if kernel <= BILINEAR:
         x, slope = fold(x, size, padding)
         m, t = cell(x, size)
-        taps[0], taps[1] = m if 0 <= m < size else -1, m + 1 if 0 <= m + 1 < size else -1
-        weights[K, 0], weights[K, 1] = type(t)(1) - t, t
-        weights[DK, 0], weights[DK, 1] = -1, 1
-        return 2, slope, flat
+        if kernel == NEAREST:
+            m, slope, t = nearest(m, t), flat, flat
+        for i in range(1 if kernel == NEAREST else 2):
+            if 0 <= m + i < size:
+                taps[count] = m + i
+                weights[VALUE, count] = t if i else type(t)(1) - t
+                weights[SLOPE, count] = 1 if i else -1
+                count += 1
+        return count, slope, flat
     if kernel == BICUBIC:
         x, slope = anchor(x, size, padding, 2)
         place = math.floor(x)
         t = float(x) - place
-        for i in range(4):
-            taps[i] = tap(place + i - 1, size, padding)
-            weights[K, i] = cubic(t - (i - 1), phi)
-            weights[DK, i] = cubic_slope(t - (i - 1), phi)
-        return 4, slope, flat
+        for i in range(-1, 3):
+            m = tap(place + i, size, padding)
+            if m >= 0:
+                taps[count] = m
+                weights[VALUE, count] = cubic(t - i, a)
+                weights[SLOPE, count] = cubic_slope(t - i, a)
+                count += 1
+        return count, slope, flat
     w, phi_slope = width(float(phi), size, kernel)
     r = reach(w, kernel)
     x, slope = anchor(x, size, padding, math.ceil(r))
     place = math.floor(x)
     t = float(x) - place
     first, last = math.ceil(t - r), math.floor(t + r)
-    count = last - first + 1
-    k, dk, dphi = 0.0, 0.0, 0.0
+    K, dK, dKdphi = 0.0, 0.0, 0.0
     for i in range(first, last + 1):
         ki, di, pi = tent(t - i, w) if kernel == TENT else gaussian(t - i, w)
-        k, dk, dphi = k + ki, dk + di, dphi + pi
-    for j in range(count):  # weights divided by their sum; the quotient rule
-        i = first + j
-        ki, di, pi = tent(t - i, w) if kernel == TENT else gaussian(t - i, w)
-        taps[j] = tap(place + i, size, padding)
-        weights[K, j] = ki / k
-        weights[DK, j] = (di - ki / k * dk) / k
-        weights[DPHI, j] = (pi - ki / k * dphi) / k
+        K, dK, dKdphi = K + ki, dK + di, dKdphi + pi
+    for i in range(first, last + 1):  # weights divided by their sum; the quotient rule
+        m = tap(place + i, size, padding)
+        if m >= 0:
+            ki, di, pi = tent(t - i, w) if kernel == TENT else gaussian(t - i, w)
+            taps[count] = m
+            weights[VALUE, count] = ki / K
+            weights[SLOPE, count] = (di - ki / K * dK) / K
+            weights[WIDTH, count] = (pi - ki / K * dKdphi) / K
+            count += 1
     return count, slope, type(x)(phi_slope)
 
 
 @njit(error_model="numpy")
-def kink_slopes(x, size, padding, kink, taps, weights):
-    """Fill taps and weights[DK] with the bilinear slope at a kink, as `kink` says; return their count."""
+def kink_window(x, size, padding, kink, taps, weights):
+    """Fill taps and weights[SLOPE] with the bilinear slope at a kink, as `kink` says; return their count."""
     x, _ = fold(x, size, padding)
     m, t = cell(x, size)
-    before = m - 1 if 0 <= m - 1 < size else -1
-    here = m if 0 <= m < size else -1
-    after = m + 1 if 0 <= m + 1 < size else -1
+    count = 0
     if t != 0 or kink == RIGHT:
-        taps[0], taps[1] = here, after
-        weights[DK, 0], weights[DK, 1] = -1, 1
-        return 2
-    if kink == LEFT:
-        taps[0], taps[1] = before, here
-        weights[DK, 0], weights[DK, 1] = -1, 1
-        return 2
-    if kink == CENTRAL:  # half of each
-        taps[0], taps[1], taps[2], taps[3] = here, after, before, here
-        weights[DK, 0], weights[DK, 1], weights[DK, 2], weights[DK, 3] = -0.5, 0.5, -0.5, 0.5
-        return 4
-    taps[0] = here  # as printed
-    weights[DK, 0] = 1
-    return 1
+        sides, share = ((m, -1), (m + 1, 1), (m, 0), (m, 0)), 1.0
+    elif kink == LEFT:
+        sides, share = ((m - 1, -1), (m, 1), (m, 0), (m, 0)), 1.0
+    elif kink == CENTRAL:  # half of each
+        sides, share = ((m, -1), (m + 1, 1), (m - 1, -1), (m, 1)), 0.5
+    else:  # as printed
+        sides, share = ((m, 1), (m, 0), (m, 0), (m, 0)), 1.0
+    for pixel, sign in sides:
+        if sign != 0 and 0 <= pixel < size:
+            taps[count] = pixel
+            weights[SLOPE, count] = share * sign
+            count += 1
+    return count
 
 
 @njit(error_model="numpy")
@@ -116,11 +117,21 @@ def total(u, W, taps_y, ky, count_y, taps_x, kx, count_x):
     """Return the sum over both windows of u, one channel, flat."""
     s = u.dtype.type(0)
     for j in range(count_y):
-        if taps_y[j] >= 0:
-            for i in range(count_x):
-                if taps_x[i] >= 0:
-                    s += u[taps_y[j] * W + taps_x[i]] * (kx[i] * ky[j])
+        for i in range(count_x):
+            s += u[taps_y[j] * W + taps_x[i]] * (kx[i] * ky[j])
     return s
+
+
+@njit(error_model="numpy")
+def two_totals(u, W, row, taps_y, wy, count_y, taps_x, wx, count_x):
+    """Return two sums over both windows, in one go: weights of `row` in x with VALUE in y, and the other way round."""
+    s_x = s_y = u.dtype.type(0)
+    for j in range(count_y):
+        for i in range(count_x):
+            pixel = u[taps_y[j] * W + taps_x[i]]
+            s_x += pixel * (wx[row, i] * wy[VALUE, j])
+            s_y += pixel * (wx[VALUE, i] * wy[row, j])
+    return s_x, s_y
 
 
 @njit(nogil=True, error_model="numpy")
@@ -132,81 +143,83 @@ def forward_points(U, points, phi, a, V, H, W, kernel, padding, T, first, last):
     _, C, P = V.shape
     tx, ty = np.empty(T, np.intp), np.empty(T, np.intp)
     wx, wy = np.empty((3, T), V.dtype), np.empty((3, T), V.dtype)
+    phi_x = phi_y = V.dtype.type(1)
     for q in range(first, last):
         b, p = q // P, q % P
         x, y = points[b, 2 * p], points[b, 2 * p + 1]
-        phi_x = phi[b, 2 * p] if phi.shape[1] else a
-        phi_y = phi[b, 2 * p + 1] if phi.shape[1] else a
+        if phi.shape[1]:
+            phi_x, phi_y = phi[b, 2 * p], phi[b, 2 * p + 1]
         if x != x or y != y or phi_x != phi_x or phi_y != phi_y:
             V[b, :, p] = np.nan
             continue
-        count_x, _, _ = window(x, W, kernel, padding, phi_x, tx, wx)
-        count_y, _, _ = window(y, H, kernel, padding, phi_y, ty, wy)
+        nx, _, _ = window(x, W, kernel, padding, a, phi_x, tx, wx)
+        ny, _, _ = window(y, H, kernel, padding, a, phi_y, ty, wy)
         for c in range(C):
-            V[b, c, p] = total(U[b, c], W, ty, wy[K], count_y, tx, wx[K], count_x)
+            V[b, c, p] = total(U[b, c], W, ty, wy[VALUE], ny, tx, wx[VALUE], nx)
 
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(
     U, points, phi, a, gV, gU, gpoints, gphi, H, W, kernel, padding, kink, T, first, last, needs_U, needs_points
 ):
-    """Eqs. (6) and (7) for images first to last - 1, added to gU (N, C, HW), gpoints and gphi (N, 2P) or (N, 0)."""
+    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW); gpoints and gphi, (N, 2P) or (N, 0)."""
     _, C, P = gV.shape
-    tx, ty, sx, sy = np.empty(T, np.intp), np.empty(T, np.intp), np.empty(4, np.intp), np.empty(4, np.intp)
+    tx, ty, kink_tx, kink_ty = np.empty(T, np.intp), np.empty(T, np.intp), np.empty(4, np.intp), np.empty(4, np.intp)
     wx, wy = np.empty((3, T), gV.dtype), np.empty((3, T), gV.dtype)
-    dx, dy = np.empty((3, 4), gV.dtype), np.empty((3, 4), gV.dtype)
-    needs_phi = gphi.shape[1] > 0
+    kink_wx, kink_wy = np.empty((3, 4), gV.dtype), np.empty((3, 4), gV.dtype)
+    needs_phi, other_kink = gphi.shape[1] > 0, kernel == BILINEAR and kink != RIGHT
+    phi_x = phi_y = gV.dtype.type(1)
     for b in range(first, last):
         for p in range(P):
-            x, y = points[b, 2 * p], points[b, 2 * p + 1]
-            phi_x = phi[b, 2 * p] if phi.shape[1] else a
-            phi_y = phi[b, 2 * p + 1] if phi.shape[1] else a
+            ix, iy = 2 * p, 2 * p + 1
+            x, y = points[b, ix], points[b, iy]
+            if phi.shape[1]:
+                phi_x, phi_y = phi[b, ix], phi[b, iy]
             if x != x or y != y or phi_x != phi_x or phi_y != phi_y:
                 if needs_points:
-                    gpoints[b, 2 * p : 2 * p + 2] = np.nan
+                    gpoints[b, ix] = gpoints[b, iy] = np.nan
                 if needs_phi:
-                    gphi[b, 2 * p : 2 * p + 2] = np.nan
+                    gphi[b, ix] = gphi[b, iy] = np.nan
                 continue
-            nx, slope_x, phi_slope_x = window(x, W, kernel, padding, phi_x, tx, wx)
-            ny, slope_y, phi_slope_y = window(y, H, kernel, padding, phi_y, ty, wy)
+            nx, slope_x, phi_slope_x = window(x, W, kernel, padding, a, phi_x, tx, wx)
+            ny, slope_y, phi_slope_y = window(y, H, kernel, padding, a, phi_y, ty, wy)
             if needs_U:
                 for c in range(C):
                     for j in range(ny):
-                        if ty[j] >= 0:
-                            for i in range(nx):
-                                if tx[i] >= 0:
-                                    gU[b, c, ty[j] * W + tx[i]] += gV[b, c, p] * (wx[K, i] * wy[K, j])
-            if needs_points and kernel == BILINEAR and kink != RIGHT:
-                mx = kink_slopes(x, W, padding, kink, sx, dx)
-                my = kink_slopes(y, H, padding, kink, sy, dy)
+                        for i in range(nx):
+                            gU[b, c, ty[j] * W + tx[i]] += gV[b, c, p] * (wx[VALUE, i] * wy[VALUE, j])
+            if needs_points and (slope_x != 0 or slope_y != 0):
+                gx = gy = gV.dtype.type(0)
+                if other_kink:
+                    mx = kink_window(x, W, padding, kink, kink_tx, kink_wx)
+                    my = kink_window(y, H, padding, kink, kink_ty, kink_wy)
+                    for c in range(C):
+                        u, g = U[b, c], gV[b, c, p]
+                        gx += g * total(u, W, ty, wy[VALUE], ny, kink_tx, kink_wx[SLOPE], mx)
+                        gy += g * total(u, W, kink_ty, kink_wy[SLOPE], my, tx, wx[VALUE], nx)
+                else:
+                    for c in range(C):
+                        s_x, s_y = two_totals(U[b, c], W, SLOPE, ty, wy, ny, tx, wx, nx)
+                        gx += gV[b, c, p] * s_x
+                        gy += gV[b, c, p] * s_y
+                gpoints[b, ix] = gx * slope_x if slope_x != 0 else 0
+                gpoints[b, iy] = gy * slope_y if slope_y != 0 else 0
+            if needs_phi and (phi_slope_x != 0 or phi_slope_y != 0):
+                gx = gy = gV.dtype.type(0)
                 for c in range(C):
-                    u, g = U[b, c], gV[b, c, p]
-                    gpoints[b, 2 * p] += g * total(u, W, ty, wy[K], ny, sx, dx[DK], mx)
-                    gpoints[b, 2 * p + 1] += g * total(u, W, sy, dy[DK], my, tx, wx[K], nx)
-            elif needs_points:
-                for c in range(C):
-                    u, g = U[b, c], gV[b, c, p]
-                    gpoints[b, 2 * p] += g * total(u, W, ty, wy[K], ny, tx, wx[DK], nx)
-                    gpoints[b, 2 * p + 1] += g * total(u, W, ty, wy[DK], ny, tx, wx[K], nx)
-            if needs_phi:
-                for c in range(C):
-                    u, g = U[b, c], gV[b, c, p]
-                    gphi[b, 2 * p] += g * total(u, W, ty, wy[K], ny, tx, wx[DPHI], nx)
-                    gphi[b, 2 * p + 1] += g * total(u, W, ty, wy[DPHI], ny, tx, wx[K], nx)
-                gphi[b, 2 * p] = gphi[b, 2 * p] * phi_slope_x if phi_slope_x != 0 else 0
-                gphi[b, 2 * p + 1] = gphi[b, 2 * p + 1] * phi_slope_y if phi_slope_y != 0 else 0
-            if needs_points:
-                gpoints[b, 2 * p] = gpoints[b, 2 * p] * slope_x if slope_x != 0 else 0
-                gpoints[b, 2 * p + 1] = gpoints[b, 2 * p + 1] * slope_y if slope_y != 0 else 0
+                    s_x, s_y = two_totals(U[b, c], W, WIDTH, ty, wy, ny, tx, wx, nx)
+                    gx += gV[b, c, p] * s_x
+                    gy += gV[b, c, p] * s_y
+                gphi[b, ix] = gx * phi_slope_x if phi_slope_x != 0 else 0
+                gphi[b, iy] = gy * phi_slope_y if phi_slope_y != 0 else 0
 
 
 def _most_taps(kernel, phi, H, W):
     """Return the size of the largest window."""
     if kernel <= BICUBIC:
         return 4
-    size = max(H, W)
-    w = min(max(float(np.max(phi, initial=1, where=~np.isnan(phi))), 1.0), max(size, 1))
-    return 2 * math.ceil(scalar_math.reach(w, kernel)) + 2
+    widest = float(np.max(phi, initial=1, where=~np.isnan(phi)))
+    return 2 * math.ceil(scalar_math.reach(min(widest, max(H, W)), kernel)) + 2
 
 
 def forward(U, points, phi, a, kernel, padding):
@@ -214,7 +227,7 @@ def forward(U, points, phi, a, kernel, padding):
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.empty((N, C, Ho * Wo), U.dtype)
-    u, points, phi = _flat(U), _flat_points(points), _flat_points(phi)
+    u, points, phi = flat(U), flat_points(points), flat_points(phi)
     T = _most_taps(kernel, phi, H, W)
     parallel_ranges(
         lambda first, last: forward_points(u, points, phi, a, V, H, W, kernel, padding, T, first, last), N * Ho * Wo
@@ -226,11 +239,10 @@ def backward(U, points, phi, gV, a, kernel, padding, kink, needs):
     """Return (gU, gpoints, gphi), None where `needs` says so."""
     N, C, H, W = U.shape
     shape = points.shape
-    u, gV, points, phi = _flat(U), _flat(gV), _flat_points(points), _flat_points(phi)
+    u, gV, points, phi = flat(U), flat(gV), flat_points(points), flat_points(phi)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints, gphi = (np.zeros(points.shape if need else (N, 0), u.dtype) for need in needs[1:])
-    T = _most_taps(kernel, phi, H, W)
-    options = H, W, kernel, padding, kink, T
+    options = H, W, kernel, padding, kink, _most_taps(kernel, phi, H, W)
     parallel_ranges(
         lambda first, last: backward_images(
             u, points, phi, a, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]
@@ -244,11 +256,11 @@ def backward(U, points, phi, gV, a, kernel, padding, kink, needs):
     )
 
 
-def _flat(U):
+def flat(U):
     """Return (N, C, H, W) as (N, C, HW), contiguous."""
     return np.ascontiguousarray(U).reshape(*U.shape[:2], U.shape[2] * U.shape[3])
 
 
-def _flat_points(points):
+def flat_points(points):
     """Return (N, Ho, Wo, 2) as (N, 2P), contiguous."""
     return np.ascontiguousarray(points).reshape(len(points), math.prod(points.shape[1:]))
