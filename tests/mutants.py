@@ -40,7 +40,7 @@ SAMPLING = "test_sampler.py test_sampler_modes.py test_sampler_errors.py test_sa
 NEAREST = {  # the tests of a file, quickest first; of several entries the longest that fits counts
     "transforms/": "test_transforms.py test_composition.py test_grid.py",
     "transforms/composition.py": "test_composition.py test_transforms.py",
-    "transforms/tps.py": "test_tps.py test_transforms.py",
+    "transforms/tps.py": "test_tps.py test_tps_gradients.py test_tps_errors.py test_transforms.py",
     "coordinates.py": "test_grid.py test_transforms.py test_goldens.py test_sampler_errors.py",
     "grid.py": "test_grid.py test_transformer.py",
     "sampler.py": "test_goldens.py " + SAMPLING,
