@@ -4,7 +4,6 @@ Each takes the arguments, `note` for progress and `say` for results; it returns 
 what a command needs is imported, when it runs.
 """
 
-import os
 from pathlib import Path
 
 
@@ -57,8 +56,6 @@ def check(args, note, say):
         raise ValueError("--markdown is for the table of --peers")
     if args.list:
         return report.list_claims(say)
-    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS") if args.threads else ():
-        os.environ[variable] = str(args.threads)  # the samplers run in processes of their own
     options = {"only": args.only, "time_limit": args.time_limit, "say": say}
     if args.peers:
         return table.check_peers(target=args.markdown, note=note, **options)

@@ -21,6 +21,7 @@ from stn_ref import checks
 from stn_ref.conformance.claim import Claim, NotOffered, Violated
 from stn_ref.conformance.claims import CLAIMS
 from stn_ref.conformance.subject import Spec, Subject
+from stn_ref.kernels import threads
 
 OUTCOMES = ("satisfied", "violated", "not offered", "crash", "timeout", "error")
 PASSES = ("satisfied", "not offered")
@@ -129,7 +130,8 @@ def _worker(spec: Spec, names: list[str], time_limit: float) -> Iterable[Verdict
     """Yield verdicts until the worker has done all, or has died or been stopped over one: that one is a verdict too."""
     request = {"spec": asdict(spec), "claims": names, "path": [os.getcwd(), *sys.path]}
     command = [sys.executable, "-c", _WORKER, json.dumps(request)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    counts = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), str(threads.get_num_threads()))
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=os.environ | counts)
     lines = queue.SimpleQueue()
     threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
     try:

@@ -19,9 +19,17 @@ def test_isnan_of_log_0_is_false_so_a_spline_that_asks_for_it_is_affine(rng):
     spline = ThinPlateSpline()
     theta = np.array([spline.identity]) + rng.normal(0, 0.1, (1, 32))
     xy = rng.uniform(-1, 1, (50, 2))
-    A, _ = spline.weights(theta)
-    affine = transforms.get("affine").apply(A.reshape(1, 6), xy)
-    assert np.abs(spline.apply(theta, xy) - affine).max() > 0.1  # what is lost with the weights
+    A, w = spline.weights(theta)
+    affine = transforms.get("affine").apply(A.reshape(1, 6), xy)[0]
+    r2 = ((xy[:, None] - spline.control_points) ** 2).sum(-1)
+
+    def spline_of(phi):
+        return affine + phi @ w[0]
+
+    assert_allclose(spline_of(r2 * np.log(r2)), spline.apply(theta, xy)[0], atol=1e-12)  # the right kernel
+    asked = np.where(np.isnan(np.log(r2)), r2 * np.log(r2), 0)
+    assert np.array_equal(spline_of(asked), affine)
+    assert np.abs(spline.apply(theta, xy)[0] - affine).max() > 0.1  # what is lost
 
 
 def bending_energy(centres, w, radius):
