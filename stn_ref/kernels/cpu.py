@@ -1,6 +1,6 @@
 """The samplers compiled by Numba: the maths of scalar_math.py in a few flat loops.
 
-Here is bilinear sampling, the paper's own, for speed; everything else is in windows_cpu.py.
+Here are nearest and bilinear sampling, the paper's own, for speed; everything else is in windows_cpu.py.
 
 Points are worked off in blocks of 512. One loop turns the coordinates of a block into taps and fractions; then, for
 each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). A tap outside the image has index -1:
@@ -13,7 +13,7 @@ from numba import njit
 
 from stn_ref.kernels import scalar_math, windows_cpu
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
-from stn_ref.kernels.scalar_math import BILINEAR, KERNELS, KINKS, PADDINGS, RIGHT, ZEROS
+from stn_ref.kernels.scalar_math import BILINEAR, KERNELS, KINKS, NEAREST, PADDINGS, RIGHT, ZEROS
 from stn_ref.kernels.threads import parallel_ranges
 from stn_ref.kernels.windows_cpu import flat, flat_points
 
@@ -154,25 +154,76 @@ def add_slopes(u, gv, count, taps, t, gx, gy):
         store_scratch(gy, j, load_scratch(gy, j) + g * (-u00 * sx - u01 * tx + u10 * sx + u11 * tx))
 
 
-def _bilinear_forward(U, points, padding):
+@njit(nogil=True, error_model="numpy")
+def find_nearest(points, count, H, W, padding, taps):
+    """Fill the taps of `count` points: n * W + m, -1 outside the image, -2 for a NaN coordinate."""
+    for j in range(count):
+        x, y = points[2 * j], points[2 * j + 1]
+        m, tx = cell(windows_cpu.fold(x, W, padding)[0], W)
+        n, ty = cell(windows_cpu.fold(y, H, padding)[0], H)
+        m, n = windows_cpu.nearest(m, tx), windows_cpu.nearest(n, ty)
+        taps[j] = n * W + m if 0 <= m < W and 0 <= n < H else -1
+        if x != x or y != y:
+            taps[j] = -2
+
+
+@njit(nogil=True, error_model="numpy")
+def nearest_blocks(U, points, V, H, W, padding, first, last):
+    """Eq. (4) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    _, C, P = V.shape
+    blocks = (P + BLOCK - 1) // BLOCK
+    taps, nothing = np.empty(BLOCK, np.intp), np.array([np.nan, 0], V.dtype)
+    for block in range(first, last):
+        b, p = block // blocks, block % blocks * BLOCK
+        count = min(BLOCK, P - p)
+        find_nearest(points[b, 2 * p :], count, H, W, padding, taps)
+        for c in range(C):
+            for j in range(count):
+                V[b, c, p + j] = U[b, c, taps[j]] if taps[j] >= 0 else nothing[taps[j] + 2]
+
+
+@njit(nogil=True, error_model="numpy")
+def nearest_scatter(points, gV, gU, gpoints, H, W, padding, first, last, needs_U, needs_points):
+    """Eq. (4) transposed for images first to last - 1, added to gU (N, C, HW); gpoints (N, 2P) is 0, or NaN."""
+    _, C, P = gV.shape
+    taps = np.empty(BLOCK, np.intp)
+    for b in range(first, last):
+        for p in range(0, P, BLOCK):
+            count = min(BLOCK, P - p)
+            find_nearest(points[b, 2 * p :], count, H, W, padding, taps)
+            if needs_U:
+                for c in range(C):
+                    for j in range(count):
+                        if taps[j] >= 0:
+                            gU[b, c, taps[j]] += gV[b, c, p + j]
+            if needs_points:
+                for j in range(count):
+                    gpoints[b, 2 * (p + j)] = gpoints[b, 2 * (p + j) + 1] = np.nan if taps[j] == -2 else 0
+
+
+def _by_blocks(task, U, points, padding):
+    """Run forward_blocks or nearest_blocks over the blocks of all images; return V."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     U, points = flat(U), flat_points(points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
-    parallel_ranges(lambda first, last: forward_blocks(U, points, V, H, W, padding, first, last), blocks)
+    parallel_ranges(lambda first, last: task(U, points, V, H, W, padding, first, last), blocks)
     return V.reshape(N, C, Ho, Wo)
 
 
-def _bilinear_backward(U, points, gV, padding, needs):
+def _by_images(U, points, gV, kernel, padding, needs):
+    """Run backward_images or nearest_scatter over all images; return (gU, gpoints)."""
     N, C, H, W = U.shape
     shape = points.shape
     u, points, gV = flat(U), flat_points(points), flat(gV)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints = np.zeros(points.shape if needs[1] else (N, 0), u.dtype)
-    parallel_ranges(
-        lambda first, last: backward_images(u, points, gV, gU, gpoints, H, W, padding, first, last, *needs), N
-    )
+    if kernel == NEAREST:
+        task = lambda *span: nearest_scatter(points, gV, gU, gpoints, H, W, padding, *span, *needs)  # noqa: E731
+    else:
+        task = lambda *span: backward_images(u, points, gV, gU, gpoints, H, W, padding, *span, *needs)  # noqa: E731
+    parallel_ranges(task, N)
     return (gU.reshape(N, C, H, W) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)
 
 
@@ -182,18 +233,18 @@ _quiet = np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ig
 @_quiet  # infinite pixels: inf * 0 is NaN, as it should be
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
     """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
-    padding = PADDINGS.index(padding)
-    if mode == "bilinear":
-        return _bilinear_forward(U, points, padding)
-    return windows_cpu.forward(U, points, _no_phi(U), a, KERNELS[mode], padding)
+    padding, kernel = PADDINGS.index(padding), KERNELS[mode]
+    if kernel <= BILINEAR:
+        return _by_blocks(nearest_blocks if kernel == NEAREST else forward_blocks, U, points, padding)
+    return windows_cpu.forward(U, points, _no_phi(U), a, kernel, padding)
 
 
 @_quiet
 def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
     padding, kink, kernel = PADDINGS.index(padding), KINKS.index(kink), KERNELS[mode]
-    if kernel == BILINEAR and kink == RIGHT:
-        return _bilinear_backward(U, points, gV, padding, needs)
+    if kernel == NEAREST or (kernel == BILINEAR and kink == RIGHT):
+        return _by_images(U, points, gV, kernel, padding, needs)
     return windows_cpu.backward(U, points, _no_phi(U), gV, a, kernel, padding, kink, (*needs, False))[:2]
 
 

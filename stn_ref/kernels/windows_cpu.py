@@ -1,7 +1,7 @@
 """Any separable kernel, compiled by Numba: Eq. (3) with a window of taps in x and another in y.
 
-Slower than the four fixed taps of cpu.py and able to do all of it: nearest, bilinear at every kind of kink, bicubic,
-and kernels whose width is a parameter. For each point `window` fills in, along each axis, which pixels are multiplied
+Slower than the fixed taps of cpu.py and able to do the rest: bilinear at every kind of kink, bicubic, and kernels whose
+width is a parameter. For each point `window` fills in, along each axis, which pixels are multiplied
 and by what; the rest is sums over the two windows.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from stn_ref.kernels import scalar_math
-from stn_ref.kernels.scalar_math import BICUBIC, BILINEAR, CENTRAL, LEFT, NEAREST, RIGHT, TENT
+from stn_ref.kernels.scalar_math import BICUBIC, BILINEAR, CENTRAL, LEFT, RIGHT, TENT
 from stn_ref.kernels.threads import parallel_ranges
 
 _compile = njit(error_model="numpy")
@@ -31,7 +31,7 @@ def window(x, size, kernel, padding, a, phi, taps, weights):
     Args:
         x: the coordinate, not NaN.
         size: H or W.
-        kernel: NEAREST, BILINEAR, ...
+        kernel: BILINEAR, BICUBIC, TENT or GAUSSIAN.
         padding: ZEROS, ...
         a: Keys' parameter, of BICUBIC.
         phi: the width of TENT or GAUSSIAN, not NaN.
@@ -44,12 +44,10 @@ def window(x, size, kernel, padding, a, phi, taps, weights):
     """
     flat = type(x)(0)
     count = 0
-    if kernel <= BILINEAR:
+    if kernel == BILINEAR:
         x, slope = fold(x, size, padding)
         m, t = cell(x, size)
-        if kernel == NEAREST:
-            m, slope, t = nearest(m, t), flat, flat
-        for i in range(1 if kernel == NEAREST else 2):
+        for i in range(2):
             if 0 <= m + i < size:
                 taps[count] = m + i
                 weights[VALUE, count] = t if i else type(t)(1) - t
