@@ -13,7 +13,7 @@
 #
 # $$Y_{ij} = \max_{0 \le a < k,\; 0 \le b < k} U_{ki + a,\; kj + b}$$
 #
-# How far does this invariance reach? The smallest move there is, is one pixel, in one of 8 directions.
+# How far does this invariance reach? The smallest move from pixel to pixel goes by one, in one of 8 directions.
 
 # %%
 from fractions import Fraction
@@ -33,7 +33,7 @@ SHIFTS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 
 
 def pool(U, k):
     """The equation above, for U (N, 1, H, W); with k = 1 it does nothing."""
-    return MaxPool2d(k).eval().forward(U)
+    return MaxPool2d(k).eval().forward(U)  # eval: nothing is kept for a backward pass
 
 
 def shifted(U, dy, dx):
@@ -213,8 +213,9 @@ assert (pool(U, 2) == pool(scrambled, 2)).all() and (gradient == 0).mean() == 0.
 # ## The other way
 #
 # A transformation undoes a move without throwing pixels away. Here a digit is turned by 40° and pushed 6 pixels to the
-# right, and then looked at through a window that is turned and pushed as well. Six numbers describe it (tutorial 03).
-# How far from the original are the moved digit, pooled or not, and the digit in the window?
+# right, and then looked at through a window that is turned and pushed as well. Six numbers describe each, and tutorial
+# 03 says how; for now it is enough that the second six undo the first. How far from the original are the moved digit,
+# pooled or not, and the digit in the window?
 
 # %%
 U = D[11:12].astype(np.float64)
@@ -228,9 +229,9 @@ print(f"in the window: {distance(window, U):.2f}")
 assert distance(window, U) < 0.3 < distance(pool(moved_digit, 4), pool(U, 4))
 
 # %% [markdown]
-# What is left in the window is the blur of interpolating twice. Of course, here we knew the six numbers. A **spatial
+# What is left in the window is the blur of interpolating twice. But here we knew the six numbers. A **spatial
 # transformer** computes them from the image, anew for every image, by a net that learns to do so from the loss of the
-# classifier alone. That is what these tutorials are about. (It need not replace pooling: the paper's nets have both.)
+# classifier alone. That is what these tutorials are about. (It need not replace pooling: nets of the paper have both.)
 #
 # ## Exercises
 #
