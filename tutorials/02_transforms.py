@@ -108,8 +108,8 @@ for name, K, *kept in transforms.hierarchy():
 #
 # ## Look into it: a third coordinate
 #
-# A matrix product takes 0 to 0, so no $2 \times 2$ matrix can translate. Write a 1 below the point, and it can. This is
-# all that Eq. (1) does with its third column. A third row completes the matrix and gives the projective map:
+# A matrix product takes 0 to 0, so no $2 \times 2$ matrix can translate. Write a 1 below the point, and a third column
+# can: so an affine map is a $2 \times 3$ matrix, Eq. (1) of the paper (tutorial 03). A third row makes it projective:
 #
 # $$\begin{pmatrix} X \\ Y \\ w \end{pmatrix} = \begin{pmatrix} h_{11} & h_{12} & h_{13} \\ h_{21} & h_{22} & h_{23} \\
 #   h_{31} & h_{32} & 1 \end{pmatrix} \begin{pmatrix} x_t \\ y_t \\ 1 \end{pmatrix}, \qquad
@@ -123,14 +123,14 @@ for name, K, *kept in transforms.hierarchy():
 # %%
 theta = np.array([[0.5, 0.0, -0.1, 0.1, 0.8, 0.1, 0.5, 0.0]])  # h31 = 0.5, h32 = 0: w = 0.5 x + 1
 projective = transforms.get("projective")
-H = projective.matrix(theta)[0]
-gone = H @ [1, 0, 0]  # the direction of the lines: infinitely far to the right
+M = projective.matrix(theta)[0]  # (3, 3)
+gone = M @ [1, 0, 0]  # the direction of the lines: infinitely far to the right
 corners = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
 for y in ticks:
     line = np.stack([np.linspace(-1.9, 99, 4000), np.full(4000, y)], axis=-1)
-    X, Y, w = H @ [line[:, 0], line[:, 1], np.ones(4000)]  # the equation above
+    X, Y, w = M @ [line[:, 0], line[:, 1], np.ones(4000)]  # the equation above
     assert np.allclose(projective.apply(theta, line)[0], np.stack([X / w, Y / w], axis=-1))
     left.plot(*line.T, color=blue, lw=1)
     right.plot(X / w, Y / w, color=blue, lw=1)
@@ -210,7 +210,7 @@ origin = np.array([0, 0, 1])
 print("shifted, then turned:", (R @ S @ origin)[:2].round(3), "  turned, then shifted:", (S @ R @ origin)[:2].round(3))
 
 # %% [markdown]
-# Two similarities make a similarity, two projective maps a projective map; two splines make no spline of this kind.
+# Two similarities make a similarity, two projective maps a projective map; two splines, in general, no spline.
 #
 # ## Change it: an image that is not square
 #
