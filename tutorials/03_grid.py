@@ -23,8 +23,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import affine_grid, coordinates, data, grid_sample, sampler, transforms
-from stn_ref.grid import GridGenerator
+from stn_ref import affine_grid, coordinates, data, grid_sample
 from stn_ref.plotting import grids, style
 
 plt.rcParams.update(style.RC)
@@ -131,9 +130,9 @@ assert (inner == 0).any() and (inner > 1).any()
 #
 # You may read that the transformation "must be inverted" before it is sampled. Here is what is meant. *If* somebody
 # hands you $A$, the way the content moves, you need $A^{-1}$ to pull. But nobody hands a spatial transformer an $A$.
-# The net puts out numbers, and by Eq. (1) these numbers *are* target to source. The loss
-# is computed with that reading, and so is its gradient: in that sense they are learnt, from the first step on. So the
-# matrix must *not* be inverted: that would sample somewhere else. None need even exist:
+# The net puts out numbers, and by Eq. (1) these numbers *are* target to source. The loss is computed with that reading,
+# and so is its gradient: in that sense they are learnt, from the first step on. So the matrix must *not* be inverted:
+# that would sample somewhere else. An inverse need not even exist:
 
 # %%
 singular = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])  # determinant 0; y_s = 0 for every pixel
@@ -162,7 +161,7 @@ assert np.allclose(grid, by_hand, rtol=1e-15)
 # %% [markdown]
 # Three traps. Arrays are indexed $[i, j]$, row first, but a point is $(x, y)$, column first. The grid has the size of
 # $V$; $U$ has not been mentioned. And 1 means half a width along $x$, half a height along $y$: on an image that is not
-# square, a rotation matrix shears (the docstring of `transforms.Similarity` has the remedy).
+# square, a rotation matrix shears (tutorial 02 has the remedy).
 #
 # ## Look into it: from $-1 \ldots 1$ to pixels
 #
@@ -193,19 +192,8 @@ plt.show()
 # | `True` | the centres of the corner pixels | $(x + 1) (W - 1) / 2$ | $(W - 1) / 2$ |
 #
 # The last column is a derivative. The chain rule multiplies every slope with respect to $x_s$ by it, $W$ for $x$ and
-# $H$ for $y$; forget it, and every gradient is off by that factor. On the ramp $U_{nm} = m$ the value *is* the pixel
-# coordinate, so a difference quotient shows it:
-
-# %%
-ramp = np.tile(np.arange(7.0), (1, 1, 5, 1))  # H, W = 5, 7
-h = 0.01
-for align_corners, wanted in ((False, 7 / 2), (True, 6 / 2)):
-    grid = np.array([[[[0.1, 0.0], [0.1 + h, 0.0]]]])
-    left, right = grid_sample(ramp, grid, align_corners=align_corners)[0, 0, 0]
-    print(f"align_corners={align_corners}: {(right - left) / h:.3f} pixels for each unit of x")
-    assert np.isclose((right - left) / h, wanted)
-
-# %% [markdown]
+# $H$ for $y$ (tutorial 05); forget it, and every gradient is off by that factor.
+#
 # ## Change it: the output has its own size
 #
 # $\theta$ says *what* is looked at, the size of the grid how *finely*. Here is the same window at two sizes:
@@ -225,16 +213,8 @@ plt.show()
 #
 # $\theta = (1, 0, 0, 0, 1, 0)$ must return the image. By way of normalised points it does so up to rounding. That is
 # why `GridGenerator`, which every transformer here uses, computes the distance $T_\theta(G) - G$ instead, straight in
-# pixels (`coordinates.displaced`): 0 has no rounding error. Tutorial 06 shows why the last bit matters.
-
-# %%
-identity = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-usual = coordinates.to_pixels(affine_grid(identity, U.shape), (28, 28), False)
-exact = GridGenerator(transforms.get("affine"), (28, 28)).forward(identity.reshape(1, 6))  # points, in pixels
-print(f"the usual way is off by up to {np.abs(usual - exact).max():.0e} pixels; exact:", exact[0, 0, :4, 0])
-assert (exact[0, :, :, 0] == np.arange(28)).all() and (sampler.sample(U, exact) == U).all()
-
-# %% [markdown]
+# pixels: 0 has no rounding error. Tutorial 06 puts it to the test, and shows why the last bit matters.
+#
 # ## Exercises
 #
 # **1.** Somebody describes the content: "output $= 1.25 \cdot$ input $+\, (0.5, -0.25)$", in normalised coordinates.
