@@ -114,9 +114,9 @@ plt.show()
 #
 # ## Look into it: three backends, one number
 #
-# `sampler.sample(U, points)` is Eq. (3) for a batch: $U$ is (N, C, H, W), the points are (N, Ho, Wo, 2), $x$ first. It
-# comes in several *backends*: `literal`, the sum of the paper in slow loops; `vectorised`, NumPy; and `cpu`, compiled
-# by Numba. They must agree.
+# `sampler.sample(U, points)` is Eq. (3) for a batch: $U$ is (N, C, H, W), the points are (N, Ho, Wo, 2), $x$ first, in
+# pixels. (`grid_sample` of tutorial 03 is the same for normalised points.) It comes in several *backends*: `literal`,
+# the sum of the paper in slow loops; `vectorised`, NumPy; and `cpu`, compiled by Numba. They must agree.
 
 # %%
 image, point = U[None, None], np.array([[[[x_s, y_s]]]])  # N = C = Ho = Wo = 1
@@ -131,7 +131,7 @@ for backend in ("literal", "vectorised", "cpu"):
 
 # %%
 for name, coordinate, size in (("x", x_s, W), ("y", y_s, H)):
-    print(name, literal.bilinear_axis(coordinate, size, ZEROS, "right").k)
+    print(name, literal.bilinear_axis(coordinate, size, ZEROS, "right").k)  # zeros outside; "right": see tutorial 06
 
 # %% [markdown]
 # To watch it at work, put the line `breakpoint()` above the loop over backends, run that cell, and type at the prompt:
