@@ -266,8 +266,8 @@ def check_scatter(f):
         print("gU[m] += ... with an array m keeps only one of them. Use a loop, or np.add.at.")
         return False
     _, ax = plt.subplots(figsize=(4, 2.2), layout="constrained")
-    ax.plot(x, gV, "x", color=vermillion)
     ax.plot(got, "o", color=green)
+    ax.plot(x, gV, "x", color=vermillion)
     ax.set(xlabel="x, m (pixels)", ylabel="gradient", title="× gV at the points, ● gU")
     plt.show()
     return True
