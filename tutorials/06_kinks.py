@@ -2,8 +2,8 @@
 # # 06 Standing on a kink
 #
 # **You will** look at the one place where bilinear sampling has no derivative, and find that training begins exactly
-# there. **You will learn** what Eq. (7) gives there, which four answers are in use, and why one of them stops all
-# learning. **You need** tutorial 05, or: Eq. (5) and the chain rule. Time: 10 minutes to read, some seconds to run.
+# there. **You will learn** what Eq. (7) gives there, which answers there are, and which wrong one stops all learning.
+# **You need** tutorial 05, or: Eq. (5) and the chain rule. Time: 10 minutes to read, some seconds to run.
 #
 # ## The question
 #
@@ -91,7 +91,7 @@ for kink in sampler.KINKS:
 
 # %% [markdown]
 # Read literally, Eq. (7) says that the constant image has the slope 5. That is a slip of the paper, not of bilinear
-# sampling, and nobody computes it. But there is a mistake that people do make.
+# sampling; no library that we know computes it. But there is a mistake that people do make.
 #
 # ## Change it: the neighbour that kills learning
 #
@@ -144,14 +144,14 @@ assert all(abs(paths[kink][-1] - 1.3) < 0.05 for kink in ("right", "left", "cent
 assert paths["floor and ceil"][-1] == 0.0  # not slow: dead
 
 # %% [markdown]
-# Which side you take hardly matters, as long as it is one. (jax#3024 and dm_pix had the ceil; it shows at the identity
-# only, which is where every transformer starts.)
+# Which side you take hardly matters, as long as it is one. (jax#3024 and dm_pix had the ceil. It shows at whole pixels
+# only, as at the identity, which is where transformers start.)
 #
 # ## Is the identity really on the pixels?
 #
-# In floating point, only if somebody takes care. The usual `linspace` to pixels and back misses some of them, and a
-# point an ulp to the left of its pixel has the *left* slope: which convention you get is rounding luck, column by
-# column.
+# In floating point, only if somebody takes care. The usual way, `linspace(-1, 1, W)` turned into pixels, misses some of
+# them, and a point that rounding puts a hair to the left of its pixel has the *left* slope: which convention you get is
+# luck, column by column.
 
 # %%
 for W in (28, 64):
