@@ -2,9 +2,9 @@
 # # 07 Checking gradients
 #
 # **You will** check a backward against differences of its forward, choose the step, and fool the check on purpose.
-# **You will learn** why bilinear sampling wants a large step, what a cotangent of ones hides, what a square image
-# hides, and what to do on a kink. **You need** tutorial 06, or: Eq. (5) and what a kink is. Time: 15 minutes to read,
-# some seconds to run.
+# **You will learn** why bilinear sampling wants a large step, what an upstream gradient of ones hides, what a square
+# image hides, and what to do on a kink. **You need** tutorial 06, or: Eq. (5) and what a kink is. Time: 15 minutes to
+# read, some seconds to run.
 #
 # ## The question
 #
@@ -102,8 +102,8 @@ assert bilinear[44] < 1e-13 < bilinear[24] and bilinear[-1] > 0.1 and single[24]
 # ## Look into it: what do you multiply with?
 #
 # A backward does not return $\partial V / \partial x$. It returns the gradient of $L = \sum_{ij} gV_{ij} V_{ij}$, for
-# the cotangent $gV$ that it is given. `V.sum()`, that is $gV = 1$, is quick to write. Here are two
-# mistakes. In one, $V$ comes out transposed and its backward knows nothing of it. In the other, the gradient per
+# the upstream gradient, or *cotangent*, $gV$ that it is given. `V.sum()`, that is $gV = 1$, is quick to write. Here are
+# two mistakes. In one, $V$ comes out transposed and its backward knows nothing of it. In the other, the gradient per
 # normalised unit, which is $W/2$ times that per pixel along $x$ and $H/2$ times along $y$, has $H$ and $W$ exchanged.
 
 # %%
@@ -314,4 +314,4 @@ check_line(line_backward)
 check_cotangent(np.add.outer(np.arange(6.0), np.arange(6.0)))  # i + j, or any other symmetric one
 
 # %% [markdown]
-# **Read next:** 14, the museum of wrong samplers: among them are faults that no gradient check can see.
+# **Read next:** 08, where theta comes from: the slopes are right, now a net learns from them.
