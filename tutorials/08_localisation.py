@@ -4,7 +4,7 @@
 # **You will** follow one gradient from the loss of a classifier back to the six numbers that say where to look, and map
 # the ground that it walks on. **You will learn** what teaches a localisation net, why it begins at the identity, from
 # how far away the gradient finds back, and why the net is often given a smaller learning rate. **You need** tutorials
-# 02 (Eq. 1), 04 and 05 (Eqs. 5 and 7), and the chain rule. Time: 20 minutes to read, some seconds to run.
+# 03 (Eq. 1), 04 and 05 (Eqs. 5 and 7), and the chain rule. Time: 20 minutes to read, some seconds to run.
 #
 # ## The question
 #
@@ -66,7 +66,7 @@ print(f"L = {L:.3f}; theta of the first image: {theta[0]}")
 # %%
 gscores = loss.backward()
 gV = classifier.backward(gscores)  # noqa: N816
-_, gpoints = sample.backward(gV, needs=(False, True))  # Eq. (7)
+_, gpoints = sample.backward(gV, needs=(False, True))  # Eq. (7); the gradient of U is not needed
 gtheta = grid.backward(gpoints)  # Eq. (1) transposed
 f_loc.backward(gtheta)
 print(f"gscores {gscores.shape} -> gV {gV.shape} -> gpoints {gpoints.shape} -> gtheta {gtheta.shape}")
@@ -118,7 +118,7 @@ for seed in (1, 2, 3):
 
 fig, axes = plt.subplots(2, 4, figsize=(7, 4), layout="constrained")
 for (above, below), theta_k, name in zip(axes.T, thetas, names, strict=True):
-    points_k = grid.share().eval().forward(theta_k[None], (28, 28))
+    points_k = grid.share().eval().forward(theta_k[None], (28, 28))  # a twin, to look only: it keeps nothing
     above.imshow(U[1, 0], cmap=style.IMAGES, vmin=0, vmax=1)
     draw_points(above, points_k[0])  # the top of the grid is the thick line
     below.imshow(sampler.sample(U[1:2], points_k)[0, 0], cmap=style.IMAGES, vmin=0, vmax=1)
@@ -187,7 +187,8 @@ home = is_home(walk(starts)[-1])
 step = -RATE * loss_and_gradient(starts)[1]
 
 fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-picture = ax.pcolormesh(shifts, np.radians(angles), ground, cmap=style.IMAGES, shading="nearest", rasterized=True)
+mesh = (shifts, np.radians(angles), ground)
+picture = ax.pcolormesh(*mesh, cmap=style.IMAGES, vmin=0, vmax=0.15, shading="nearest", rasterized=True)
 ax.quiver(starts[:, 1], starts[:, 0], step[:, 1], step[:, 0], angles="xy", color="white", width=0.004)
 ax.plot(starts[home, 1], starts[home, 0], "o", ms=6, color=vermillion, mec="white", label="leads to the upright digit")
 ax.plot(starts[~home, 1], starts[~home, 0], "x", ms=5, color="white", label="ends somewhere else")
@@ -247,8 +248,8 @@ for scale in (1, 0.1):
 assert np.allclose(moved[0.1], moved[1] / 10, atol=1e-5)
 
 # %% [markdown]
-# A tenth is what the paper used on SVHN, with plain gradient descent. It is no law: with Adam, `stn-ref train` uses the
-# full rate. If your $V$ goes blank, make the factor smaller; if your grid hardly moves, larger.
+# A tenth is what the paper used on SVHN, with SGD. It is no law: with Adam, `stn-ref train` uses the full rate. If your
+# $V$ goes blank, make the factor smaller; if your grid hardly moves, larger.
 #
 # ## Exercises
 #
@@ -264,10 +265,9 @@ def check_start(angle, t_x):
     """Walk from there."""
     path = walk(places([angle], [t_x]))[:, 0]
     if abs(angle) < 70 or not is_home(path[-1]):
-        print(f"not yet: from {angle:g} degrees and a shift of {t_x:g} the walk ends at", end=" ")
-        print(
-            f"{np.degrees(path[-1, 0]):.0f} degrees and {path[-1, 1]:.2f}. Look for a dot of the map above 70 degrees."
-        )
+        end = f"{np.degrees(path[-1, 0]):.0f} degrees and {path[-1, 1]:.2f}"
+        print(f"not yet: from {angle:g} degrees and a shift of {t_x:g} the walk ends at {end}.")
+        print("Look for a dot of the map above 70 degrees.")
         return False
     _, ax = plt.subplots(figsize=(4, 2.4), layout="constrained")
     ax.plot(path[:, 1], np.degrees(path[:, 0]), ".-", color=green)
