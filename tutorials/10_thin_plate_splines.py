@@ -76,7 +76,6 @@ spline = transforms.ThinPlateSpline()  # the paper's 4 x 4 points
 c = spline.control_points
 theta = c + rng.normal(0, 0.15, c.shape)  # 16 random moves
 w, AT = solve(c, theta)
-
 axis = np.linspace(-1.5, 1.5, 121)
 plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)  # (121 * 121, 2)
 theirs = spline.apply(theta.reshape(1, 32), plane)[0]
@@ -103,6 +102,7 @@ left.plot(r, r**2 * np.log(r**2), color=blue)
 left.set(title="the kernel", xlabel="r (normalised)", ylabel="$\\phi(r)$")
 B_6 = B[:, 5].reshape(121, 121)
 shown = right.contourf(axis, axis, B_6, levels=np.linspace(-0.35, 0.35, 8), cmap="RdBu_r", extend="both")
+right.contour(axis, axis, B_6, levels=shown.levels, colors="black", linewidths=0.6)  # below 0 they are dashed
 right.plot(*c.T, "o", color="black", ms=3)
 right.set(title="$B_6$: 1 at one point, 0 at 15", xlabel="x (normalised)", ylabel="y (normalised)", ylim=(1.5, -1.5))
 fig.colorbar(shown, ax=right)
@@ -114,8 +114,8 @@ print(f"pulled by 1, some points of the square move by {lowest:.2f}: yes, to the
 assert lowest < -0.05
 
 # %% [markdown]
-# Red: what follows the pulled point. Blue: what moves the *other way*. The plate is held at 0 at the neighbours, gets
-# there with a slope, and swings through. Moving one point moves nearly all of the plane a little.
+# Red: what follows the pulled point. Blue, dashed: what moves the *other way*. The plate is held at 0 at the
+# neighbours, gets there with a slope, and swings through. Moving one point moves nearly all of the plane a little.
 #
 # ## Look into it: the least bending
 #
@@ -123,13 +123,14 @@ assert lowest < -0.05
 #
 # $$E(f) = \int f_{xx}^2 + 2 f_{xy}^2 + f_{yy}^2 \; dx\, dy \;=\; 16 \pi\, w^T K w$$
 #
-# Of all functions with these values at the control points, the spline has the least $E$. Why? Any other is $T + g$
-# with $g(c_k) = 0$, and $E(T + g) = E(T) + 2 \langle T, g \rangle + E(g)$. Integrate the middle term by parts, twice.
-# As $\Delta^2 \phi = 16 \pi\, \delta$, it is $16 \pi \sum_k w_k\, g(c_k) = 0$. What is left can only add. Let us see,
+# Of all functions with these values at the control points, the spline has the least $E$. Why? Any other is $T + g$ with
+# $g(c_k) = 0$, and $E(T + g) = E(T) + 2 \langle T, g \rangle + E(g)$. In the middle term each square has become a
+# product of a derivative of $T$ and one of $g$. Integrated by parts, twice, it is $\int g\, \Delta^2 T$, and as
+# $\Delta^2 \phi = 16 \pi\, \delta$, that is $16 \pi \sum_k w_k\, g(c_k) = 0$. What is left can only add. Let us see,
 # with second differences, and with a $g$ that vanishes at all 16 points.
 #
 # And affine maps cost nothing: their second derivatives are 0. If the $\theta_k$ are an affine map of the $c_k$, then
-# $A$ does all the work, $w = 0$, and the spline is that map, everywhere. So the spline family contains the affine one.
+# $A$ does all the work, $w = 0$, and the spline is that map, everywhere.
 
 
 # %%
@@ -155,9 +156,8 @@ amounts = np.linspace(-0.05, 0.05, 7)
 energies = [bending(lambda xy, a=a: x_s(xy) + a * g(xy), 4) for a in amounts]
 fig, ax = plt.subplots(figsize=(5, 2.7), layout="constrained")
 ax.plot(amounts, energies, "o--", color=blue)
-ax.plot(0, energies[3], "s", color=vermillion, ms=9, label="the spline")
-ax.set(xlabel="a, how much of g is added", ylabel="E(T + a g)", title="Another way through the same points bends more")
-ax.legend(loc="upper center")
+ax.plot(0, energies[3], "s", color=vermillion, ms=9)
+ax.set(xlabel="a (at 0: the spline)", ylabel="E(T + a g)", title="Another way through the same points bends more")
 plt.show()
 assert np.argmin(energies) == 3 and abs(energies[0] / energies[-1] - 1) < 1e-3  # no linear term in a
 
@@ -165,9 +165,9 @@ assert np.argmin(energies) == 3 and abs(energies[0] / energies[-1] - 1) < 1e-3  
 # ## Change it: let it miss
 #
 # If the $\theta_k$ are noisy, do not go through them. Minimise $\sum_k |T(c_k) - \theta_k|^2 + \frac{\lambda}{16 \pi}
-# E(T)$ instead; all that changes is $K + \lambda I$ in place of $K$. With $\lambda = 0$ the spline interpolates. As
-# $\lambda \to \infty$ bending is forbidden, and the affine map of least squares is left. $\lambda$ also lowers the
-# *condition number*, which bounds how much the system enlarges errors, and grows if two control points are close.
+# E(T)$ instead; all that changes is $K + \lambda I$ in place of $K$. As $\lambda \to \infty$ bending is forbidden, and
+# the affine map of least squares is left. $\lambda$ also lowers the *condition number*, which bounds how much the
+# system enlarges errors, and grows if two control points are close.
 
 # %%
 MESH = np.stack(np.meshgrid(np.linspace(-1, 1, 61), np.linspace(-1, 1, 7)), axis=-1)  # (7, 61, 2): horizontal lines
@@ -203,7 +203,7 @@ print(f"two close points: condition number {conditions[0]:.0f}; with lambda = 0.
 # ## Change it: elastic digits
 #
 # Move the 16 points at random, here with a standard deviation of 1.5 of the 28 pixels, and resample. The elastic
-# distortions (E) of the paper are made so. A spline transformer is the natural candidate to undo them.
+# distortions of the paper are made so (and scaled). A spline transformer is the natural candidate to undo them.
 
 # %%
 U = data.to_float(data.load(n_train=1, n_val=1, n_test=20, seed=0).test_images[[14, 6, 7, 9]])
@@ -317,4 +317,4 @@ check_turn(lambda c, alpha: c @ np.array([[np.cos(alpha), np.sin(alpha)], [-np.s
 check_factor(9)  # T is linear in theta, and E is quadratic in T
 
 # %% [markdown]
-# **Read next:** 11. The two bugs, and thirteen slips of other kinds, are in `errata.md`.
+# **Read next:** 12, limits: what no transformer can undo. (The two bugs, and thirteen other slips: `errata.md`.)
