@@ -147,7 +147,7 @@ print("the same three times:", gtheta.round(3).tolist())
 #
 # For fixed points $V = S U$ with a matrix $S$ of weights: each row gathers from the pixels of $U$. Backward, $S^\top$
 # *scatters*: each `gV` goes to the pixels that were read, with the same weights, and what meets in a pixel adds up. A
-# transpose is known by one identity, for any two arrays:
+# transpose is known by one identity, for any two arrays ($\langle a, b \rangle$ is the sum of all products $a_k b_k$):
 #
 # $$\langle \text{gV}, \, S \, \text{dU} \rangle = \langle S^\top \text{gV}, \, \text{dU} \rangle$$
 
