@@ -234,22 +234,8 @@ plt.show()
 # leads back: this is the "output goes blank" that people report.
 #
 # Every `Param` has an `lr_scale`, a factor on the optimiser's rate, and `conv_localisation(..., lr_scale=0.1)` sets it
-# for the whole net. One step of gradient descent with the `gtheta` from above:
-
-# %%
-moved = {}
-for scale in (1, 0.1):
-    f_loc = conv_localisation((1, 28, 28), affine, np.random.default_rng(1), lr_scale=scale)
-    theta = f_loc.forward(U)
-    f_loc.backward(gtheta)
-    nn.SGD(f_loc.params(), lr=0.5).step()
-    moved[scale] = f_loc.eval().forward(U) - theta
-    print(f"lr_scale {scale:g}: theta of the first image moves by {moved[scale][0].round(4)}")
-assert np.allclose(moved[0.1], moved[1] / 10, atol=1e-5)
-
-# %% [markdown]
-# A tenth is what the paper used on SVHN, with SGD. It is no law: with Adam, `stn-ref train` uses the full rate. If your
-# $V$ goes blank, make the factor smaller; if your grid hardly moves, larger.
+# for the whole net. A tenth is what the paper used on SVHN, with SGD. It is no law: with Adam, `stn-ref train` uses the
+# full rate. If your $V$ goes blank, make the factor smaller; if your grid hardly moves, larger.
 #
 # ## Exercises
 #
