@@ -207,8 +207,9 @@ fig, axes = plt.subplots(2, 4, figsize=(7, 4), layout="constrained")
 for row, A in zip(axes, (bars, four), strict=True):
     maps = {"U": A, "F(U)": F(A), "F(U), turned": turned(F(A)), "F(U turned)": F(turned(A))}
     for ax, (name, B) in zip(row, maps.items(), strict=True):
-        colours = {"cmap": style.IMAGES, "vmin": 0} if name == "U" else {"cmap": "RdBu", "vmin": -1}
+        colours = {"cmap": style.IMAGES, "vmin": 0} if name == "U" else {"cmap": "RdBu_r", "vmin": -1}
         ax.imshow(B, vmax=1, **colours)
+        ax.plot(*np.nonzero(B.T < -0.2), ".", color="white", ms=2)  # dots where it is negative
         ax.set(xticks=[], yticks=[], title=name)
 plt.show()
 assert not F(bars).any() and F(turned(bars)).any()
@@ -217,9 +218,10 @@ shifted = np.roll(four, (2, 3), axis=(0, 1))  # of a shift, the features are the
 assert np.array_equal(F(shifted), np.roll(F(four), (2, 3), axis=(0, 1)))
 
 # %% [markdown]
-# A transformer behind $F$ would have to make the fourth column from the second. In the upper row that is a picture from
-# nothing: every sample of 0 is 0. In the lower row it would have to turn the strokes *and* exchange which of them $F$
-# sees. The third column is what the right turn gives. Shifts are the exception: a convolution shifts with its input.
+# (White dots: negative.) A transformer behind $F$ would have to make the fourth column from the second. In the upper
+# row that is a picture from nothing: every sample of 0 is 0. In the lower row it would have to turn the strokes *and*
+# exchange which of them $F$ sees. The third column is what the right turn gives. Shifts are the exception: a
+# convolution shifts with its input.
 #
 # This is the point of Finnveden, Jansson and Lindeberg (2020, arXiv 2004.11678): transforming feature maps cannot in
 # general undo a transformation of the input. What they propose: let the localisation net look at deep features, if that
@@ -243,16 +245,14 @@ def check_alias(alias):
     for k in (1, 2, 3, 4):
         for f_k in f:
             spectrum = np.abs(np.fft.rfft(np.cos(2 * np.pi * f_k * k * np.arange(64))))
-            if abs(alias(f_k, k) - spectrum.argmax() / 64) > 1e-6:
-                print(
-                    f"not yet: {f_k:.3f} cycles a pixel, every {k}. pixel: shows {spectrum.argmax() / 64:.3f},", end=" "
-                )
-                print(f"yours {alias(f_k, k):.3f}.")
+            shows = spectrum.argmax() / 64
+            if abs(alias(f_k, k) - shows) > 1e-6:
+                print(f"not yet: {f_k:.3f} cycles a pixel and k = {k} show {shows:.3f}, yours {alias(f_k, k):.3f}.")
                 print("From one sample to the next it is k f cycles. Whole cycles do not show, nor does the direction.")
                 return False
     _, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
     for k, colour, dash in ((1, green, ":"), (2, blue, "--"), (4, vermillion, "-")):
-        ax.plot(f, [alias(f_k, k) for f_k in f], dash, color=colour, label=f"every {k}.")
+        ax.plot(f, [alias(f_k, k) for f_k in f], dash, color=colour, label=f"k = {k}")
     ax.set(xlabel="f (cycles per pixel of U)", ylabel="seen (per pixel of V)")
     ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.show()
@@ -284,7 +284,8 @@ def check_maps(f):
             return False
     _, axes = plt.subplots(1, 2, figsize=(4.4, 2.5), layout="constrained")
     for ax, name, a in zip(axes, ("$F_x$", "$F_y$"), got, strict=True):
-        ax.imshow(a, cmap="RdBu", vmin=-1, vmax=1)
+        ax.imshow(a, cmap="RdBu_r", vmin=-1, vmax=1)
+        ax.plot(*np.nonzero(a.T < -0.2), ".", color="white", ms=2)
         ax.set(xticks=[], yticks=[], title=f"{name} (U turned)")
     plt.show()
     return True
