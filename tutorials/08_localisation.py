@@ -75,8 +75,8 @@ print(f"gscores {gscores.shape} -> gV {gV.shape} -> gpoints {gpoints.shape} -> g
 # `gtheta` is the answer: six numbers for each image that say how $\theta$ should have been different. Nobody labelled
 # them. Two links of the chain are short enough to do by hand. **Eq. (7):** at the identity the points lie on pixels,
 # and the slope of $V$ is the difference to the next pixel (tutorial 06 says why the next). No edge in the image, no
-# gradient: on even ground it does not matter where you look. **Eq. (1) transposed:** in pixels, $x_s = \frac{W}{2}
-# (\theta_{11} x_t + \theta_{12} y_t + \theta_{13}) + \dots$, so each $\theta$ collects over the whole grid.
+# gradient: on even ground it does not matter where you look. **Eq. (1) transposed:** in pixels
+# $x_s = \frac{W}{2} (\theta_{11} x_t + \theta_{12} y_t + \theta_{13}) + \dots$: each $\theta$ gathers from all points.
 #
 # $$\frac{\partial L}{\partial x_s} = \sum_c \frac{\partial L}{\partial V_c} \, \big(U_{c, n, m+1} - U_{c, n, m}\big),
 # \qquad \frac{\partial L}{\partial \theta_{1l}} =
