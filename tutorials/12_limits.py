@@ -62,8 +62,8 @@ assert brightness == {0: 0, 0.5: 0.5, 1: 1}
 #
 # - **A denser grid, then average pooling.** The nets of `models.py` sample 56 x 56 points and average them 2 x 2.
 # - **A wider kernel**, Eq. (3) with $k(d; w) = \max(0, 1 - |d| / w)$, divided by its sum: `kernel_sample`.
-# - **A width that follows the map**: `AntialiasedSampler` takes $w = \max(1, \text{pixels of } U \text{ from one point
-#   to the next})$, for each point and axis, and so needs no setting.
+# - **A width that follows the map**: `AntialiasedSampler` takes for $w$ the pixels of $U$ from one point to the next
+#   (at least 1), for each point and axis, and so needs no setting.
 
 # %%
 n = 96
