@@ -146,7 +146,7 @@ def kinks() -> Drawing:
     """V along a line of pixels, and the four slopes that can be had where it bends."""
     fig = style.figure(7.2, 4.6)
     above, below = fig.subplots(2, 1, sharex=True)
-    row, x = np.array([1.0, 2.0, 4.0, 3.0, 3.0]), np.linspace(0, 4, 401)
+    row, x = np.array([2.0, 3.0, 5.0, 4.0, 4.0]), np.linspace(0, 4, 401)
     V = _on_line(row, x)
     above.plot(x, V, color=_COLOURS[0], lw=2)
     above.plot(range(5), row, "o", color=style.ink())
@@ -167,7 +167,7 @@ def kinks() -> Drawing:
     return Drawing(
         fig,
         "Above, a line through five pixels that bends at each. Below, its slope, constant between pixels; at each "
-        "inner pixel markers for the right, left and central slope, and for Eq. (7) as printed: 2, 4 and 3.",
+        "inner pixel markers for the right, left and central slope, and for Eq. (7) as printed: 3, 5 and 4.",
         "At a pixel the slope jumps: right, left and central slopes lie within the jump, Eq. (7) as printed gives the "
         "value of the pixel instead.",
         numbers,
