@@ -164,10 +164,10 @@ assert np.argmin(energies) == 3 and abs(energies[0] / energies[-1] - 1) < 1e-3  
 # %% [markdown]
 # ## Change it: let it miss
 #
-# If the $\theta_k$ are noisy, do not go through them. Minimise $\sum_k |T(c_k) - \theta_k|^2 + \frac{\lambda}{16 \pi}
-# E(T)$ instead; all that changes is $K + \lambda I$ in place of $K$. As $\lambda \to \infty$ bending is forbidden, and
-# the affine map of least squares is left. $\lambda$ also lowers the *condition number*, which bounds how much the
-# system enlarges errors, and grows if two control points are close.
+# If the $\theta_k$ are noisy, do not go through them. Minimise instead
+# $\sum_k |T(c_k) - \theta_k|^2 + \frac{\lambda}{16 \pi} E(T)$; all that changes is $K + \lambda I$ in place of $K$. As
+# $\lambda \to \infty$ bending is forbidden, and the affine map of least squares is left. $\lambda$ also lowers the
+# *condition number*, which bounds how much the system enlarges errors, and grows if two control points are close.
 
 # %%
 MESH = np.stack(np.meshgrid(np.linspace(-1, 1, 61), np.linspace(-1, 1, 7)), axis=-1)  # (7, 61, 2): horizontal lines
@@ -227,9 +227,9 @@ plt.show()
 # variable size) keeps $\phi$ only where `isnan(log(r**2))`. But $\log 0 = -\infty$ is not NaN: that is true nowhere,
 # $\phi$ is 0 everywhere, and only $A$ is left (which by itself is not even a good fit).
 #
-# **A spline that bends without bound.** kornia (0.9.0) measures $K$ from the points $c_j$ to where they *go*: $K_{jk} =
-# \phi(|c_j - \theta_k|)$, with centres $\theta_k$ and $\sum_k w_k c_k = 0$. The result goes through all its points. But
-# $p = \sum_k w_k \theta_k \ne 0$, and so, far out, each doubling of the square adds $64 \pi \log 2 \, |p|^2$ to $E$.
+# **A spline that bends without bound.** kornia (0.9.0) measures $K$ from the points $c_j$ to where they *go*:
+# $K_{jk} = \phi(|c_j - \theta_k|)$, with centres $\theta_k$ and $\sum_k w_k c_k = 0$. The result goes through all its
+# points. But $p = \sum_k w_k \theta_k \ne 0$, and far out doubling the square adds $64 \pi \log 2 \, |p|^2$ to $E$.
 
 # %%
 assert not np.isnan(-np.inf)  # -inf is what log 0 is
