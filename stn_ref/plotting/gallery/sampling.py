@@ -63,10 +63,20 @@ def bilinear_pixel() -> Drawing:
             colour = _COLOURS[2 * n + m]
             size = abs(x - (1 - m)), abs(y - (1 - n))
             ax.add_patch(Rectangle((left, top), *size, facecolor=colour, alpha=0.75, edgecolor="white"))
-            ax.text(left + size[0] / 2, top + size[1] / 2, f"{weight:.2f}", ha="center", va="center", size=11)
+            ax.text(
+                left + size[0] / 2, top + size[1] / 2, f"{weight:.2f}", ha="center", va="center", size=11, color="black"
+            )
             ax.plot(m, n, "o", ms=13, color=colour, mec="white")
             label = f"U = {U[n, m]:.0f}\ncounts {weight:.2f}"
-            ax.text(m + (0.27 if m else -0.27), n + (0.3 if n else -0.3), label, ha="center", va="center", size=9)
+            ax.text(
+                m + (0.27 if m else -0.27),
+                n + (0.3 if n else -0.3),
+                label,
+                ha="center",
+                va="center",
+                size=9,
+                color="black",
+            )
     ax.plot(x, y, "*", ms=20, color="white", mec="black")
     ax.set(
         xticks=[0, 1],
