@@ -1,5 +1,6 @@
 """Every tutorial runs clean, draws, and its exercises tell a wrong answer from a right one."""
 
+import re
 import subprocess
 import sys
 
@@ -98,3 +99,16 @@ def test_the_command_line_lists_and_copies(tmp_path, capsys):
     assert mine.read_text() == "worked on"
     assert main(["tutorials", "run", "nonsense"]) == 2
     assert "tutorial must be one of" in capsys.readouterr().err
+
+
+def test_the_map_shows_every_tutorial_and_leads_somewhere():
+    page = (tutorials.folder() / "README.md").read_text(encoding="utf-8")
+    for path in SCRIPTS:
+        assert f"({path.name})" in page and f"(notebooks/{path.stem}.ipynb)" in page
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)|src=\"([^\"]+)\"", page):
+        assert (tutorials.folder() / "".join(target)).exists(), target
+
+
+@each_script
+def test_its_notebook_is_small_enough_to_read_on_a_page(path):
+    assert tutorials.notebook(path).stat().st_size < 500_000
