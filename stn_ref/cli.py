@@ -96,13 +96,13 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
     figures.add_argument("names", nargs="*", metavar="NAME", help="which figures (default: all)")
     figures.add_argument("--list", action="store_true", help="list them")
     figures.add_argument("--check", action="store_true", help="say which files are stale (status 1)")
-    figures.add_argument("--out", metavar="PATH", help="folder (default: figures), with --image a file")
+    figures.add_argument("--out", metavar="PATH", help="folder (default: figures); with --image a file (picture.svg)")
     figures.add_argument("--format", choices=("svg", "png", "pdf"), help="instead of each figure's own")
     figures.add_argument("--size", nargs=2, type=float, metavar=("W", "H"), help="in inches, instead of its own")
     figures.add_argument("--dark", action="store_true", help="light lines on dark paper")
     figures.add_argument("--image", metavar="FILE", help="your own picture")
-    figures.add_argument("--transform", default="affine", help="of your picture: a family (default: affine)")
-    figures.add_argument("--theta", default="", help='its parameters, "1 0.3 0 0 1 0" (default: the identity)')
+    figures.add_argument("--transform", metavar="FAMILY", help="of your picture (default: affine)")
+    figures.add_argument("--theta", default="", help='its parameters, such as "1 0.3 0 0 1 0" (default: the identity)')
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:

@@ -118,6 +118,8 @@ def tutorials(args, note, say):
         say(f"in {shelf.folder()}; `stn-ref tutorials copy DIR` puts them where you work")
         return 0, {"tutorials": [path.stem for path in paths]}
     if args.action == "run":
+        if not args.names:
+            raise ValueError("run takes the names of tutorials, such as 06 or mine/06_kinks.py")
         return shelf.run(paths, note), {"run": [path.stem for path in paths]}
     if args.check:
         stale = shelf.stale(paths)
@@ -133,22 +135,29 @@ def figures(args, note, say):
 
     if args.list:
         for name in drawer.chosen(args.names):
-            say(name)
+            say(f"{name:<20} {drawer.caption(name)}".rstrip())
         return 0, {"figures": drawer.chosen(args.names)}
     if args.image:
         if args.names or args.check:
             raise ValueError("--image draws one picture of yours; give no NAME and no --check with it")
         out = Path(args.out or "picture.svg")
-        written = drawer.picture(Path(args.image), args.transform, args.theta, out, size=args.size, dark=args.dark)
+        family = args.transform or "affine"
+        written = drawer.picture(Path(args.image), family, args.theta, out, size=args.size, dark=args.dark)
         say(str(written))
         return 0, {"written": [str(written)]}
+    if args.theta or args.transform:
+        raise ValueError("--theta and --transform are for --image FILE")
     if args.check:
         found = drawer.stale(args.names, Path(args.out or drawer.FOLDER), note)
         for name, why in found.items():
             say(f"stale: {name}: {why}; stn-ref figures {name}")
         return (1 if found else 0), {"stale": found}
+    if args.out is None and (args.dark or args.format or args.size):
+        raise ValueError("--dark, --format and --size need --out FOLDER: figures/ keeps the figures as they are")
     out = Path(args.out or drawer.FOLDER)
     written = drawer.regenerate(args.names, out, format=args.format, size=args.size, dark=args.dark, note=note)
+    for path in written:
+        say(path)
     return 0, {"written": written}
 
 
@@ -161,6 +170,5 @@ def explore(args, note, say):
 
     family = transforms.get(args.transform)
     U = digit(args.digit, 40) if args.image is None else style.read_image(args.image)
-    note("drag the sliders or the control points; click on V to choose a pixel; close the window to end")
-    window.open_window(U if U.ndim == 2 else U.mean(axis=2), family)
+    window.open_window(U if U.ndim == 2 else U.mean(axis=2), family, note)
     return 0, {"transform": family.name}

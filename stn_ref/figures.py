@@ -50,7 +50,7 @@ def regenerate(
     """
     from stn_ref.plotting import style
 
-    written, words = [], {}
+    written, words, size = [], {}, _size(size)
     for name in chosen(names):
         note(f"drawing {name}")
         with style.styled(dark):
@@ -95,7 +95,8 @@ def picture(
     Args:
         image: a PNG, or any file that Pillow reads.
         transform: a family, such as "affine".
-        theta: its parameters, numbers with spaces or commas between them; empty: the identity.
+        theta: its parameters, numbers with spaces or commas between them; empty: the identity. Of "tps": where each
+            control point comes from, row after row.
         out: the file to write; its name decides the format.
         size: (width, height) in inches.
         dark: light lines on dark paper.
@@ -108,16 +109,33 @@ def picture(
     from stn_ref.plotting.gallery import maps
 
     family = transforms.get(transform)
-    values = [float(text) for text in theta.replace(",", " ").split()] or list(family.identity)
-    if len(values) != family.K:
-        raise ValueError(f"theta must be {family.K} numbers for {transform}: {' '.join(family.symbols)}; got {theta!r}")
+    try:
+        values = [float(text) for text in theta.replace(",", " ").split()] or list(family.identity)
+    except ValueError:
+        raise ValueError(f"theta must be numbers with spaces or commas between them; got {theta!r}") from None
+    if len(values) != family.K or not np.isfinite(values).all():
+        raise ValueError(
+            f"theta must be {family.K} finite numbers for {transform}: {' '.join(family.symbols)}; got {theta!r}"
+        )
     checks.one_of("the format of --out", out.suffix.lstrip("."), FORMATS)
+    size = _size(size)
     pixels = style.read_image(image)
     with style.styled(dark):
         drawing = maps.own_picture(pixels, family, np.array(values))
         if size:
             drawing.figure.set_size_inches(*size)
         return style.save(drawing.figure, out, dark=dark)
+
+
+def caption(name: str, folder: Path = FOLDER) -> str:
+    """Return the caption kept beside a figure, an empty string if there is none."""
+    kept = folder / "numbers" / f"{name}.json"
+    return json.loads(kept.read_text(encoding="utf-8"))["caption"] if kept.is_file() else ""
+
+
+def _size(size: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the size if it is one, in inches."""
+    return size and tuple(checks.between("size", inches, 0.5, 100) for inches in size)
 
 
 def _lists(numbers: dict[str, np.ndarray]) -> dict[str, list]:

@@ -29,15 +29,18 @@ def scripts() -> list[Path]:
 
 
 def find(name: str) -> Path:
-    """Return the script of that name or number: "06", "6" or "06_kinks".
+    """Return the script of that name or number, "06", "6" or "06_kinks", or a file of the reader's own.
 
     Raises:
         ValueError: there is none; the message lists what there is.
     """
+    if name.endswith(".py") and Path(name).is_file():
+        return Path(name)
     for path in scripts():
         if name in (path.stem, path.name, path.stem[:2], path.stem[:2].lstrip("0")):
             return path
-    raise ValueError(f"tutorial must be one of {', '.join(path.stem for path in scripts())}; got {name!r}")
+    known = ", ".join(path.stem for path in scripts())
+    raise ValueError(f"tutorial must be a file FILE.py or one of {known}; got {name!r}")
 
 
 def title(path: Path) -> str:
@@ -58,16 +61,17 @@ def run(paths: list[Path], note: Callable[[str], None]) -> int:
 
 def copy(target: Path, say: Callable[[str], None]) -> list[str]:
     """Copy scripts, pages and notebooks to a folder; what is there already, perhaps worked on, is left as it is."""
-    copied = []
+    copied, kept = [], 0
     for source in sorted(path for path in folder().rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         goal = target / source.relative_to(folder())
         if goal.exists():
-            say(f"left as it is: {goal}")
+            kept += 1
             continue
         goal.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, goal)
         copied.append(str(goal))
-    say(f"{len(copied)} files copied to {target}")
+    say(f"{len(copied)} files copied to {target}" + (f", {kept} that are there left as they are" if kept else ""))
+    say(f"run one: python {target / scripts()[0].name}")
     return copied
 
 
@@ -119,7 +123,8 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
         book["metadata"] = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
         before = os.environ.pop("MPLBACKEND", None)  # the notebook's own backend puts figures into it
         try:
-            client = nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": str(path.parent)}})
+            where = {"metadata": {"path": str(path.parent)}}
+            client = nbclient.NotebookClient(book, timeout=600, resources=where, coalesce_streams=True)
             client.execute()
         finally:
             if before is not None:

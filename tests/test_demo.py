@@ -67,7 +67,7 @@ def test_the_demo_writes_a_page_with_its_figures_and_numbers(small, tmp_path, mo
     assert "CNN errs on 25.0 %" in text and "on the same digits, 12.5 %" in text
     assert "CNN 25.0 %, ST-CNN 12.5 %" in text and "test error:  CNN 25.0%   ST-CNN 12.5%" in said
     table = html.unescape(re.search("<pre>(.*)</pre>", page, re.DOTALL)[1])
-    assert table in said and "square" in table
+    assert "square" in table and "2 gradients of 2 layers agree with finite differences" in said
 
 
 def test_a_wrong_gradient_is_status_1_and_said(small, tmp_path, capsys):

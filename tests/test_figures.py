@@ -122,7 +122,12 @@ def test_the_readers_own_picture_in_any_format(tmp_path, rng, suffix, channels, 
         (["nonsense"], "figure must be one of 'pooling_shifts', "),
         (["--image", "missing.png"], "missing.png"),
         (["--image", "x.png", "grids"], "give no NAME"),
-        (["--image", "x.png", "--theta", "1 2"], "theta must be 6 numbers for affine: theta11"),
+        (["--image", "x.png", "--theta", "1 2"], "theta must be 6 finite numbers for affine: theta11"),
+        (["--image", "x.png", "--theta", "nan 0 0 0 1 0"], "theta must be 6 finite numbers for affine: theta11"),
+        (["--image", "x.png", "--theta", "1 a"], "theta must be numbers with spaces or commas between them; got '1 a'"),
+        (["--theta", "1 0 0 0 1 0"], "--theta and --transform are for --image FILE"),
+        (["kinks", "--dark"], "--dark, --format and --size need --out FOLDER"),
+        (["kinks", "--size", "0", "0", "--out", "x"], "size must lie in [0.5, 100]"),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(arguments, message, capsys):

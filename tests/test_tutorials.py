@@ -73,7 +73,7 @@ def test_it_has_the_shape_of_a_tutorial(path):
     assert tutorials.title(path).startswith(path.stem[:2] + " ")
     for part in ("**You will**", "**You will learn**", "**You need**", "## Predict", "## Exercises", "## Solutions"):
         assert part in text, part
-    assert len(text.splitlines()) <= 320
+    assert len(text.splitlines()) <= 325
 
 
 def test_it_runs_as_a_plain_script_from_anywhere(tmp_path):
@@ -98,7 +98,11 @@ def test_the_command_line_lists_and_copies(tmp_path, capsys):
     assert main(["tutorials", "copy", str(tmp_path / "mine")]) == 0
     assert mine.read_text() == "worked on"
     assert main(["tutorials", "run", "nonsense"]) == 2
-    assert "tutorial must be one of" in capsys.readouterr().err
+    assert "tutorial must be a file FILE.py or one of" in capsys.readouterr().err
+    assert main(["tutorials", "run"]) == 2
+    assert "run takes the names of tutorials" in capsys.readouterr().err
+    mine.write_text("# # 01 Mine\nraise SystemExit(7)\n")
+    assert main(["tutorials", "run", str(mine)]) == 7
 
 
 def test_the_map_shows_every_tutorial_and_leads_somewhere():

@@ -259,6 +259,7 @@ def check_expected(f):
     ax.set(xlabel="window size k (pixels)", ylim=(0, 8), title="Invariance, and its price")
     ax.legend(fontsize=9)
     plt.show()
+    print("check_expected: right")
     return True
 
 
@@ -287,6 +288,7 @@ def check_image(image):
             print("Every 2 × 2 square, wherever it lies, must have the same largest value.")
             return False
     show([U, pool(U, 2)], ["your image", "pooled"])
+    print("check_image: right")
     return True
 
 

@@ -268,6 +268,7 @@ def check_turn_about(f):
     draw(ax, (LINES @ M[:2, :2].T + M[:2, 2])[0], "turned about the dot")
     ax.plot(0.6, -0.3, "o", color="black")
     plt.show()
+    print("check_turn_about: right")
     return True
 
 
@@ -294,6 +295,7 @@ def check_horizon(h31, h32):
     draw(ax, projective.apply(theta, LINES)[0], "towards your horizon")
     ax.set(xlim=(-2.7, 1.3), ylim=(2.7, -1.3))
     plt.show()
+    print("check_horizon: right")
     return True
 
 

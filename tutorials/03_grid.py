@@ -238,6 +238,7 @@ def check_theta(theta):
     _, ax = plt.subplots(figsize=(2.5, 2.7), layout="constrained")
     show(ax, grid_sample(U, affine_grid(theta[None], U.shape))[0, 0], "V")
     plt.show()
+    print("check_theta: right")
     return True
 
 
@@ -270,6 +271,7 @@ def check_crop(f):
     _, ax = plt.subplots(figsize=(2.5, 2.7), layout="constrained")
     show(ax, grid_sample(U, affine_grid(theta, (1, 1, h, w)))[0, 0], f"{h} × {w} of {H} × {W}")
     plt.show()
+    print("check_crop: right")
     return True
 
 

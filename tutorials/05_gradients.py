@@ -270,6 +270,7 @@ def check_scatter(f):
     ax.plot(x, gV, "x", color=vermillion)
     ax.set(xlabel="x, m (pixels)", ylabel="gradient", title="× gV at the points, ● gU")
     plt.show()
+    print("check_scatter: right")
     return True
 
 
@@ -295,6 +296,7 @@ def check_gtheta(gtheta):
     _, ax = plt.subplots(figsize=(4, 1.8), layout="constrained", subplot_kw={"ylabel": "gtheta"})
     ax.bar(("θ11", "θ12", "θ13", "θ21", "θ22", "θ23"), np.ravel(gtheta), color=green)
     plt.show()
+    print("check_gtheta: right")
     return True
 
 

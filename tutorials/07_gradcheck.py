@@ -262,6 +262,7 @@ def check_line(backward):
     ax.bar(range(7), backward(u, x, np.ones(5))[0], color=green)
     ax.set(xlabel="pixel m", ylabel="gu", title="gu for gV = 1: how much each pixel is read")
     plt.show()
+    print("check_line: right")
     return True
 
 
@@ -288,6 +289,7 @@ def check_cotangent(cotangent):
     ax.imshow(cotangent, cmap="RdBu_r", vmin=-np.abs(cotangent).max(), vmax=np.abs(cotangent).max())
     ax.set(xlabel="j", ylabel="i", title=f"Your gV: error {error:.0e}")
     plt.show()
+    print("check_cotangent: right")
     return True
 
 

@@ -259,6 +259,7 @@ def check_start(angle, t_x):
     ax.plot(path[:, 1], np.degrees(path[:, 0]), ".-", color=green)
     ax.set(xlabel="shift $t_x$", ylabel="angle (degrees)", title="All the way back")
     plt.show()
+    print("check_start: right")
     return True
 
 
@@ -287,6 +288,7 @@ def check_bias(bias):
     draw_points(ax, points)
     ax.set(xticks=[], yticks=[], title="where it begins")
     plt.show()
+    print("check_bias: right")
     return True
 
 

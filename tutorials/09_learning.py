@@ -209,6 +209,7 @@ def check_error_bar(f):
     ax.errorbar(values, names, xerr=[2 * f(e, 1000) for e in values], fmt="o", color=blue, capsize=4)
     ax.set(xlabel="test error (%), with two standard deviations", ylim=(-0.6, 1.6), xlim=(0, None))
     plt.show()
+    print("check_error_bar: right")
     return True
 
 
@@ -242,6 +243,7 @@ def check_net_without(f):
     ax.barh(list(bars), list(bars.values()), color=[blue, vermillion, "0.6"])
     ax.set(xlabel="test error (%)", xlim=(0, 100))
     plt.show()
+    print("check_net_without: right")
     return True
 
 

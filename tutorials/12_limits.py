@@ -256,6 +256,7 @@ def check_alias(alias):
     ax.set(xlabel="f (cycles per pixel of U)", ylabel="seen (per pixel of V)")
     ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.show()
+    print("check_alias: right")
     return True
 
 
@@ -288,6 +289,7 @@ def check_maps(f):
         ax.plot(*np.nonzero(a.T < -0.2), ".", color="white", ms=2)
         ax.set(xticks=[], yticks=[], title=f"{name} (U turned)")
     plt.show()
+    print("check_maps: right")
     return True
 
 

@@ -257,6 +257,7 @@ def check_diagnosis(*names):
     ax.barh(names, [len(EXHIBITS[name].caught_by) for name in names], color=green)
     ax.set(xlabel="claims broken")
     plt.show()
+    print("check_diagnosis: right")
     return True
 
 
@@ -293,6 +294,7 @@ def check_claim(claim):
     ax.imshow(np.concatenate(pictures, axis=1), cmap=style.IMAGES)
     ax.set(xticks=[], yticks=[], title="right, and the three that you caught")
     plt.show()
+    print("check_claim: right")
     return True
 
 

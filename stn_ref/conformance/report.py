@@ -26,7 +26,7 @@ def lines(verdict: Verdict, claim: Claim) -> str:
     if verdict.detail:
         told.append(f"{INDENT}{verdict.detail}")
     if not verdict.passed:
-        told.append(f"{INDENT}It means: {claim.failure}")
+        told.append(f"{INDENT}It may mean: {claim.failure}")
         if claim.known:
             told.append(f"{INDENT}Seen in: {claim.known}")
     return "\n".join(told)
@@ -88,6 +88,9 @@ def check(
     _refuse_absent_libraries(spec)
     verdicts = run(spec, only=wanted, time_limit=time_limit, note=lambda v: say(lines(v, CLAIMS[v.claim])))
     say(told_counts(verdicts))
+    wrong = [verdict.claim for verdict in verdicts if not verdict.passed]
+    if len(wrong) > 1:
+        say(f"begin with {wrong[0]}: the claims go from the simple to the subtle, and the others may follow from it")
     for role in SUBJECTS:
         left_out = [claim for claim in select(only) if claim.subject == role and claim.name not in wanted]
         if left_out:

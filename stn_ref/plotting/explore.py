@@ -6,6 +6,8 @@ Sliders set theta; the control points of a spline are dragged with the mouse; a 
 Reads: grids.py, sampler.py, grid.py.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -160,19 +162,19 @@ class Explorer:
         self.held = None
 
 
-def open_window(U: np.ndarray, transform: Transform) -> None:
-    """Open the explorer and wait until it is closed.
+def open_window(U: np.ndarray, transform: Transform, note: Callable[[str], None] = print) -> None:
+    """Open the explorer, say how it is used, and wait until it is closed.
 
     Raises:
         ImportError: matplotlib has no backend that opens windows here.
     """
     import matplotlib.pyplot as plt
 
-    explorer = Explorer(U, transform)
     if plt.get_backend().lower() in ("agg", "pdf", "svg", "ps", "cairo", "template"):
-        plt.close(explorer.figure)
         raise ImportError(
             f"explore needs a window, and matplotlib's backend here is {plt.get_backend()!r}: install one "
             "(pip install PyQt6), give it a display, or look at `stn-ref figures explorer`"
         )
+    note("drag the sliders or the control points; click on V to choose a pixel; close the window to end")
+    Explorer(U, transform)
     plt.show()

@@ -49,7 +49,7 @@ def pooling_shifts() -> Drawing:
 
 def pooling_counts() -> Drawing:
     """The counts of pooling.py."""
-    fig = pooling.pooling_figure(np.random.default_rng(0))
+    fig = pooling.pooling_figure()
     return Drawing(
         fig,
         "For each place of the maximum in a 2x2 and a 3x3 window, how many of 8 shifts leave the output as it was: 3 "
