@@ -73,7 +73,7 @@ def test_it_has_the_shape_of_a_tutorial(path):
     assert tutorials.title(path).startswith(path.stem[:2] + " ")
     for part in ("**You will**", "**You will learn**", "**You need**", "## Predict", "## Exercises", "## Solutions"):
         assert part in text, part
-    assert len(text.splitlines()) <= 325
+    assert len(text.splitlines()) <= 320
 
 
 def test_it_runs_as_a_plain_script_from_anywhere(tmp_path):

@@ -255,7 +255,7 @@ def my_turn_about(alpha, cx, cy):
 # %%
 def check_turn_about(f):
     """The centre must stay, and a step to the right of it must become a step in the direction alpha."""
-    for alpha, cx, cy in ((0.5, 0.0, 0.0), (0.5, 0.6, -0.3), (-1.2, -0.2, 0.4)):
+    for alpha, cx, cy in ((0.5, 0.0, 0.0), (0.5, 0.6, -0.3), (-1.2, 0.2, 0.4)):
         M = np.array(f(alpha, cx, cy), float)
         for x, y, wanted in ((cx, cy, [cx, cy]), (cx + 1, cy, [cx + np.cos(alpha), cy + np.sin(alpha)])):
             got = (M @ [x, y, 1])[:2]
@@ -263,10 +263,9 @@ def check_turn_about(f):
                 print(f"not yet: turned by {alpha} about {cx, cy}, {x, y} goes to {np.round(wanted, 3)}.")
                 print(f"Yours: {got.round(3)}. Centre to the origin, turn, and back: the first step stands right.")
                 return False
-    M = f(0.5, 0.6, -0.3)
     _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
     draw(ax, (LINES @ M[:2, :2].T + M[:2, 2])[0], "turned about the dot")
-    ax.plot(0.6, -0.3, "o", color="black")
+    ax.plot(cx, cy, "o", color="black")
     plt.show()
     print("check_turn_about: right")
     return True
@@ -290,9 +289,8 @@ def check_horizon(h31, h32):
         if not np.isclose(w, 0):
             print(f"not yet: at ({x}, {y}) w is {w:.3g}, and not 0. Write w out at this point: one unknown is left.")
             return False
-    theta = np.array([[1.0, 0, 0, 0, 1, 0, h31, h32]])
     _, ax = plt.subplots(figsize=(3.2, 3), layout="constrained")
-    draw(ax, projective.apply(theta, LINES)[0], "towards your horizon")
+    draw(ax, projective.apply(np.array([[1.0, 0, 0, 0, 1, 0, h31, h32]]), LINES)[0], "towards your horizon")
     ax.set(xlim=(-2.7, 1.3), ylim=(2.7, -1.3))
     plt.show()
     print("check_horizon: right")

@@ -21,7 +21,6 @@ from stn_ref.grid import GridGenerator
 from stn_ref.kernels.scalar_math import hat, hat_slope
 from stn_ref.plotting import style
 
-# ruff: noqa: N816
 plt.rcParams.update(style.RC)
 blue, vermillion, green = (style.OKABE_ITO[name] for name in ("blue", "vermillion", "green"))
 
@@ -137,8 +136,7 @@ generator = GridGenerator(transforms.get("affine"), (3, 4))
 points = generator.forward(theta.reshape(1, 6), (H, W))
 gU_ours, gpoints = sampler.sample_backward(U[None, None], points, gV[None, None])  # Eqs. (6) and (7)
 ggrid = coordinates.to_pixels_backward(gpoints, (H, W), align_corners=False)  # W/2 and H/2
-assert np.allclose(gU_ours[0, 0], gU)
-assert np.allclose(affine_grid_backward(ggrid, (1, 1, 3, 4))[0], gtheta)  # Eq. (1) transposed
+assert np.allclose(gU_ours[0, 0], gU) and np.allclose(affine_grid_backward(ggrid, (1, 1, 3, 4))[0], gtheta)
 assert np.allclose(generator.backward(gpoints), gtheta.reshape(1, 6))
 print("the same three times:", gtheta.round(3).tolist())
 

@@ -65,7 +65,7 @@ print(f"L = {L:.3f}; theta of the first image: {theta[0]}")
 
 # %%
 gscores = loss.backward()
-gV = classifier.backward(gscores)  # noqa: N816
+gV = classifier.backward(gscores)
 _, gpoints = sample.backward(gV, needs=(False, True))  # Eq. (7); the gradient of U is not needed
 gtheta = grid.backward(gpoints)  # Eq. (1) transposed
 f_loc.backward(gtheta)

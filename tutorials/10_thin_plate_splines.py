@@ -236,17 +236,15 @@ assert not np.isnan(-np.inf)  # -inf is what log 0 is
 system = np.block([[phi(c, theta), rows(c)], [rows(c).T, np.zeros((3, 3))]])
 bad = np.linalg.solve(system, np.vstack([theta, np.zeros((3, 2))]))
 assert np.allclose(evaluate(theta, bad[:16], bad[16:], c), theta)  # at the control points nothing is wrong
-half_widths = [2, 4, 8]
-E = [bending(lambda xy: evaluate(theta, bad[:16], bad[16:], xy)[:, 0], R, 480) for R in half_widths]
+E = [bending(lambda xy: evaluate(theta, bad[:16], bad[16:], xy)[:, 0], R, 480) for R in (2, 4, 8)]
 p = theta.T @ bad[:16, 0]
 print(f"the last doubling added {E[2] - E[1]:.1f}; 64 pi log 2 |p|^2 = {64 * np.pi * np.log(2) * p @ p:.1f}")
 assert E[2] - E[1] > 0.9 * 64 * np.pi * np.log(2) * p @ p
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained", width_ratios=(1, 1.3))
 draw(left, 0 * w, AT, theta, "isnan: only A is left")
-right.plot(half_widths, E, "s--", color=vermillion, label="K from $c$ to $\\theta$")
+right.semilogx((2, 4, 8), E, "s--", base=2, color=vermillion, label="K from $c$ to $\\theta$")
 right.axhline(energy, color=blue, label="the spline, on the whole plane")
-right.set_xscale("log", base=2)
 right.set(xlabel="half width R of the square (normalised)", ylabel="E of $x_s$", title="bends without bound")
 right.legend(loc="lower right", bbox_to_anchor=(1, 0.1))
 plt.show()

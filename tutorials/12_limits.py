@@ -111,8 +111,7 @@ assert np.allclose(widths.footprint(turned_points), 1)  # so it does not blur
 # ## Look into it: what aliasing does to learning
 #
 # Eq. (7) is the difference of two neighbouring pixels, even if the next point is four pixels away. So the gradient
-# follows the finest texture, where the output can show the coarse shape only. Take a bump with noise on it, and ask how
-# far it has been shifted:
+# follows the finest texture, where the output can show the coarse shape only. How far was a noisy bump shifted?
 #
 # $$L(t) = \tfrac12 \, \text{mean}_j \big( V_j(t) - V_j(0) \big)^2$$
 
