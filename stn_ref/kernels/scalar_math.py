@@ -11,6 +11,7 @@ The compiled backends decorate these same functions. Coordinates are pixels; a s
 """
 
 import math
+from operator import mod as remainder  # exact for numbers >= 0; cuda_device.py has math.fmod here, as CUDA's % is not
 
 PADDINGS = ("zeros", "border", "reflect", "mirror")
 ZEROS, BORDER, REFLECT, MIRROR = range(4)  # reflect: about -1/2 and size - 1/2; mirror: about 0 and size - 1
@@ -39,7 +40,7 @@ def fold(x, size, padding):
     last = type(x)(size - 1)
     if padding >= REFLECT and not 0 <= x <= last and abs(x) != math.inf:
         if padding == REFLECT:  # mirrors at -1/2, n - 1/2 and so on: falling from n - 1/2 to 2 n - 1/2
-            r = abs(x) % (n + n)  # of positive numbers Python's remainder is exact
+            r = remainder(abs(x), n + n)
             x = r if x >= 0 else -r
             if x >= n + n - half:
                 x = x - (n + n)
@@ -51,7 +52,7 @@ def fold(x, size, padding):
                 x, slope = -one - x, -one
         elif size > 1:  # mirrors at 0, n - 1 and so on: falling from n - 1 to 2 (n - 1), and the same to the left
             slope = one if x > 0 else -one
-            x = abs(x) % (last + last)
+            x = remainder(abs(x), last + last)
             if x > last:
                 x, slope = last + last - x, -slope
     if x <= 0:
@@ -151,7 +152,7 @@ def anchor(x, size, padding, margin):
     period = 2 * size if padding == REFLECT else 2 * (size - 1)
     if period == 0:
         return flat, flat
-    r = abs(x) % type(x)(period)
+    r = remainder(abs(x), type(x)(period))
     return (r if x >= 0 else -r), one
 
 
