@@ -72,7 +72,7 @@ def cell(x, size):
     if x != x:
         return -2, x
     x = min(max(x, type(x)(-2)), type(x)(size + 1))
-    m = math.floor(x)
+    m = int(math.floor(x))
     return m, x - type(x)(m)
 
 
