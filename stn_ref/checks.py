@@ -23,16 +23,21 @@ class UsageError(RuntimeError):
     """A layer was called out of order, for example backward before forward."""
 
 
+class DeviceError(RuntimeError):
+    """The GPU, its driver or its compiler is not there or failed; the message says what to install or change."""
+
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
+def floating(name: str, array, like: tuple | None = None, gpu: bool = False) -> np.ndarray:
     """Return `array` if it is a float32 or float64 NumPy array, else raise TypeError.
 
     Args:
         name: what the caller calls it.
         array: the argument.
         like: (other_name, other_array) whose dtype it must share.
+        gpu: take an array of numba-cuda, too.
 
     >>> floating("U", np.zeros(3, np.int64))
     Traceback (most recent call last):
@@ -40,9 +45,11 @@ def floating(name: str, array, like: tuple | None = None) -> np.ndarray:
     """
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} must be a NumPy array without a mask; got a masked array: .filled(value) gives one")
-    if not isinstance(array, np.ndarray) or array.dtype not in FLOATS:
+    on_gpu = gpu and hasattr(array, "copy_to_host")
+    if not (isinstance(array, np.ndarray) or on_gpu) or array.dtype not in FLOATS:
         got = f"a NumPy array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be a float32 or float64 NumPy array; got {got}")
+        got = f"an array of {array.dtype} on a GPU" if on_gpu else got
+        raise TypeError(f"{name} must be a float32 or float64 {'' if on_gpu else 'NumPy '}array; got {got}")
     if like is not None and array.dtype != like[1].dtype:
         wanted = like[1].dtype
         raise TypeError(f"{name} must have the dtype of {like[0]}, {wanted}; got {array.dtype} (.astype(np.{wanted}))")

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stn_ref import __version__, commands
+from stn_ref import __version__, checks, commands
 
-BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError)
+BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError, checks.DeviceError)
 
 
 class _Parser(argparse.ArgumentParser):

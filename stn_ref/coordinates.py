@@ -10,6 +10,8 @@ PyTorch's; False is the default there and here. Read next: grid.py, sampler.py.
 
 import numpy as np
 
+from stn_ref import kernels
+
 
 def _span(size: int, align_corners: bool) -> int:
     """Return S, the pixels between -1 and 1: W, or W - 1 with align_corners."""
@@ -59,6 +61,8 @@ def aspect(size: tuple[int, int], align_corners: bool = False) -> float:
 def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return normalised points in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN."""
     factor = pixels_per_unit(in_size, align_corners, grid.dtype)
+    if not isinstance(grid, np.ndarray):  # on a GPU
+        return kernels.get("cuda").to_pixels(grid, factor, 0.0 if align_corners else 0.5)
     points = (grid + 1) * factor
     if not factor.all():  # one pixel, its centre at both ends: inf * 0 is NaN, but infinity is not in the image
         np.copyto(points, grid, where=np.isinf(grid))
@@ -70,7 +74,10 @@ def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -
 @np.errstate(all="ignore")
 def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the gradient with respect to normalised points."""
-    return gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)
+    factor = pixels_per_unit(in_size, align_corners, gpoints.dtype)
+    if not isinstance(gpoints, np.ndarray):  # on a GPU
+        return kernels.get("cuda").to_pixels_backward(gpoints, factor)
+    return gpoints * factor
 
 
 @np.errstate(all="ignore")

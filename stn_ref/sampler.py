@@ -27,18 +27,19 @@ def pixel_padding(padding_mode: str, align_corners: bool) -> str:
     return padding_mode
 
 
-def check_points(U: np.ndarray, points: np.ndarray, name: str) -> None:
+def check_points(U: np.ndarray, points: np.ndarray, name: str, backend: str = "cpu") -> None:
     """Raise unless U is (N, C, H, W) with pixels and points, called `name`, are (N, Ho, Wo, 2) of its dtype."""
-    checks.floating("U", U)
-    checks.floating(name, points, like=("U", U))
+    gpu = backend in kernels.CUDA_BACKENDS
+    checks.floating("U", U, gpu=gpu)
+    checks.floating(name, points, like=("U", U), gpu=gpu)
     checks.shape("U", U, ("N", "C", "H", "W"))
     checks.not_empty("U", U, ("N", "C", "H", "W"), "H", "W")
     checks.shape(name, points, ("N", "Ho", "Wo", 2), N=(U.shape[0], "U"))
 
 
-def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str) -> None:
+def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str, backend: str = "cpu") -> None:
     """Raise unless gV is (N, C, Ho, Wo), of the dtype of U."""
-    checks.floating("gV", gV, like=("U", U))
+    checks.floating("gV", gV, like=("U", U), gpu=backend in kernels.CUDA_BACKENDS)
     known = {"N": (U.shape[0], "U"), "C": (U.shape[1], "U")}
     known |= {"Ho": (points.shape[1], name), "Wo": (points.shape[2], name)}
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
@@ -93,7 +94,8 @@ def sample(
     Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up, we and PyTorch to even.
     """
     _check_options(mode, padding, "right", a)
-    check_points(U, points, "points")
+    U, points = kernels.take(backend, U=U, points=points)
+    check_points(U, points, "points", backend)
     return kernels.get(backend).sample_forward(U, points, mode, padding, a)
 
 
@@ -144,8 +146,9 @@ def sample_backward(
     (scalar_math.py has the proof).
     """
     _check_options(mode, padding, kink, a)
-    check_points(U, points, "points")
-    check_cotangent(U, points, gV, "points")
+    U, points, gV = kernels.take(backend, U=U, points=points, gV=gV)
+    check_points(U, points, "points", backend)
+    check_cotangent(U, points, gV, "points", backend)
     needs = checks.flags("needs", needs, ("U", "points"))
     return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs)
 
@@ -171,7 +174,7 @@ class Sampler(Layer):
         backend: str = "cpu",
     ):
         _check_options(mode, padding, kink, a)
-        checks.one_of("backend", backend, kernels.BACKENDS)
+        checks.one_of("backend", backend, kernels.ALL_BACKENDS)
         self.options = {"mode": mode, "padding": padding, "a": a, "backend": backend}
         self.kink = kink
 
@@ -226,7 +229,8 @@ def grid_sample(
     """
     padding = pixel_padding(padding_mode, align_corners)
     _check_options(mode, padding, "right", a)
-    check_points(U, grid, "grid")
+    U, grid = kernels.take(backend, U=U, grid=grid)
+    check_points(U, grid, "grid", backend)
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
     return kernels.get(backend).sample_forward(U, points, mode, padding, a)
 
@@ -267,8 +271,9 @@ def grid_sample_backward(
     """
     padding = pixel_padding(padding_mode, align_corners)
     _check_options(mode, padding, kink, a)
-    check_points(U, grid, "grid")
-    check_cotangent(U, grid, gV, "grid")
+    U, grid, gV = kernels.take(backend, U=U, grid=grid, gV=gV)
+    check_points(U, grid, "grid", backend)
+    check_cotangent(U, grid, gV, "grid", backend)
     points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
     gU, gpoints = kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a)
     return gU, coordinates.to_pixels_backward(gpoints, U.shape[2:], align_corners)

@@ -5,7 +5,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 
-from stn_ref import data
+from stn_ref import data, kernels
+
+if os.environ.get("STN_REF_BACKENDS"):  # the tests of the backends are then of these; tests/kernels/test_cuda_run.py
+    kernels.BACKENDS = tuple(os.environ["STN_REF_BACKENDS"].split(","))
 
 
 def pytest_configure(config):

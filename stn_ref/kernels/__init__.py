@@ -27,7 +27,8 @@ Bad numbers are part of the contract, the same in every backend:
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
 Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy), threads.py, restrict.py, cpu.py and
-windows_cpu.py (Numba); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
+windows_cpu.py (Numba); cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py and
+cuda_atomic.py (GPU); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
 
 import importlib
@@ -36,20 +37,49 @@ from types import ModuleType
 from stn_ref import checks
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
-BACKENDS = ("cpu", "literal", "vectorised")
+BACKENDS = ("cpu", "literal", "vectorised")  # they run everywhere
+CUDA_BACKENDS = ("cuda", "cuda_atomic")  # they need an NVIDIA GPU, and differ in how they add up the gradient of U
+ALL_BACKENDS = BACKENDS + CUDA_BACKENDS
 
-__all__ = ["BACKENDS", "KINKS", "PADDINGS", "compiled", "get"]
+CUDA_INSTALL = 'pip install "stn_ref[cuda13]" (driver 580 or later) or "stn_ref[cuda12]" (driver 525 or later)'
+INSTALL = {"numba": "pip install numba", "llvmlite": "pip install numba", "numba_cuda": CUDA_INSTALL}
+
+__all__ = ["ALL_BACKENDS", "BACKENDS", "CUDA_BACKENDS", "KINKS", "PADDINGS", "compiled", "get", "take"]
 
 
 def get(backend: str) -> ModuleType:
-    """Return the backend of that name, imported when it is first asked for: only `cpu` needs numba.
+    """Return the backend of that name, imported when it is first asked for: numba and numba-cuda are, too.
 
     Raises:
         ValueError: an unknown name; the message lists the known ones.
-        ImportError: `cpu` without numba.
+        ImportError: `cpu` without numba, `cuda` without numba-cuda.
     """
-    checks.one_of("backend", backend, BACKENDS)
-    return compiled(backend, f"backend {backend!r}", ", or use backend='vectorised'")
+    checks.one_of("backend", backend, ALL_BACKENDS)
+    return compiled(
+        backend, f"backend {backend!r}", f", or use backend={'vectorised' if backend == 'cpu' else 'cpu'!r}"
+    )
+
+
+def take(backend: str, **arrays) -> tuple:
+    """Return the arguments as a backend reads them: arrays of a GPU as views, without a copy; others as they are.
+
+    Args:
+        backend: a CUDA backend takes any object with `__cuda_array_interface__`, such as an array of CuPy or JAX or a
+            tensor of PyTorch.
+        arrays: name -> argument.
+
+    Raises:
+        TypeError: some are on a GPU and others are not, or the backend is none for a GPU.
+    """
+    on_gpu = [name for name, array in arrays.items() if hasattr(array, "__cuda_array_interface__")]
+    if not on_gpu:
+        return tuple(arrays.values())
+    if backend not in CUDA_BACKENDS:
+        raise TypeError(
+            f"{on_gpu[0]} must be a NumPy array with backend={backend!r}; got {type(arrays[on_gpu[0]]).__name__} on a "
+            "GPU, which backend='cuda' takes"
+        )
+    return get(backend).take(**arrays)
 
 
 def compiled(module: str, user: str, instead: str = "") -> ModuleType:
@@ -61,11 +91,12 @@ def compiled(module: str, user: str, instead: str = "") -> ModuleType:
         instead: what else the message can advise.
 
     Raises:
-        ImportError: it needs numba, which is not installed.
+        ImportError: it needs numba or numba-cuda, which is not installed.
     """
     try:
         return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
-        if error.name not in ("numba", "llvmlite"):
+        if error.name not in INSTALL:
             raise
-        raise ImportError(f"{user} needs numba, which is not installed: pip install numba{instead}") from None
+        package = error.name.replace("llvmlite", "numba").replace("_", "-")
+        raise ImportError(f"{user} needs {package}, which is not installed: {INSTALL[error.name]}{instead}") from None

@@ -72,7 +72,7 @@ def cell(x, size):
     if x != x:
         return -2, x
     x = min(max(x, type(x)(-2)), type(x)(size + 1))
-    m = int(math.floor(x))
+    m = int(math.floor(x))  # noqa: RUF046 (on CUDA the floor is a float)
     return m, x - type(x)(m)
 
 
