@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from stn_ref.kernels import threads
+from stn_ref.kernels import CUDA_INSTALL, threads
 
-PACKAGES = ("stn_ref", "numpy", "scipy", "numba", "matplotlib", "torch")
+PACKAGES = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "matplotlib", "torch")
 
 
 def _version(package: str) -> str:
@@ -20,7 +20,7 @@ def _version(package: str) -> str:
 
 
 def _gpu() -> str:
-    """Return the names of the GPUs that the driver's own tool lists."""
+    """Return the names of the GPUs that the driver's own tool lists, and how to sample on them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "none found"
@@ -28,7 +28,9 @@ def _gpu() -> str:
         listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10, check=True).stdout.split("\n")
     except (OSError, subprocess.SubprocessError):
         return "none found"
-    return "; ".join(line.strip() for line in listed if line) + " (this version samples on the CPU)"
+    there = _version("numba-cuda") != "not installed"
+    how = "backend='cuda' samples there" if there else f"to sample there: {CUDA_INSTALL}"
+    return "; ".join(line.strip() for line in listed if line) + f" ({how})"
 
 
 def environment() -> dict[str, str]:

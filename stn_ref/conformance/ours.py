@@ -13,6 +13,9 @@ vectorised = partial(grid_sample, backend="vectorised")
 vectorised_backward = partial(grid_sample_backward, backend="vectorised")
 cpu = partial(grid_sample, backend="cpu")
 cpu_backward = partial(grid_sample_backward, backend="cpu")
+cuda = partial(grid_sample, backend="cuda")
+cuda_backward = partial(grid_sample_backward, backend="cuda")
+cuda_atomic_backward = partial(grid_sample_backward, backend="cuda_atomic")
 
 
 def tps(control_points: np.ndarray, destinations: np.ndarray, xy: np.ndarray) -> np.ndarray:

@@ -105,6 +105,7 @@ def slope_weight(k, first, last, one):
     """
     if last == first:
         return one
-    if last - first == 2:
-        return type(one)(0.5) * type(one)(k)
-    return -one if k == first else one
+    end = type(one)(0.5) if last - first == 2 else one
+    if first < k < last:
+        return type(one)(0)
+    return -end if k == first else end
