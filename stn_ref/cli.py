@@ -135,7 +135,7 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
 
     plain, families = models.BACKBONES, ", ".join(transforms.FAMILIES)
     kinds = ", ".join([*plain, *(f"st-{backbone}-FAMILY" for backbone in plain)])
-    add("--model", f"{kinds}; FAMILY is one of {families}")
+    add("--model", f"{kinds}; FAMILY is one of {families}; or tutorial, PyTorch's, for 28x28")
     add("--distortion", "none; R: rotated; RTS: rotated, scaled, anywhere in 42x42; TC: in 60x60 among clutter")
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")

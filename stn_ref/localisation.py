@@ -47,7 +47,7 @@ def fc_localisation(
     for n_out in hidden:
         layers += [Linear(width, n_out, rng, dtype=dtype), ReLU()]
         width = n_out
-    return _scaled(Sequential(*layers, regression_layer(width, transform, dtype=dtype)), lr_scale)
+    return scaled(Sequential(*layers, regression_layer(width, transform, dtype=dtype)), lr_scale)
 
 
 def conv_localisation(
@@ -82,7 +82,7 @@ def conv_localisation(
     if min(H, W) < 28:
         raise ValueError(f"in_shape must be (C, H, W) with H, W >= 28, or nothing is left to look at; got {in_shape}")
     left_H, left_W = (((size // 2 - 4) // 2) - 4 for size in (H, W))
-    return _scaled(
+    return scaled(
         Sequential(
             AvgPool2d(2),
             Conv2d(C, filters, 5, rng, dtype=dtype),
@@ -99,7 +99,8 @@ def conv_localisation(
     )
 
 
-def _scaled(net: Sequential, lr_scale: float) -> Sequential:
+def scaled(net: Sequential, lr_scale: float) -> Sequential:
+    """Return the net, every parameter's learning rate multiplied by lr_scale."""
     for param in net.params():
         param.lr_scale = lr_scale
     return net

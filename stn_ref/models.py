@@ -1,6 +1,6 @@
-"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front.
+"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front; and by name those of published.py.
 
-Reads: transformer.py, localisation.py, nn/. Read next: training/.
+Reads: transformer.py, localisation.py, published.py, nn/. Read next: training/.
 
 The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 64 filters. On the larger
 canvases (42 and 60 pixels) the transformer samples 56 x 56 points and averages them 2 x 2: its view is 28 x 28 pixels,
@@ -9,7 +9,7 @@ the size of a digit, without the aliasing of a shrinking warp.
 
 import numpy as np
 
-from stn_ref import checks, transforms
+from stn_ref import checks, published, transforms
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 from stn_ref.transformer import SpatialTransformer
@@ -63,25 +63,30 @@ def cnn(size: int, rng: np.random.Generator, *, filters: tuple[int, int] = (32, 
 BACKBONES = {"fcn": (fcn, fc_localisation), "cnn": (cnn, conv_localisation)}
 MODELS = (*BACKBONES, *(f"st-{backbone}-{family}" for backbone in BACKBONES for family in transforms.FAMILIES))
 
+PUBLISHED = {"tutorial": (published.tutorial, 28), "cifar10": (published.cifar10, 32)}  # and the pixels of a side
+
 
 def build(
     name: str, size: int, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32
 ) -> Sequential:
-    """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10).
+    """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10), or one of published.py.
 
     Args:
-        name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS).
-        size: 28, 42 or 60.
+        name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS); or "tutorial", "cifar10" (PUBLISHED).
+        size: 28, 42 or 60; "tutorial" has 28, "cifar10" 32 (and 3 channels).
         rng: for the weights.
         localisation_lr_scale: factor on the learning rate of the localisation net.
         dtype: of the weights.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4.
     """
-    checks.one_of("model", name, MODELS)
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}; got {size!r}")
+    checks.one_of("model", name, (*MODELS, *PUBLISHED))
+    sizes = (PUBLISHED[name][1],) if name in PUBLISHED else SIZES
+    if size not in sizes:
+        raise ValueError(f"size of {name!r} must be one of {', '.join(map(str, sizes))}; got {size!r}")
     checks.generator("rng", rng)
+    if name in PUBLISHED:
+        return PUBLISHED[name][0](rng, localisation_lr_scale=localisation_lr_scale, dtype=dtype)
     if name in BACKBONES:
         return BACKBONES[name][0](size, rng, dtype=dtype)
     _, backbone, family = name.split("-")

@@ -251,8 +251,10 @@ def test_parameters_by_hand(rng):
 def test_bad_requests_for_a_model_are_named(rng):
     with pytest.raises(ValueError, match=r"model must be one of 'fcn', 'cnn', .*; got 'vgg'"):
         models.build("vgg", 28, rng)
-    with pytest.raises(ValueError, match="size must be one of 28, 42, 60; got 32"):
+    with pytest.raises(ValueError, match="size of 'cnn' must be one of 28, 42, 60; got 32"):
         models.build("cnn", 32, rng)
+    with pytest.raises(ValueError, match="size of 'cifar10' must be one of 32; got 28"):
+        models.build("cifar10", 28, rng)
     with pytest.raises(TypeError, match=r"rng must be a numpy\.random\.Generator"):
         models.build("cnn", 28, 0)
     with pytest.raises(ValueError, match="H, W >= 28"):

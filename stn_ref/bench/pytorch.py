@@ -46,6 +46,8 @@ def twin(layer: nn.Layer) -> torch.nn.Module:
         return torch.nn.MaxPool2d(layer.kernel, layer.stride)
     if isinstance(layer, nn.AvgPool2d):
         return torch.nn.AvgPool2d(layer.kernel, layer.stride)
+    if isinstance(layer, nn.Dropout):
+        return (torch.nn.Dropout2d if isinstance(layer, nn.Dropout2d) else torch.nn.Dropout)(layer.p)
     plain = {nn.ReLU: torch.nn.ReLU, nn.Flatten: torch.nn.Flatten, nn.Tanh: torch.nn.Tanh}
     return plain[type(layer)]()
 

@@ -13,7 +13,7 @@ class Config:
     """Everything that decides the outcome of a training, apart from the data.
 
     Attributes:
-        model: a name from models.MODELS.
+        model: a name from models.MODELS or models.PUBLISHED.
         distortion: a name from data.KINDS.
         epochs: passes over the training set.
         batch_size: examples a step.
@@ -45,7 +45,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        checks.one_of("model", self.model, models.MODELS)
+        checks.one_of("model", self.model, (*models.MODELS, *models.PUBLISHED))
         checks.one_of("distortion", self.distortion, data.KINDS)
         checks.one_of("optimiser", self.optimiser, OPTIMISERS)
         checks.one_of("schedule", self.schedule, SCHEDULES)

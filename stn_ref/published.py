@@ -1,0 +1,82 @@
+"""Nets that others published, layer for layer, so that their numbers can be looked at again.
+
+Reads: transformer.py, nn/. Read next: models.py.
+
+Both are of one kind: a transformer before a small convolutional net, each with two convolutions and two
+fully-connected layers, and dropout in the net. The log-softmax at their end is part of the loss here.
+"""
+
+import numpy as np
+
+from stn_ref import transforms
+from stn_ref.localisation import regression_layer, scaled
+from stn_ref.nn import Conv2d, Dropout, Dropout2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from stn_ref.transformer import SpatialTransformer
+
+CLASSES = 10
+
+
+def tutorial(
+    rng: np.random.Generator, *, dropout: float = 0.5, localisation_lr_scale: float = 1.0, dtype=np.float32
+) -> Sequential:
+    """Return the net of PyTorch's tutorial, (N, 1, 28, 28) -> scores (N, 10): 27,360 parameters.
+
+    Args:
+        rng: for the weights, and then for dropout.
+        dropout: probability of dropping a channel after the second convolution, and a unit of the hidden layer.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+
+    Source: G. Hamrouni, "Spatial Transformer Networks Tutorial", pytorch.org/tutorials.
+    """
+    localisation, classifier = ((8, 7), (10, 5), 32), ((10, 5), (20, 5), 50)
+    return _net((1, 28), localisation, classifier, rng, dropout, localisation_lr_scale, dtype)
+
+
+def cifar10(
+    rng: np.random.Generator, *, dropout: float = 0.5, localisation_lr_scale: float = 1.0, dtype=np.float32
+) -> Sequential:
+    """Return the CIFAR-10 net of a widely copied README, (N, 3, 32, 32) -> scores (N, 10): 1,585,008 parameters.
+
+    Args:
+        rng: for the weights, and then for dropout.
+        dropout: as for `tutorial`, whose net this is but for its widths.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+
+    Source: gokul-pv, DawnOfTransformers/SpacialTransformers, README.md on GitHub.
+    """
+    localisation, classifier = ((64, 7), (128, 5), 256), ((16, 5), (32, 5), 1024)
+    return _net((3, 32), localisation, classifier, rng, dropout, localisation_lr_scale, dtype)
+
+
+def _net(in_shape, localisation, classifier, rng, dropout, lr_scale, dtype) -> Sequential:
+    """Return transformer and classifier; each is described by (filters, kernel) twice, and its hidden width."""
+    affine = transforms.get("affine")
+    f_loc = Sequential(
+        *_features(in_shape, localisation, rng, dtype), regression_layer(localisation[-1], affine, dtype=dtype)
+    )
+    return Sequential(
+        SpatialTransformer(scaled(f_loc, lr_scale), affine),
+        *_features(in_shape, classifier, rng, dtype, dropout),
+        *([Dropout(dropout, rng)] if dropout else []),
+        Linear(classifier[-1], CLASSES, rng, dtype=dtype),
+    )
+
+
+def _features(in_shape, widths, rng, dtype, dropout=0.0) -> list:
+    """Return conv, max 2x2, ReLU -> conv, dropout of channels, max 2x2, ReLU -> FC, ReLU."""
+    (channels, size), ((first, kernel_1), (second, kernel_2), hidden) = in_shape, widths
+    left = ((size - kernel_1 + 1) // 2 - kernel_2 + 1) // 2
+    return [
+        Conv2d(channels, first, kernel_1, rng, dtype=dtype),
+        MaxPool2d(2),
+        ReLU(),
+        Conv2d(first, second, kernel_2, rng, dtype=dtype),
+        *([Dropout2d(dropout, rng)] if dropout else []),
+        MaxPool2d(2),
+        ReLU(),
+        Flatten(),
+        Linear(second * left * left, hidden, rng, dtype=dtype),
+        ReLU(),
+    ]
