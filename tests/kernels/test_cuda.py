@@ -1,6 +1,7 @@
 """The CUDA backends: what can be said without a GPU; the simulator; and, with `pytest -m gpu`, the GPU itself."""
 
 import ctypes
+import importlib
 import os
 import subprocess
 import sys
@@ -141,8 +142,7 @@ def test_the_command_line_says_it_in_one_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("version", "wanted"), [("0.30", "backend='cuda' samples there"), (None, "pip install")])
 def test_info_names_the_gpu_and_how_to_use_it(monkeypatch, tmp_path, version, wanted):
-    from stn_ref.bench import environment
-
+    environment = importlib.import_module("stn_ref.bench.environment")
     monkeypatch.setattr(environment.shutil, "which", lambda tool: sys.executable)
     listed = subprocess.CompletedProcess([], 0, stdout="GPU 0: Some GPU\n")
     monkeypatch.setattr(environment.subprocess, "run", lambda *args, **options: listed)
