@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, call: Callable, what: str, *, seed: bool = False) -> argparse.ArgumentParser:
         command = subparsers.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-        command.set_defaults(call=call)
+        command.set_defaults(call=call, parser=command)
         if seed:
             command.add_argument("--seed", type=int, default=0, help="decides every random choice (default: 0)")
         command.add_argument("--json", metavar="FILE", help="write the numbers to FILE; - is standard output")
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="where it is, or where it goes (default: data/NAME)")
 
-    bench = add("bench", commands.bench, "time training steps and the sampler, against PyTorch if it is installed")
-    bench.add_argument("--quick", action="store_true", help="fewer sizes and repetitions")
+    bench = add("bench", commands.bench, "measure speed, against PyTorch if it is installed and the machine's limit")
+    _add_bench_options(bench)
 
     tutorials = add("tutorials", commands.tutorials, "list, run, copy or export the tutorials")
     tutorials.add_argument(
@@ -103,6 +103,22 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
     figures.add_argument("--image", metavar="FILE", help="your own picture")
     figures.add_argument("--transform", metavar="FAMILY", help="of your picture (default: affine)")
     figures.add_argument("--theta", default="", help='its parameters, such as "1 0.3 0 0 1 0" (default: the identity)')
+
+
+def _add_bench_options(bench: argparse.ArgumentParser) -> None:
+    bench.epilog = (
+        "Takes some minutes, and wants the machine for itself; a row that fails says why and the others go on, Ctrl-C "
+        "keeps the rows so far (status 130). Without --threads the sampler is timed on one thread and on all."
+    )
+    bench.add_argument("--quick", action="store_true", help="a few rows, a fraction of a second each: half a minute")
+    bench.add_argument(
+        "--only",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="only these: machine, sampler, modes, layers, steps, growth",
+    )
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:
@@ -183,7 +199,9 @@ def _open_json(target: str | None) -> Callable[[dict], None]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    args = _parser().parse_args(argv)
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:  # said by the command, whose --help it is that lists the arguments
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
 
     def note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -95,9 +95,3 @@ def test_data_list_and_verify(tmp_path, capsys):
     assert "procedural" in capsys.readouterr().out
     assert main(["data", "verify", "--dir", str(tmp_path)]) == 1  # nothing is there: a check failed
     assert capsys.readouterr().out.count("BAD") == 4
-
-
-def test_bench_quick_measures_something(capsys):
-    assert main(["bench", "--quick", "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["steps"][0]["milliseconds"] > 0 and len(report["sampler"]) == 2

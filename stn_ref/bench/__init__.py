@@ -1,6 +1,11 @@
-"""Speed against PyTorch: timing.py measures, pytorch.py builds the same nets there, environment.py says on what."""
+"""Speed against PyTorch and against what the machine can do, for `stn-ref bench`.
+
+Reading order: timing.py (calls in turns), machine.py (the limits), sampler.py, layers.py, steps.py, growth.py (what is
+measured), pytorch.py (the same in PyTorch), environment.py (on what), report.py, parts.py (all of it in
+order).
+"""
 
 from stn_ref.bench.environment import environment
-from stn_ref.bench.timing import run
+from stn_ref.bench.parts import PARTS, run
 
-__all__ = ["environment", "run"]
+__all__ = ["PARTS", "environment", "run"]

@@ -48,6 +48,8 @@ def twin(layer: nn.Layer) -> torch.nn.Module:
         return torch.nn.AvgPool2d(layer.kernel, layer.stride)
     if isinstance(layer, nn.Dropout):
         return (torch.nn.Dropout2d if isinstance(layer, nn.Dropout2d) else torch.nn.Dropout)(layer.p)
+    if isinstance(layer, nn.Dropout):
+        return getattr(torch.nn, type(layer).__name__)(layer.p)
     plain = {nn.ReLU: torch.nn.ReLU, nn.Flatten: torch.nn.Flatten, nn.Tanh: torch.nn.Tanh}
     return plain[type(layer)]()
 
@@ -74,15 +76,38 @@ def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], floa
     return step
 
 
-def torch_sampler(U: np.ndarray, grid: np.ndarray, gV: np.ndarray) -> tuple[Callable, Callable]:
+def torch_sampler(
+    U: np.ndarray, grid: np.ndarray, gV: np.ndarray, mode: str = "bilinear", padding_mode: str = "zeros"
+) -> dict[str, Callable]:
     """Return calls of PyTorch's grid_sample, forward and backward alone."""
     U, grid, gV = map(torch.from_numpy, (U, grid, gV))
+    options = ("bilinear", "nearest", "bicubic").index(mode), ("zeros", "border", "reflection").index(padding_mode)
 
     def forward():
         with torch.no_grad():
-            return F.grid_sample(U, grid, align_corners=False)
+            return F.grid_sample(U, grid, mode, padding_mode, align_corners=False)
 
     def backward():
-        return torch.ops.aten.grid_sampler_2d_backward(gV, U, grid, 0, 0, False, [True, True])
+        return torch.ops.aten.grid_sampler_2d_backward(gV, U, grid, *options, False, [True, True])
 
-    return forward, backward
+    return {"forward": forward, "backward": backward}
+
+
+def torch_layer(layer: nn.Layer, x: np.ndarray, gy: np.ndarray, *, needs: bool) -> tuple[Callable, Callable]:
+    """Return calls of the twin of one layer: forward in training, and forward and backward.
+
+    Args:
+        layer: ours.
+        x: its input.
+        gy: dL/dy.
+        needs: whether the gradient of x is wanted.
+    """
+    module, x, gy = twin(layer), torch.from_numpy(x).requires_grad_(needs), torch.from_numpy(gy)
+
+    def training():
+        module.zero_grad()
+        x.grad = None
+        module(x).backward(gy)
+        return x.grad
+
+    return lambda: module(x), training

@@ -1,153 +1,168 @@
-"""Speed, as ratios in one run: our training step and sampler against PyTorch's, if it is installed.
+"""Comparing calls that do the same work: in turns, so that a machine that slows down slows all of them.
 
-Reads: pytorch.py, environment.py, ../models.py.
-
-Both do the same work on the same numbers with the same number of threads, in turns, so that a machine that slows down
-slows both. A ratio above 1 means that ours is the faster one.
+Read next: machine.py, sampler.py.
 """
 
-import importlib.util
+import contextlib
+import gc
+import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from stn_ref import coordinates, data, models
-from stn_ref.bench.environment import environment
-from stn_ref.grid import affine_grid
 from stn_ref.kernels import threads
-from stn_ref.nn import SGD, SoftmaxCrossEntropy
-from stn_ref.sampler import sample, sample_backward
 
-STEPS = [  # model, pixels of a side, batch
-    ("fcn", 28, 256),
-    ("cnn", 28, 256),
-    ("st-fcn-affine", 28, 256),
-    ("st-fcn-attention", 28, 256),
-    ("st-cnn-affine", 28, 256),
-    ("st-cnn-affine", 28, 32),
-    ("st-cnn-attention", 42, 256),
-    ("cnn", 60, 256),
-    ("st-cnn-affine", 60, 256),
-]
-SAMPLERS = [  # N, C, H, W, Ho, Wo
-    (256, 1, 28, 28, 28, 28),
-    (64, 1, 60, 60, 28, 28),
-    (64, 16, 32, 32, 32, 32),
-    (16, 64, 64, 64, 64, 64),
-    (4, 3, 512, 512, 512, 512),
-]
+TURN = 0.02  # seconds of calls in one turn
+REST = 0.015  # seconds between turns on several threads: PyTorch's idle threads keep their cores busy for some 10 ms
+LEAST_ROUNDS = 5
 
 
-def interleaved(calls: dict[str, Callable[[], object]], seconds: float = 2.0) -> dict[str, list[float]]:
-    """Time several calls in turns, after one of each that does not count; return name -> seconds of each call.
+@dataclass
+class Case:
+    """One row of the report, measured when its turn comes.
+
+    Attributes:
+        name: what is measured, such as "forward 64,16,32,32 -> 32,32".
+        threads: on how many.
+        measure: called with the seconds that it may take; returns the numbers of the row.
+        seconds: the share of time that it wants, for one row among many.
+    """
+
+    name: str
+    threads: int
+    measure: Callable[[float], dict]
+    seconds: float = 1.5
+
+
+def has_torch() -> bool:
+    """Return whether PyTorch can be imported."""
+    try:
+        importlib.import_module("torch")
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def on_threads(n: int) -> Iterator[None]:
+    """Context in which we, and PyTorch if it is there, use n threads."""
+    before = threads.get_num_threads()
+    threads.set_num_threads(n)
+    torch = importlib.import_module("torch") if has_torch() else None
+    torch_before = torch.get_num_threads() if torch else 0
+    try:
+        if torch:
+            torch.set_num_threads(n)
+        yield
+    finally:
+        threads.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(torch_before)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def interleaved(
+    calls: dict[str, Callable[[], object]],
+    seconds: float,
+    *,
+    turn: float = TURN,
+    rest: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, list[float]]:
+    """Time several calls in turns; return name -> seconds of one call, for each round.
+
+    In a turn a call runs once without being timed, so that it finds the caches and threads as it leaves them itself,
+    and then again and again for `turn` seconds, at least once: the median counts. A round is one turn of each; every
+    round begins with another one. The first call of all, which may compile, is not counted either.
 
     Args:
         calls: name -> what to time.
-        seconds: go on for so long, and for at least three rounds.
+        seconds: begin rounds for so long, and do at least LEAST_ROUNDS.
+        turn: seconds.
+        rest: seconds of sleep before each turn.
+        clock: returns seconds.
+        sleep: called with `rest`.
     """
     for call in calls.values():
         call()
-    times = {name: [] for name in calls}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(times.values()))) < 3:
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - began)
+    names, times = list(calls), {name: [] for name in calls}
+    rounds, end = 0, clock() + seconds
+    with _no_garbage_collection():
+        while rounds < LEAST_ROUNDS or clock() < end:
+            first = rounds % len(names)
+            for name in names[first:] + names[:first]:
+                if rest:
+                    sleep(rest)
+                times[name].append(_turn(calls[name], turn, clock))
+            rounds += 1
     return times
 
 
-def _row(name: str, times: dict[str, list[float]], unit: str, amount: float, say: Callable) -> dict:
-    """Summarise one comparison: medians, the ratio of each round, and its spread."""
-    ours = np.array(times["ours"])
-    row = {"name": name, "milliseconds": 1e3 * float(np.median(ours)), unit: amount / float(np.median(ours))}
-    line = f"{name:<34} {row['milliseconds']:9.2f} ms {row[unit]:12,.0f} {unit}"
-    if "torch" in times:
-        ratios = np.array(times["torch"]) / ours
-        row["torch_milliseconds"] = 1e3 * float(np.median(times["torch"]))
-        row["ratio"], low, high = (float(q) for q in np.quantile(ratios, (0.5, 0.1, 0.9)))
-        row["ratio_10_90"] = [low, high]
-        line += f"   PyTorch {row['torch_milliseconds']:9.2f} ms   ratio {row['ratio']:.2f} ({low:.2f} to {high:.2f})"
-    say(line)
-    return row
+def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
+    """Return the median time of a call, repeated for some seconds; the first is not counted."""
+    call()
+    samples, began = [], clock()
+    end = began + seconds
+    while not samples or began < end:
+        call()
+        now = clock()
+        samples.append(now - began)
+        began = now
+    return float(np.median(samples))
 
 
-def our_step(net, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
-    """Return a call that does one training step of ours and returns the loss."""
-    loss, optimizer = SoftmaxCrossEntropy(), SGD(net.params(), 1e-3, momentum=0.9, nesterov=True)
-
-    def step() -> float:
-        value = loss.forward(net.forward(U), y)
-        optimizer.zero_grad()
-        net.backward(loss.backward(), needs=False)
-        optimizer.step()
-        return value
-
-    return step
-
-
-def time_step(name: str, size: int, batch: int, seconds: float, with_torch: bool, say: Callable) -> dict:
-    """Time one training step (forward, backward, update) of a model of models.py."""
-    rng = np.random.default_rng(0)
-    kind = {28: "R", 42: "RTS", 60: "TC"}[size]
-    images, labels, _ = data.draw_digits(batch, rng)
-    U = data.distort(images, kind, rng).images
-    net = models.build(name, size, rng)
-    calls = {"ours": our_step(net, U, labels)}
-    if with_torch:
-        from stn_ref.bench.pytorch import torch_step
-
-        calls["torch"] = torch_step(net, U, labels)
-    times = interleaved(calls, seconds)
-    return _row(f"step {name} {size}x{size} batch {batch}", times, "images/s", batch, say)
-
-
-def time_sampler(shape: tuple, seconds: float, with_torch: bool, say: Callable) -> list[dict]:
-    """Time the sampler's forward and backward on a grid that is turned a little and leaves the image."""
-    N, C, H, W, Ho, Wo = shape
-    rng = np.random.default_rng(0)
-    U, gV = rng.standard_normal((N, C, H, W), np.float32), rng.standard_normal((N, C, Ho, Wo), np.float32)
-    theta = np.tile(np.array([[0.9, 0.2, 0.05], [-0.2, 0.9, 0.02]], np.float32), (N, 1, 1))
-    grid = affine_grid(theta, gV.shape)
-    points = coordinates.to_pixels(grid, (H, W), False)
-    calls = {
-        "forward": {"ours": lambda: sample(U, points)},
-        "backward": {"ours": lambda: sample_backward(U, points, gV)},
-    }
-    if with_torch:
-        from stn_ref.bench.pytorch import torch_sampler
-
-        forward, backward = torch_sampler(U, grid, gV)
-        calls["forward"]["torch"], calls["backward"]["torch"] = forward, backward
-    name = "{},{},{},{} -> {},{}".format(*shape)
-    return [
-        _row(f"{what:<8} {name}", interleaved(pair, seconds), "points/s", N * Ho * Wo, say)
-        for what, pair in calls.items()
-    ]
-
-
-def run(*, quick: bool = False, say: Callable[[str], None] = print) -> dict:
-    """Run the benchmark.
+def compare(
+    ours: Callable[[], object],
+    torch: Callable[[], object] | None,
+    seconds: float,
+    *,
+    limit: tuple[Callable[[], object], float] | None = None,
+) -> dict:
+    """Time ours, PyTorch's and the machine's own in turns, on the threads in use.
 
     Args:
-        quick: one small model and one small sampler, half a second each.
-        say: called with one line a measurement.
+        ours: our call.
+        torch: PyTorch's; None where it is not installed.
+        seconds: for all of them.
+        limit: what the machine can do, copies of the bytes that have to move or a matrix product, and the share of it
+            that is the work of one call.
 
     Returns:
-        The report for JSON: environment, steps, sampler.
+        ours_ms, torch_ms: the medians.
+        ratio, ratio_10_90: PyTorch's time over ours, the median over the rounds and its 10 to 90 % range; above 1 ours
+            is the faster one.
+        of_limit, of_limit_10_90: the limit's time over ours: 1 is as fast as the machine can.
+        rounds: how many there were.
     """
-    with_torch = importlib.util.find_spec("torch") is not None
-    if with_torch:
-        import torch
+    reference, share = limit or (None, 1.0)
+    calls = {"ours": ours, "torch": torch, "limit": reference}
+    calls = {name: call for name, call in calls.items() if call is not None}
+    rest = REST if threads.get_num_threads() > 1 else 0.0
+    times = interleaved(calls, seconds, turn=min(TURN, seconds / 25), rest=rest)
+    return summary({name: np.array(values) * (share if name == "limit" else 1) for name, values in times.items()})
 
-        torch.set_num_threads(threads.get_num_threads())
-    else:
-        say("PyTorch is not installed: times without ratios (pip install torch)")
-    say(f"{threads.get_num_threads()} threads, float32; medians (10 to 90 % of rounds); above 1 ours is the faster one")
-    steps, samplers, seconds = (STEPS[:1], SAMPLERS[:1], 0.5) if quick else (STEPS, SAMPLERS, 3.0)
-    return {
-        "environment": environment(),
-        "steps": [time_step(*step, seconds, with_torch, say) for step in steps],
-        "sampler": [row for shape in samplers for row in time_sampler(shape, seconds / 2, with_torch, say)],
-    }
+
+def summary(times: dict[str, np.ndarray]) -> dict:
+    """Return the medians of `compare`, and the ratios round by round; seconds in, milliseconds out."""
+    row = {"rounds": len(times["ours"]), "ours_ms": 1e3 * float(np.median(times["ours"]))}
+    if "torch" in times:
+        row["torch_ms"] = 1e3 * float(np.median(times["torch"]))
+    for other, name in (("torch", "ratio"), ("limit", "of_limit")):
+        if other in times:
+            row[name], *spread = (float(q) for q in np.quantile(times[other] / times["ours"], (0.5, 0.1, 0.9)))
+            row[f"{name}_10_90"] = spread
+    return row

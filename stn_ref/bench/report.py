@@ -1,0 +1,58 @@
+"""The table of `stn-ref bench`: one line a row, and a line a part that sums it up."""
+
+NAME = 52  # columns for the name
+HEAD = f"  {'':<{NAME}} threads      ours   PyTorch  ratio (10 to 90 %)     of limit"
+
+EXTRAS = {  # what else a row can hold -> how it reads
+    "gigabytes_per_second": "{:.1f} GB/s",
+    "gigaflops": "{:.0f} GFLOP/s",
+    "images_per_second": "{:,.0f} images/s",
+    "nanoseconds_per_pixel": "{:.2f} ns/pixel",
+    "peak_bytes_per_pixel": "{:.1f} B/pixel",
+    "peak_mib": "{:.0f} MiB",
+    "torch_peak_mib": "PyTorch {:.0f} MiB",
+}
+
+
+def _time(row: dict, key: str) -> str:
+    if key not in row:
+        return "-"
+    ms = row[key]
+    return f"{1e3 * ms:.1f} us" if ms < 1 else f"{ms:.2f} ms" if ms < 1000 else f"{ms / 1e3:.2f} s"
+
+
+def line(row: dict) -> str:
+    """Return one row as a line.
+
+    >>> line({"name": "ReLU", "threads": 1, "error": "MemoryError: no room"}).split()
+    ['ReLU', '1', 'FAILED', 'MemoryError:', 'no', 'room']
+    """
+    start = f"  {row['name']:<{NAME}} {row['threads']:>7}"
+    if "error" in row:
+        return f"{start}  FAILED {row['error']}"
+    ratio = limit = ""
+    if "ratio" in row:
+        ratio = f"{row['ratio']:5.2f} ({row['ratio_10_90'][0]:.2f} to {row['ratio_10_90'][1]:.2f})"
+    if "of_limit" in row:
+        limit = f"{row['of_limit']:.2f}"
+    extras = ", ".join(text.format(row[key]) for key, text in EXTRAS.items() if key in row)
+    times = f"{_time(row, 'ours_ms'):>9} {_time(row, 'torch_ms'):>9}"
+    return f"{start} {times}  {ratio:<21} {limit:>6}   {extras}".rstrip()
+
+
+def total(part: str, rows: list[dict]) -> str:
+    """Return what the ratios of a part come to, an empty string if it has none.
+
+    >>> total("steps", [{"name": "fcn", "threads": 2, "ratio": 0.5}, {"name": "cnn", "threads": 2, "ratio": 2.0}])
+    'steps: 1 of 2 ratios at least 1; the lowest 0.50 (fcn, 2 threads), the highest 2.00'
+    """
+    rated = [row for row in rows if "ratio" in row]
+    if not rated:
+        return ""
+    lowest, highest = min(rated, key=lambda row: row["ratio"]), max(row["ratio"] for row in rated)
+    above = sum(row["ratio"] >= 1 for row in rated)
+    threads = f"{lowest['threads']} thread{'' if lowest['threads'] == 1 else 's'}"
+    return (
+        f"{part}: {above} of {len(rated)} ratios at least 1; the lowest {lowest['ratio']:.2f} "
+        f"({' '.join(lowest['name'].split())}, {threads}), the highest {highest:.2f}"
+    )

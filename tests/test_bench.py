@@ -1,0 +1,285 @@
+"""`stn-ref bench` measures what it says, in turns, and loses nothing. How fast anything is, no test asks."""
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+
+from stn_ref import models, nn
+from stn_ref.bench import growth, layers, machine, parts, report, steps, timing
+from stn_ref.cli import main
+from stn_ref.kernels import threads
+
+PARTS = tuple(parts.PARTS)
+
+
+class Clock:
+    """A clock that only calls and sleeps move."""
+
+    def __init__(self):
+        self.now, self.log = 0.0, []
+
+    def call(self, name, seconds):
+        def run():
+            self.log.append(name)
+            self.now += seconds
+
+        return run
+
+    def sleep(self, seconds):
+        self.log.append("rest")
+        self.now += seconds
+
+
+def fake_rounds(seconds, calls, **options):
+    clock = Clock()
+    calls = {name: clock.call(name, duration) for name, duration in calls.items()}
+    return timing.interleaved(calls, seconds, clock=lambda: clock.now, sleep=clock.sleep, **options), clock.log
+
+
+def test_calls_take_turns_and_each_round_begins_with_another():
+    times, log = fake_rounds(0.0, {"a": 1.0, "b": 2.0}, turn=0.5)
+    assert timing.LEAST_ROUNDS == 5
+    assert "".join(log) == "ab" + "aabb" + "bbaa" + "aabb" + "bbaa" + "aabb"  # once before all, then untimed and timed
+    assert times == {"a": [1.0] * 5, "b": [2.0] * 5}
+
+
+def test_a_turn_repeats_quick_calls_and_rests_before():
+    times, log = fake_rounds(0.0, {"a": 1.0, "b": 2.0}, turn=4.0, rest=0.25)
+    assert "".join(log[2:]).startswith("rest" + "aaaaa" + "rest" + "bbb" + "rest" + "bbb")
+    assert log.count("rest") == 10 and len(times["a"]) == len(times["b"]) == 5
+
+
+def test_rounds_go_on_while_there_is_time():
+    times, _ = fake_rounds(100.0, {"a": 1.0, "b": 2.0}, turn=0.5)
+    assert len(times["a"]) == len(times["b"]) == math.ceil(100 / 6)
+
+
+def test_a_turn_counts_its_median_and_not_its_first_call():
+    clock = Clock()
+    durations = iter([1000.0, 1.0, 5.0, 2.0, 100.0])  # together 108 seconds without the first
+
+    def call():
+        clock.now += next(durations)
+
+    assert timing._turn(call, 50, lambda: clock.now) == 3.5
+
+
+def test_garbage_is_collected_again_after_a_call_that_fails():
+    import gc
+
+    with pytest.raises(ZeroDivisionError):
+        timing.interleaved({"a": lambda: 1 / 0}, 0.0)
+    calls = iter([None] * 3)
+    with pytest.raises(StopIteration):
+        timing.interleaved({"a": lambda: next(calls)}, 0.0)
+    assert gc.isenabled()
+
+
+def test_ratios_are_taken_round_by_round():
+    row = timing.summary(
+        {"ours": np.array([1.0, 2.0, 4.0]), "torch": np.array([2.0, 4.0, 4.0]), "limit": np.array([0.5, 0.5, 1.0])}
+    )
+    assert row["ratio"] == 2 and row["of_limit"] == 0.25  # medians of (2, 2, 1) and (1/2, 1/4, 1/4)
+    assert row["ours_ms"] == 2000 and row["torch_ms"] == 4000 and row["rounds"] == 3
+    assert row["ratio_10_90"] == pytest.approx([1.2, 2.0])  # quantiles of three numbers, between neighbours
+
+
+def test_the_number_of_threads_is_as_before_afterwards():
+    before = threads.get_num_threads()
+    with pytest.raises(ZeroDivisionError), timing.on_threads(3):
+        assert threads.get_num_threads() == 3
+        raise ZeroDivisionError
+    assert threads.get_num_threads() == before
+
+
+@pytest.mark.parity
+def test_pytorch_gets_as_many_threads_as_we_do():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    with timing.on_threads(before + 1):
+        assert torch.get_num_threads() == threads.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n_bytes", (1, 4096, 2**20, 2**26))
+@pytest.mark.parametrize("n", (1, 3))
+def test_a_copy_of_any_size_copies_all_of_it(n_bytes, n, monkeypatch):
+    copied = []
+    monkeypatch.setattr(np, "copyto", lambda target, source: copied.append(target.nbytes + source.nbytes))
+    with timing.on_threads(n):
+        call, share = machine.copy(n_bytes)
+        call()
+    assert sum(copied) * share == pytest.approx(max(8, n_bytes // 8 * 8))
+
+
+def test_operations_of_a_step_are_three_products_a_layer_but_two_for_the_first(rng):
+    net = nn.Sequential(nn.Conv2d(2, 3, (3, 5), rng), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4 * 2, 7, rng))
+    U = rng.random((5, 2, 6, 6), dtype=np.float32)
+    conv, linear = 2 * (5 * 3 * 4 * 2) * (2 * 3 * 5), 2 * (5 * 7) * 24  # by hand: outputs times terms
+    assert steps.step_operations(net, U) == 2 * conv + 3 * linear
+    net.forward(U)  # nothing waits for a backward, nothing is left on the layers
+    assert not any("forward" in vars(layer) for layer in net.layers)
+
+
+def test_a_step_behind_a_flatten_knows_that_its_input_is_the_image(rng):
+    net = models.build("fcn", 28, rng)
+    U = rng.random((4, 1, 28, 28), dtype=np.float32)
+    assert steps.step_operations(net, U) == 2 * 4 * (2 * 784 * 256 + 3 * 256 * 200 + 3 * 200 * 10)
+
+
+@pytest.mark.parametrize(("what", "least"), [("forward", 4), ("backward", 12)])
+def test_growth_measures_time_and_the_memory_of_the_results(what, least):
+    row = growth.measure(0.0, 10, what)
+    assert row["pixels"] == 1024 and row["nanoseconds_per_pixel"] == pytest.approx(1e6 * row["ours_ms"] / 1024)
+    assert row["peak_bytes_per_pixel"] >= least
+
+
+def test_peak_memory_counts_what_a_call_lets_go_of_again():
+    peak = growth.peak_bytes(lambda: np.ones(10**6, np.float32).sum())
+    assert 4e6 <= peak < 4.1e6
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """A quick run of everything, as a reader starts it: (status, JSON, standard error)."""
+    import contextlib
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["bench", "--quick", "--json", "-"])
+    return status, json.loads(out.getvalue()), err.getvalue()
+
+
+def test_a_quick_run_reports_every_part_and_only_json_on_standard_output(quick):
+    status, found, shown = quick
+    assert status == 0, shown
+    assert found["command"] == "stn-ref bench --quick" and not found["interrupted"] and found["failed"] == 0
+    assert tuple(found["parts"]) == PARTS and all(found["parts"].values())
+    time.strptime(found["date"], "%Y-%m-%d")
+    for part, rows in found["parts"].items():
+        for row in rows:
+            assert row["name"] in shown and row["threads"] in found["threads"] and "error" not in row, part
+
+
+def test_rows_of_the_report_have_times_ratios_and_limits(quick):
+    _, found, _ = quick
+    for part in ("sampler", "modes", "layers", "steps", "growth"):
+        for row in found["parts"][part]:
+            assert row["ours_ms"] > 0 and row["rounds"] >= timing.LEAST_ROUNDS
+            names = ["of_limit", *(["ratio"] if timing.has_torch() else [])]
+            for name in names:
+                low, high = row[f"{name}_10_90"]
+                assert 0 < low <= row[name] <= high
+
+
+def test_the_report_names_the_machine_but_not_whose_it_is(quick):
+    import platform
+
+    _, found, _ = quick
+    text = json.dumps(found["environment"])
+    assert found["environment"]["python"] == platform.python_version() and found["environment"]["processor"]
+    assert platform.node() not in text and "/" not in text.replace("n/a", "")
+
+
+@pytest.fixture
+def two_rows(monkeypatch):
+    """Makes the part `steps` two cases: the first does `what`, the second measures 1 ms."""
+
+    def put(what):
+        def cases(n_threads, quick):
+            yield timing.Case("first", 1, what)
+            yield timing.Case("second", 1, lambda seconds: {"ours_ms": 1.0})
+
+        monkeypatch.setattr(steps, "cases", cases)
+
+    return put
+
+
+def test_a_row_that_fails_says_why_and_keeps_the_others(two_rows, tmp_path, capsys):
+    def fails(seconds):
+        raise MemoryError("no room\nfor this")
+
+    two_rows(fails)
+    assert main(["bench", "--only", "steps", "--json", str(tmp_path / "r.json")]) == 1
+    first, second = json.loads((tmp_path / "r.json").read_text())["parts"]["steps"]
+    assert first["error"] == "MemoryError: no room for this" and second["ours_ms"] == 1.0
+    assert "FAILED MemoryError: no room for this" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_keeps_the_rows_that_it_has(two_rows, monkeypatch, capsys):
+    def stop(n_threads, quick):
+        yield timing.Case("first", 1, lambda seconds: {"ours_ms": 1.0})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "cases", stop)
+    assert main(["bench", "--only", "steps", "--json", "-"]) == 130
+    found = json.loads(capsys.readouterr().out)
+    assert found["interrupted"] and [row["name"] for row in found["parts"]["steps"]] == ["first"]
+
+
+def test_without_pytorch_there_are_times_and_no_ratios(monkeypatch, capsys):
+    monkeypatch.setattr(timing, "has_torch", lambda: False)
+    assert main(["bench", "--quick", "--threads", "1", "--only", "sampler", "layers", "--json", "-"]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    rows = [row for part in found["parts"].values() for row in part]
+    assert found["command"] == "stn-ref bench --quick --only sampler layers --threads 1"
+    assert len(rows) >= 4 and all(row["ours_ms"] > 0 and row["of_limit"] > 0 and "ratio" not in row for row in rows)
+    assert "PyTorch is not installed" in shown.err and {row["threads"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "speed"], "part must be one of 'machine', 'sampler'"),
+        (["--only", "steps", "speed"], "got 'speed'"),
+        (["--threads", "0"], "the number of threads must be at least 1; got 0"),
+    ],
+)
+def test_bad_arguments_are_one_clear_line(arguments, message, capsys):
+    assert main(["bench", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and shown.err.count("\n") == 1 and not shown.out
+
+
+def test_a_slip_in_an_option_points_to_the_help_of_its_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "--quik"])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert error.startswith("stn-ref bench: error: unrecognized arguments: --quik; stn-ref bench --help")
+
+
+def test_help_says_how_long_and_names_every_part(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "minutes" in shown and all(part in shown for part in PARTS)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("k", range(len(layers.LAYERS)))
+def test_the_layers_that_are_compared_compute_the_same(k, rng):
+    torch = pytest.importorskip("torch")
+    from stn_ref.bench.pytorch import torch_layer
+
+    _, make, shape, first = layers.LAYERS[k]
+    layer, x = make(rng).astype(np.float64), rng.standard_normal((2, *shape[1:]))
+    y = layer.forward(x)
+    gy = rng.standard_normal(y.shape)
+    gx = layer.backward(gy, needs=not first)
+    forward, training = torch_layer(layer, x, gy, needs=not first)
+    pairs = [(y, forward().detach()), (gx, training())]
+    for got, wanted in pairs:
+        assert (got is None) == (wanted is None)
+        if got is not None:
+            assert np.abs(got - wanted.numpy()).max() <= 1e-12 * torch.abs(wanted).max().item()  # some hundred terms
+
+
+def test_times_read_in_the_unit_that_suits_them():
+    row = {"name": "x", "threads": 1, "ours_ms": 0.5, "torch_ms": 1500.0, "ratio": 3000.0, "ratio_10_90": [2.0, 4.0]}
+    assert report.line(row).split()[2:6] == ["500.0", "us", "1.50", "s"]
