@@ -79,7 +79,10 @@ def sample(
             outer edges of the outer pixels, -1/2 and W - 1/2; "mirror", at their centres, 0 and W - 1.
         a: Keys' parameter, of bicubic only, between -100 and 100; -0.75 as in PyTorch, -0.5 (Catmull-Rom) reproduces
             parabolas.
-        backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops).
+        backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops). On an NVIDIA GPU, for
+            bilinear and nearest, "cuda", or "cuda_atomic", which differs in the gradient of U alone: see
+            `sample_backward`. They take NumPy arrays, or arrays of a GPU (anything with `__cuda_array_interface__`)
+            and then return such: see kernels/cuda_arrays.py.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U. With zeros the sum is empty far outside the image, and V fades to 0 over one
@@ -90,6 +93,7 @@ def sample(
         TypeError: U is not float32 or float64, or points of another dtype.
         ShapeError: axes disagree, or H or W is 0.
         ValueError: an option that is not supported; the message names those that are.
+        ImportError, DeviceError, MemoryError: on a GPU; one line says what to install or change.
 
     Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up, we and PyTorch to even.
     """
@@ -129,7 +133,8 @@ def sample_backward(
             before; "central": their mean; "as_printed": Eq. (7) read literally, U[n, x_s], wrong, for teaching.
             With mirroring it is a side of the mirrored coordinate.
         a: Keys' parameter.
-        backend: "cpu", "vectorised" or "literal".
+        backend: as for `sample`. "cuda" adds up gU in one order and gives the same bits every run; "cuda_atomic" in any
+            order, without the memory and the sorting that this costs: see kernels/cuda_lists.py.
         needs: which of (gU, gpoints) are wanted, one flag for each or one for both; what is not wanted is None and,
             except with "literal", costs nothing.
 
@@ -161,7 +166,7 @@ class Sampler(Layer):
         padding: "zeros", "border", "reflect" or "mirror".
         kink: "right", "left", "central" or "as_printed", see `sample_backward`.
         a: Keys' parameter, of bicubic only.
-        backend: "cpu", "vectorised" or "literal".
+        backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`; a layer keeps NumPy arrays.
     """
 
     def __init__(
@@ -211,7 +216,7 @@ def grid_sample(
         mode: "bilinear", "nearest" or "bicubic".
         padding_mode: "zeros", "border" or "reflection" (at -1 and 1).
         align_corners: False: -1 and 1 are the outer edges of the image; True: the centres of its corner pixels.
-        backend: "cpu", "vectorised" or "literal".
+        backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`.
         a: Keys' parameter, of bicubic only.
 
     Returns:
@@ -256,7 +261,7 @@ def grid_sample_backward(
         mode: "bilinear", "nearest" or "bicubic".
         padding_mode: "zeros", "border" or "reflection".
         align_corners: the convention of the grid, and of the gradient's unit: W/2 or (W-1)/2 pixels.
-        backend: "cpu", "vectorised" or "literal".
+        backend: as for `sample_backward`.
         kink: "right": at an integer x_s, the slope of the cell on its right; "left", "central", "as_printed": see
             `sample_backward`.
         a: Keys' parameter.

