@@ -1,6 +1,5 @@
 """Our own parallel loop."""
 
-import os
 import threading
 import time
 
@@ -85,20 +84,25 @@ def three_blas_threads():
         yield
 
 
+def inside_one_blas_thread(task, count):
+    with threads.one_blas_thread:
+        threads.parallel(task, count)
+
+
 def test_blas_runs_on_one_thread_inside(three_blas_threads, several):
     seen = []
-    threads.parallel(lambda k: seen.append(blas_threads()), 4)
+    inside_one_blas_thread(lambda k: seen.append(blas_threads()), 4)
     assert seen == [{1}] * 4 and blas_threads() == {3}
     with pytest.raises(ZeroDivisionError):
-        threads.parallel(lambda k: k / 0, 4)
+        inside_one_blas_thread(lambda k: k / 0, 4)
     assert blas_threads() == {3}
 
 
 def test_any_thread_has_one_blas_thread_inside(three_blas_threads):
     seen = []
     for _ in range(2):
-        threads.parallel(lambda k: seen.append(blas_threads()), 1)
-        caller = threading.Thread(target=threads.parallel, args=(lambda k: seen.append(blas_threads()), 1))
+        inside_one_blas_thread(lambda k: seen.append(blas_threads()), 1)
+        caller = threading.Thread(target=inside_one_blas_thread, args=(lambda k: seen.append(blas_threads()), 1))
         caller.start()
         caller.join(20)
     assert seen == [{1}] * 4 and blas_threads() == {3}
@@ -113,7 +117,9 @@ def test_two_callers_at_once_both_have_one_blas_thread(three_blas_threads, first
         assert leave[name].wait(20)
         seen.append(blas_threads())
 
-    callers = [threading.Thread(target=threads.parallel, args=(lambda k, n=n: task(n), 1)) for n in (0, 1)]
+    callers = [
+        threading.Thread(target=inside_one_blas_thread, args=(lambda k, n=n: task(n), 1), daemon=True) for n in (0, 1)
+    ]
     for name, caller in enumerate(callers):  # 0 enters first
         caller.start()
         assert inside[name].wait(20)
@@ -122,31 +128,6 @@ def test_two_callers_at_once_both_have_one_blas_thread(three_blas_threads, first
         callers[name].join(20)
         assert not callers[name].is_alive()
     assert seen == [{1}, {1}] and blas_threads() == {3}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_can_use_the_loop():
-    before = threads.get_num_threads()
-    threads.set_num_threads(2)
-    try:
-        threads.parallel(lambda k: time.sleep(0.001), 4)
-        child = os.fork()
-        if child == 0:
-            done = []
-            threads.parallel(done.append, 6)
-            os._exit(0 if sorted(done) == list(range(6)) else 1)
-        for _ in range(2000):
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                break
-            time.sleep(0.01)
-        else:
-            os.kill(child, 9)
-            pytest.fail("the child hangs")
-        assert os.waitstatus_to_exitcode(status) == 0
-    finally:
-        threads.set_num_threads(before)
 
 
 def test_the_number_of_threads_is_at_least_one():

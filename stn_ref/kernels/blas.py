@@ -1,8 +1,7 @@
-"""C += A B on strided float32 or float64 matrices, callable from compiled code: the one BLAS routine we need.
+"""C = A B or C += A B on strided float32 or float64 matrices, callable from compiled code: all we need of BLAS.
 
 NumPy and numba offer no product that adds to its output, or that reads a window of a wider matrix without a copy;
-BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `threads.parallel`, which
-keeps BLAS on one thread.
+BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `threads.one_blas_thread`.
 """
 
 import ctypes
@@ -12,6 +11,7 @@ from numba import njit
 from numba.extending import get_cython_function_address
 
 _ARGUMENTS = [ctypes.c_void_p] * 13  # Fortran: everything by reference
+_NO, _YES = 78, 84  # b"N": as it lies in memory, b"T": transposed
 
 
 def _routine(name: str):
@@ -23,37 +23,44 @@ _dgemm = _routine("dgemm")
 
 
 @njit(nogil=True)
-def _apart(matrix):
-    """Elements from one row to the next; the stride of a single row may be anything, and BLAS wants the width."""
-    return max(matrix.strides[0] // matrix.itemsize, matrix.shape[1])
+def _layout(matrix):
+    """Return (transposed or not, elements from one line in memory to the next).
+
+    The stride of a single line may be anything, and BLAS wants its length.
+    """
+    if matrix.strides[1] == matrix.itemsize:
+        return _NO, max(matrix.strides[0] // matrix.itemsize, matrix.shape[1])
+    return _YES, max(matrix.strides[1] // matrix.itemsize, matrix.shape[0])
 
 
 @njit(nogil=True)
-def add_product(C, A, B):
-    """Add the matrix product A B to C.
+def product(C, A, B, add):
+    """Set C to the matrix product A B, or add it.
 
-    C[i,j] += sum_k A[i,k] B[k,j]
+    C[i,j] = sum_k A[i,k] B[k,j],   or C[i,j] += ...
 
     Args:
-        C: (I, J), changed in place. All three share a dtype, float32 or float64; their rows are contiguous, but may
-            lie apart (windows of wider matrices).
-        A: (I, K).
-        B: (K, J).
+        C: (I, J), changed in place; its rows are contiguous. All three share a dtype, float32 or float64, and may be
+            windows of wider matrices.
+        A: (I, K), rows or columns contiguous (it may be X.T).
+        B: (K, J), likewise.
+        add: whether to add. A sum of nothing, K = 0, leaves C as it is.
     """
     (n, m), k = C.shape, A.shape[1]
     if n == 0 or m == 0 or k == 0:
         return
+    (trans_A, lda), (trans_B, ldb), (_, ldc) = _layout(A), _layout(B), _layout(C)
     # Fortran reads rows as columns: it is told C^T = B^T A^T, and sees our arrays as the transposed ones.
-    no = np.full(1, 78, np.uint8)  # b"N": not transposed
-    sizes = np.array([m, n, k, _apart(B), _apart(A), _apart(C)], np.int32)
-    one = np.ones(1, C.dtype)
+    trans = np.array([trans_B, trans_A], np.uint8)
+    sizes = np.array([m, n, k, ldb, lda, ldc], np.int32)
+    factors = np.array([1, add], C.dtype)  # of A B and of C
     if C.itemsize == 4:
         _sgemm(
-            no.ctypes, no.ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes, one.ctypes,
-            B.ctypes, sizes[3:].ctypes, A.ctypes, sizes[4:].ctypes, one.ctypes, C.ctypes, sizes[5:].ctypes,
+            trans.ctypes, trans[1:].ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes, factors.ctypes,
+            B.ctypes, sizes[3:].ctypes, A.ctypes, sizes[4:].ctypes, factors[1:].ctypes, C.ctypes, sizes[5:].ctypes,
         )  # fmt: skip
     else:
         _dgemm(
-            no.ctypes, no.ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes, one.ctypes,
-            B.ctypes, sizes[3:].ctypes, A.ctypes, sizes[4:].ctypes, one.ctypes, C.ctypes, sizes[5:].ctypes,
+            trans.ctypes, trans[1:].ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes, factors.ctypes,
+            B.ctypes, sizes[3:].ctypes, A.ctypes, sizes[4:].ctypes, factors[1:].ctypes, C.ctypes, sizes[5:].ctypes,
         )  # fmt: skip

@@ -1,17 +1,21 @@
-"""Convolution (correlation, as every deep-learning library means it) as a few matrix products for each image.
+"""Convolution (correlation, as every deep-learning library means it) as a few large matrix products.
 
     y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
 
-The usual way, im2col, copies every pixel kh*kw times before one large product. Here only the shifts l along a row are
-copied out (kw times), so that row (c,l) of `columns` holds x[c, :, j*sx + l - px]; a shift k from row to row is then
-a window of the same matrix, and y = sum_k W[:,:,k,:] @ window_k. This is MEC (Cho & Brand 2017, "Memory-efficient
-convolution"), image by image: the copies stay in the second-level cache.
+The usual way, im2col, copies every pixel kh*kw times: row (c,k,l) of `columns` holds x[c, i*sy + k - py, j*sx + l - px]
+for every output place (i,j), and y = W @ columns. Where there are channels enough to keep a product busy, only the
+shifts l along a row are copied out (kw times): a shift k from row to row is then a window of the same matrix, and
+y = sum_k W[:,:,k,:] @ window_k. This is MEC (Cho & Brand 2017, "Memory-efficient convolution").
+
+A few images are worked off together, so that a product is never thin and all copies stay in the second-level cache: a
+line of `columns` is (i, image, j), which leaves the windows in one piece. Backward is the same products transposed.
 
 Stride: row h of the padded image is stored at place (h mod sy, h div sy), columns likewise, so that what a stride
 picks out lies side by side. With stride 1 that changes nothing.
 
-In the words of restrict.py x is an input, the padded images are scratch, and the columns (`columns`, `lines`) are
-outputs, as gx is: they are read by BLAS alone, of whose reading the compiler assumes nothing.
+In the words of restrict.py x, gy, and what BLAS writes (products, gcolumns) are inputs, the padded images are scratch,
+and columns, lines of gy, y and gx are outputs: they are read by BLAS alone, of whose reading the compiler assumes
+nothing.
 """
 
 from typing import NamedTuple
@@ -20,10 +24,14 @@ import numpy as np
 from numba import njit
 
 from stn_ref.kernels.arrays import plain
-from stn_ref.kernels.blas import add_product
+from stn_ref.kernels.blas import product
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
-from stn_ref.kernels.threads import parallel, parallel_ranges, spans
+from stn_ref.kernels.threads import one_blas_thread, parallel, parallel_ranges, spans
 
+SHIFTED = 32  # rows of `columns` from which on the shifts k are windows
+PLACES = 512  # about so many columns make a product wide enough
+CACHE = 1 << 16  # elements of `columns`, at most, if one image has less
+SUMS = 8  # partial sums of gW
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
 RUN = 8  # elements copied at once, one vector register
 
@@ -43,174 +51,238 @@ class Window(NamedTuple):
     Qx: int
     rows: int  # of the padded image, sy * Qy
     pitch: int  # from one of them to the next, sx * Qx
+    step: int  # shifts k in one product: kh, or 1 where the others are windows
+    lines: int  # (i, image, j) counts to lines * images * Wo: i to Ho, or to `rows` where there are windows
 
 
-def window(H: int, W: int, kernel: tuple, stride: tuple, padding: tuple) -> Window:
-    """Return the geometry for images of H x W."""
+def window(x_shape: tuple, kernel: tuple, stride: tuple, padding: tuple) -> Window:
+    """Return the geometry for images x (N, C, H, W)."""
+    _, C, H, W = x_shape
     (kh, kw), (sy, sx), (py, px) = kernel, stride, padding
     Ho, Wo = (H + 2 * py - kh) // sy + 1, (W + 2 * px - kw) // sx + 1
     Qy, Qx = -(-(H + 2 * py) // sy), -(-(W + 2 * px) // sx)
-    return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, sy * Qy, sx * Qx)
+    step, lines = (1, sy * Qy) if C * kw >= SHIFTED else (kh, Ho)
+    return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, sy * Qy, sx * Qx, step, lines)
 
 
-# From the image to its columns, and back (each pair is a linear map and its transpose). Arrays are flat.
+def groups(N: int, C: int, g: Window) -> int:
+    """Return in how many groups N images are worked off, a multiple of 8 if there are so many; it rules the rounding.
+
+    So it depends on the shapes alone, and what 1, 2, 4 or 8 threads have to do is the same.
+    """
+    together = min(PLACES // (g.Ho * g.Wo), CACHE // (C * g.step * g.kw * g.lines * g.Wo))
+    return min(N, 8 * -(-N // (8 * max(1, together))))
 
 
 @njit(nogil=True)
-def pad(x, origin, C, H, W, padded, g):
-    """padded[c, place of h + py, place of w + px] = x[origin + (c,h,w)]; the rest of `padded` is zero and stays so."""
-    for c in range(C):
+def top(k, g):
+    """Return the place, among the rows of a padded image, of the first pixel under row k of the kernel."""
+    return k % g.sy * g.Qy + k // g.sy
+
+
+# From the images to their columns, and back (each pair is a linear map and its transpose). Arrays are flat.
+
+
+@njit(nogil=True)
+def pad(x, first, count, shape, padded, g):
+    """padded[m, c, place of h + py, place of w + px] = x[first+m, c, h, w]; the rest is zero and stays so."""
+    C, H, W = shape
+    for c in range(count * C):
         for h in range(H):
             row = (c * g.sy + (h + g.py) % g.sy) * g.Qy + (h + g.py) // g.sy
             for r in range(min(g.sx, W)):
                 start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
-                source = origin + (c * H + h) * W + r
+                source = ((first * C + c) * H + h) * W + r
                 for t in range((W - r + g.sx - 1) // g.sx):
                     store_scratch(padded, start + t, load(x, source + t * g.sx))
 
 
 @njit(nogil=True)
-def unpad(gpadded, gx, origin, C, H, W, g):
-    """gx[origin + (c,h,w)] = gpadded[c, place of h + py, place of w + px]."""
-    for c in range(C):
+def unpad(gpadded, gx, first, count, shape, g):
+    """gx[first+m, c, h, w] = gpadded[m, c, place of h + py, place of w + px]."""
+    C, H, W = shape
+    for c in range(count * C):
         for h in range(H):
             row = (c * g.sy + (h + g.py) % g.sy) * g.Qy + (h + g.py) // g.sy
             for r in range(min(g.sx, W)):
                 start = (row * g.sx + (r + g.px) % g.sx) * g.Qx + (r + g.px) // g.sx
-                target = origin + (c * H + h) * W + r
+                target = ((first * C + c) * H + h) * W + r
                 for t in range((W - r + g.sx - 1) // g.sx):
                     store(gx, target + t * g.sx, load_scratch(gpadded, start + t))
 
 
 @njit(nogil=True)
-def copy_run(source, start, target, place, count):
-    """Copy `count` elements of scratch to an output, and up to RUN - 1 more, which the next run or spare room takes."""
-    for j in range(0, count, RUN):
-        for r in range(RUN):
-            store(target, place + j + r, load_scratch(source, start + j + r))
-
-
-@njit(nogil=True)
-def widen(padded, C, columns, g):
-    """columns[(c,l), (row,j)] = padded[c, row, place of l, + j]."""
-    place = 0
+def widen(padded, count, C, columns, g):
+    """columns[(c,k,l), (i,m,j)] = padded[m, c, i + top(k), place of l, + j]."""
+    place, image = 0, C * g.rows * g.pitch
     for c in range(C):
-        for l in range(g.kw):
-            start = c * g.rows * g.pitch + l % g.sx * g.Qx + l // g.sx
-            for row in range(g.rows):
-                copy_run(padded, start + row * g.pitch, columns, place, g.Wo)
-                place += g.Wo
+        for k in range(g.step):
+            for l in range(g.kw):
+                start = (c * g.rows + top(k, g)) * g.pitch + l % g.sx * g.Qx + l // g.sx
+                for i in range(g.lines):
+                    for m in range(count):
+                        source = m * image + start + i * g.pitch
+                        for j in range(0, g.Wo, RUN):  # up to RUN - 1 too many, where the next run comes, or spare room
+                            for r in range(RUN):
+                                store(columns, place + j + r, load_scratch(padded, source + j + r))
+                        place += g.Wo
 
 
 @njit(nogil=True)
-def widen_transposed(padded, C, lines, g):
-    """lines[(row,j), (c,l)] = padded[c, row, place of l, + j]: the layout in which BLAS is fast for gW."""
-    place = 0
-    for row in range(g.rows):
-        for j in range(g.Wo):
-            for c in range(C):
-                start = (c * g.rows + row) * g.pitch + j
-                if g.sx == 1:
-                    copy_run(padded, start, lines, place, g.kw)
-                else:
-                    for l in range(g.kw):
-                        store(lines, place + l, load_scratch(padded, start + l % g.sx * g.Qx + l // g.sx))
-                place += g.kw
-
-
-@njit(nogil=True)
-def fold(gcolumns, C, gpadded, g):
-    """gpadded[c, row, place of l, + j] = sum of gcolumns[(c,l), (row,j)]."""
+def fold(gcolumns, count, C, gpadded, g):
+    """gpadded[m, c, i + top(k), place of l, + j] = sum of gcolumns[(c,k,l), (i,m,j)]."""
     gpadded[:] = 0
-    place = 0
+    place, image = 0, C * g.rows * g.pitch
     for c in range(C):
-        for l in range(g.kw):
-            start = c * g.rows * g.pitch + l % g.sx * g.Qx + l // g.sx
-            for row in range(g.rows):
+        for k in range(g.step):
+            for l in range(g.kw):
+                start = (c * g.rows + top(k, g)) * g.pitch + l % g.sx * g.Qx + l // g.sx
+                for i in range(g.lines):
+                    for m in range(count):
+                        target = m * image + start + i * g.pitch
+                        for j in range(g.Wo):
+                            total = load_scratch(gpadded, target + j) + load(gcolumns, place + j)
+                            store_scratch(gpadded, target + j, total)
+                        place += g.Wo
+
+
+@njit(nogil=True)
+def collect(gy, first, count, O, gplaces, g):
+    """gplaces[o, (i,m,j)] = gy[first+m, o, i, j]."""
+    place = 0
+    for o in range(O):
+        for i in range(g.Ho):
+            for m in range(count):
+                source = (((first + m) * O + o) * g.Ho + i) * g.Wo
                 for j in range(g.Wo):
-                    gpadded[start + row * g.pitch + j] += gcolumns[place + j]
+                    store(gplaces, place + j, load(gy, source + j))
                 place += g.Wo
 
 
-# Forward and backward of the images first to last - 1.
+@njit(nogil=True)
+def hand_out(places, b, first, count, O, y, g):
+    """y[first+m, o, i, j] = places[o, (i,m,j)] + b[o]."""
+    place = 0
+    for o in range(O):
+        for i in range(g.Ho):
+            for m in range(count):
+                target = (((first + m) * O + o) * g.Ho + i) * g.Wo
+                for j in range(g.Wo):
+                    store(y, target + j, load(places, place + j) + load(b, o))
+                place += g.Wo
+
+
+# Forward and backward of some groups of images.
 
 
 @njit(nogil=True)
-def forward_images(x, shape, Wk, b, y, g, first, last):
-    """Fill y[first:last]; x flat (N, C, H, W), Wk (kh, O, C*kw), b (O,), y (N, O, Ho*Wo)."""
-    C, H, W = shape
+def blocks(O, K, count, g):
+    """Return in how many blocks of output rows a product is done."""
+    return min(g.Ho, -(-O * K * count * g.Ho * g.Wo // PRODUCT)) if O < 48 else 1
+
+
+@njit(nogil=True)
+def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
+    """Fill y for groups first to last - 1; x and y flat (N, C, H, W) and (N, O, Ho, Wo), Wk (kh/step, O, C*step*kw)."""
+    C = shape[0]
     _, O, K = Wk.shape
-    padded = np.zeros(C * g.rows * g.pitch + RUN, x.dtype)
-    memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
-    columns = memory[:-RUN].reshape(K, g.rows * g.Wo)
-    block = max(1, PRODUCT // (O * K * g.Wo))  # output rows for one product
-    for n in range(first, last):
-        pad(x, n * C * H * W, C, H, W, padded, g)
-        widen(padded, C, memory, g)
-        for o in range(O):
-            y[n, o] = b[o]
-        for i in range(0, g.Ho, block):
-            start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(g.kh):
-                at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
-                add_product(y[n, :, start:stop], Wk[k], columns[:, at + start : at + stop])
+    most = -(-N // n_groups)
+    padded = np.zeros(most * C * g.rows * g.pitch + RUN, x.dtype)
+    columns = np.empty(K * g.lines * most * g.Wo + RUN, x.dtype)
+    places = np.empty(O * g.Ho * most * g.Wo, x.dtype)
+    for group in range(first, last):
+        n = N * group // n_groups
+        count = N * (group + 1) // n_groups - n
+        width = count * g.Wo
+        pad(x, n, count, shape, padded, g)
+        widen(padded, count, C, columns, g)
+        X = columns[: K * g.lines * width].reshape(K, g.lines * width)
+        Y = places[: O * g.Ho * width].reshape(O, g.Ho * width)
+        n_blocks = blocks(O, K, count, g)
+        for block in range(n_blocks):
+            start, stop = g.Ho * block // n_blocks * width, g.Ho * (block + 1) // n_blocks * width
+            for k in range(len(Wk)):
+                at = top(k, g) * width
+                product(Y[:, start:stop], Wk[k], X[:, at + start : at + stop], k > 0)
+        hand_out(places, b, n, count, O, y, g)
 
 
 @njit(nogil=True)
-def backward_images(x, shape, WkT, gy, gx, gWk, gb, g, first, last, needs):
-    """Fill gx[first:last] if it is needed, and add to gWk and gb.
-
-    x, gx flat (N, C, H, W), WkT (kh, C*kw, O), gy (N, O, Ho*Wo), gWk (kh, O, C*kw), gb (O, 1).
-    """
-    C, H, W = shape
-    _, K, O = WkT.shape
-    padded = np.zeros(C * g.rows * g.pitch + RUN, x.dtype)
-    gpadded = np.empty_like(padded)
-    memory = np.empty(K * g.rows * g.Wo + RUN, x.dtype)
-    lines = memory[:-RUN].reshape(g.rows * g.Wo, K)
-    gmemory = np.empty(K * g.rows * g.Wo, x.dtype)
-    gcolumns = gmemory.reshape(K, g.rows * g.Wo)
-    ones = np.ones((g.Ho * g.Wo, 1), x.dtype)
-    block = max(1, PRODUCT // (O * K * g.Wo))
-    for n in range(first, last):
-        pad(x, n * C * H * W, C, H, W, padded, g)
-        widen_transposed(padded, C, memory, g)
-        add_product(gb, gy[n], ones)
-        gmemory[:] = 0
-        for i in range(0, g.Ho, block):
-            start, stop = i * g.Wo, min(i + block, g.Ho) * g.Wo
-            for k in range(g.kh):
-                at = (k % g.sy * g.Qy + k // g.sy) * g.Wo
-                add_product(gWk[k], gy[n, :, start:stop], lines[at + start : at + stop])
-                if needs:
-                    add_product(gcolumns[:, at + start : at + stop], WkT[k], gy[n, :, start:stop])
+def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, needs):
+    """Fill gx if it is needed, and add to gWk and gb (O, 1), for groups first to last - 1; arrays as in forward."""
+    C = shape[0]
+    _, O, K = Wk.shape
+    most = -(-N // n_groups)
+    padded = np.zeros(most * C * g.rows * g.pitch + RUN, x.dtype)
+    columns = np.empty(K * g.lines * most * g.Wo + RUN, x.dtype)
+    gplaces = np.empty(O * g.Ho * most * g.Wo, x.dtype)
+    gpadded = np.empty(len(padded) if needs else 0, x.dtype)
+    gcolumns = np.empty(len(columns) if needs else 0, x.dtype)
+    ones = np.ones((g.Ho * most * g.Wo, 1), x.dtype)
+    for group in range(first, last):
+        n = N * group // n_groups
+        count = N * (group + 1) // n_groups - n
+        width = count * g.Wo
+        pad(x, n, count, shape, padded, g)
+        widen(padded, count, C, columns, g)
+        collect(gy, n, count, O, gplaces, g)
+        X = columns[: K * g.lines * width].reshape(K, g.lines * width)
+        gY = gplaces[: O * g.Ho * width].reshape(O, g.Ho * width)
+        product(gb, gY, ones[: g.Ho * width], True)
+        n_blocks = blocks(O, K, count, g)
+        for block in range(n_blocks):
+            start, stop = g.Ho * block // n_blocks * width, g.Ho * (block + 1) // n_blocks * width
+            for k in range(len(Wk)):
+                at = top(k, g) * width
+                product(gWk[k], gY[:, start:stop], X[:, at + start : at + stop].T, True)
         if needs:
-            fold(gmemory, C, gpadded, g)
-            unpad(gpadded, gx, n * C * H * W, C, H, W, g)
+            gX = gcolumns[: K * g.lines * width].reshape(K, g.lines * width)
+            if len(Wk) > 1:
+                gX[:] = 0
+            for block in range(n_blocks):
+                start, stop = g.Ho * block // n_blocks * width, g.Ho * (block + 1) // n_blocks * width
+                for k in range(len(Wk)):
+                    at = top(k, g) * width
+                    product(gX[:, at + start : at + stop], Wk[k].T, gY[:, start:stop], len(Wk) > 1)
+            fold(gcolumns, count, C, gpadded, g)
+            unpad(gpadded, gx, n, count, shape, g)
+
+
+def _shifts(W: np.ndarray, g: Window) -> np.ndarray:
+    """Return W (O, C, kh, kw) as (kh/step, O, C*step*kw), one matrix for each product."""
+    O, C, kh, kw = W.shape
+    return plain(W.reshape(O, C, kh // g.step, g.step * kw).transpose(2, 0, 1, 3)).reshape(-1, O, C * g.step * kw)
 
 
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; sizes are checked above."""
-    N, (O, C, kh, kw) = len(x), W.shape
-    g = window(*x.shape[2:], (kh, kw), stride, padding)
-    flat, Wk, b = plain(x).reshape(-1), plain(W.transpose(2, 0, 1, 3).reshape(kh, O, C * kw)), plain(b)
-    y = np.empty((N, O, g.Ho * g.Wo), x.dtype)
-    parallel_ranges(lambda first, last: forward_images(flat, x.shape[1:], Wk, b, y, g, first, last), N)
-    return y.reshape(N, O, g.Ho, g.Wo)
+    N, C = x.shape[:2]
+    g = window(x.shape, W.shape[2:], stride, padding)
+    y, n_groups = np.empty((N, len(W), g.Ho, g.Wo), x.dtype), groups(N, C, g)
+    flat, shape, Wk, b = plain(x).reshape(-1), x.shape[1:], _shifts(W, g), plain(b)
+
+    def part(first, last):
+        forward_groups(flat, shape, Wk, b, y.reshape(-1), g, N, n_groups, first, last)
+
+    with one_blas_thread:
+        parallel_ranges(part, n_groups)
+    return y
 
 
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
     """Return (gx, gW, gb), gx None unless it is needed."""
-    N, (O, C, kh, kw) = len(x), W.shape
-    g = window(*x.shape[2:], (kh, kw), stride, padding)
-    flat, WkT = plain(x).reshape(-1), plain(W.transpose(2, 1, 3, 0).reshape(kh, C * kw, O))
-    gy = plain(gy).reshape(N, O, g.Ho * g.Wo)
-    gx = np.empty(x.size if needs else 0, x.dtype)
-    pieces = spans(N)
-    gWk = np.zeros((len(pieces), kh, O, C * kw), x.dtype)  # a sum for each piece: added up in the order of the pieces
+    (N, C), (O, _, kh, kw) = x.shape[:2], W.shape
+    g = window(x.shape, (kh, kw), stride, padding)
+    flat, shape, Wk, gy = plain(x).reshape(-1), x.shape[1:], _shifts(W, g), plain(gy).reshape(-1)
+    gx, n_groups = np.empty(x.size if needs else 0, x.dtype), groups(N, C, g)
+    pieces = spans(n_groups, SUMS)
+    gWk = np.zeros((len(pieces), *Wk.shape), x.dtype)  # a sum for each piece: added up in the order of the pieces
     gb = np.zeros((len(pieces), O, 1), x.dtype)
-    parallel(
-        lambda p: backward_images(flat, x.shape[1:], WkT, gy, gx, gWk[p], gb[p], g, *pieces[p], needs), len(pieces)
-    )
-    gW = gWk.sum(axis=0).reshape(kh, O, C, kw).transpose(1, 2, 0, 3)
+
+    def part(p):
+        backward_groups(flat, shape, Wk, gy, gx, gWk[p], gb[p], g, N, n_groups, *pieces[p], needs)
+
+    with one_blas_thread:
+        parallel(part, len(pieces))
+    gW = gWk.sum(axis=0).reshape(-1, O, C, g.step, kw).transpose(1, 2, 0, 3, 4).reshape(W.shape)
     return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))

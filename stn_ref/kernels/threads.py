@@ -1,22 +1,24 @@
 """Our own parallel loop: results never depend on the number of threads.
 
 Work is cut into pieces whose number depends on its shape alone (or into items each computed on its own); a piece runs
-on whichever thread is free, writes only what is its own, and calls BLAS on one thread (BLAS products differ in their
-last bits between 1 and 2 threads). Partial sums are added by the caller, in the order of the pieces.
+on whichever thread is free and writes only what is its own. Partial sums are added by the caller, in the order of the
+pieces. Pieces that multiply matrices run inside `one_blas_thread`: BLAS products differ in their last bits between 1
+and 2 threads.
 """
 
+import collections
 import contextlib
 import contextvars
 import functools
-import itertools
 import os
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import ThreadpoolController
 
-_inside = threading.local()  # set on a thread that runs a piece: nested loops run in place
+_inside = threading.local()  # its `piece` is True on a thread that runs pieces: nested loops run in place
+_pools: dict[int, queue.SimpleQueue] = {}  # number of workers -> where they wait for requests
 
 
 def _default() -> int:
@@ -47,9 +49,107 @@ def set_num_threads(n: int) -> None:
     _threads = int(n)
 
 
-@functools.cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="stn_ref")
+def parallel(task: Callable[[int], None], count: int) -> None:
+    """Run task(k) once for each k in range(count), on up to get_num_threads() threads, the caller's among them.
+
+    Which thread runs which k is not defined: a task writes only what belongs to its k. The first exception is raised
+    once all threads have stopped; so is KeyboardInterrupt. Tasks that use BLAS need `with one_blas_thread:` around the
+    call.
+    """
+    if getattr(_inside, "piece", False):
+        for k in range(count):
+            task(k)
+        return
+    pieces, ended = collections.deque(range(count)), queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            try:
+                k = pieces.popleft()  # atomic: each piece is taken once
+            except IndexError:
+                return
+            task(k)
+
+    # A request is a list of one: whoever pops it first, a worker or the caller who withdraws it, has it for good. In a
+    # copy of the context, so that the caller's np.errstate holds there, too.
+    helpers = min(_threads, count) - 1
+    requests = [[(contextvars.copy_context().run, work, ended)] for _ in range(helpers)]
+    outcomes, interrupts = [], []
+    _inside.piece = True
+    try:
+        for request in requests:
+            _pool(_threads - 1).put(request)
+        work()
+    finally:
+        _inside.piece = False
+        pieces.clear()
+        working = sum(_taken(request) is None for request in requests)
+        while len(outcomes) < working:
+            try:
+                outcomes.append(ended.get())
+            except KeyboardInterrupt as interrupt:  # nothing may still be writing when it reaches the caller
+                interrupts.append(interrupt)
+    for error in [*interrupts, *filter(None, outcomes)]:
+        raise error
+
+
+def _taken(request: list):
+    """Pop a request, or return None if it has been popped before."""
+    try:
+        return request.pop()
+    except IndexError:
+        return None
+
+
+def _serve(requests: queue.SimpleQueue) -> None:
+    """What a worker does all its life. It is a daemon: it keeps no process from ending."""
+    _inside.piece = True
+    while True:
+        if job := _taken(requests.get()):
+            run, work, ended = job
+            try:
+                run(work)
+                ended.put(None)
+            except BaseException as error:
+                ended.put(error)
+            del job, run, work, ended  # a waiting worker keeps no array alive
+
+
+def _pool(workers: int) -> queue.SimpleQueue:
+    """Return where that many workers wait for requests; they are started when first asked for. It takes no lock."""
+    if workers not in _pools:
+        requests = queue.SimpleQueue()
+        if _pools.setdefault(workers, requests) is requests:  # no other thread was quicker
+            with contextlib.suppress(RuntimeError):  # no more to be had: the caller does it all
+                for _ in range(workers):
+                    threading.Thread(target=_serve, args=(requests,), name="stn_ref", daemon=True).start()
+    return _pools[workers]
+
+
+def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1) -> None:
+    """Run task(first, last) on ranges that make up range(count), one range for each thread.
+
+    Only for items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are.
+    Sums over items must not use it, the cuts depend on the number of threads. One long call a thread rather than many
+    short ones, because after each a thread has to win Python's lock back.
+
+    Args:
+        task: computes the items first to last - 1.
+        count: how many items there are.
+        least: a range has at least so many items, unless it is the only one. To hand a range over takes some 30 us.
+    """
+    ranges = spans(count, min(_threads, max(1, count // least)))
+    parallel(lambda k: task(*ranges[k]), len(ranges))
+
+
+def spans(count: int, most: int = 16) -> list[tuple[int, int]]:
+    """Cut range(count) into at most `most` pieces of nearly equal length; none is empty.
+
+    >>> spans(7, 3)
+    [(0, 2), (2, 4), (4, 7)]
+    """
+    pieces = min(count, most)
+    return [(count * k // pieces, count * (k + 1) // pieces) for k in range(pieces)]
 
 
 @functools.cache
@@ -69,84 +169,47 @@ def _set_blas_threads(library, n: int) -> None:
     getattr(library, "_real_set_num_threads", library.set_num_threads)(n)
 
 
-if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory but not its threads: it starts anew
-    os.register_at_fork(after_in_child=lambda: (_pool.cache_clear(), one_blas_thread.__init__()))
-
-
 class _OneBlasThread(contextlib.AbstractContextManager):
-    """One BLAS thread from the first entry to the last exit, of whichever threads of the caller's (about 10 us)."""
+    """One BLAS thread from the first entry to the last exit, of whichever threads of the caller's (about 7 us)."""
 
     def __init__(self):
-        self.lock, self.users, self.before = threading.Lock(), 0, []
+        self.lock = threading.RLock()
+        self.users: list[int] = []  # the threads inside, one entry each time they enter
+        self.before: list[tuple] = []  # (library, its number of threads while nobody is inside)
 
     def __enter__(self):
         with self.lock:
-            if self.users == 0:
+            if not self.users:
                 self.before = [(library, library.num_threads) for library in _blas()]
                 for library, _ in self.before:
                     _set_blas_threads(library, 1)
-            self.users += 1
+            self.users.append(threading.get_ident())
 
     def __exit__(self, *error):
         with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                for library, n in self.before:
-                    _set_blas_threads(library, n)
+            self.users.remove(threading.get_ident())
+            self._restore()
+
+    def _restore(self):
+        if not self.users:
+            for library, n in self.before:
+                _set_blas_threads(library, n)
+
+    def after_fork_in_child(self):
+        """Go on without the threads that did not come along."""
+        if others := set(self.users) - {threading.get_ident()}:
+            self.users = [user for user in self.users if user not in others]
+            self._restore()
+        self.lock.release()
 
 
 one_blas_thread = _OneBlasThread()
 
-
-def parallel(task: Callable[[int], None], count: int) -> None:
-    """Run task(k) once for each k in range(count), on up to get_num_threads() threads, BLAS on one thread each.
-
-    Which thread runs which k is not defined: a task writes only what belongs to its k. The first exception is raised
-    once all threads have stopped.
-    """
-    if getattr(_inside, "piece", False):
-        for k in range(count):
-            task(k)
-        return
-    pieces = itertools.count()  # next() on it is atomic
-
-    def work() -> None:
-        _inside.piece = True
-        try:
-            while (k := next(pieces)) < count:
-                task(k)
-        finally:
-            _inside.piece = False
-
-    helpers = min(_threads, count) - 1
-    with one_blas_thread:
-        # a copy of the context each, so that the caller's np.errstate holds there, too
-        futures = [_pool(_threads - 1).submit(contextvars.copy_context().run, work) for _ in range(helpers)]
-        try:
-            work()
-        finally:
-            started = [future for future in futures if not future.cancel()]
-            errors = [error for future in started if (error := future.exception())]
-    if errors:
-        raise errors[0]
-
-
-def parallel_ranges(task: Callable[[int, int], None], count: int) -> None:
-    """Run task(first, last) on ranges that make up range(count), one range for each thread.
-
-    Only for items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are.
-    Sums over items must not use it, the cuts depend on the number of threads. One long call a thread rather than many
-    short ones, because after each a thread has to win Python's lock back.
-    """
-    ranges = spans(count, _threads)
-    parallel(lambda k: task(*ranges[k]), len(ranges))
-
-
-def spans(count: int, most: int = 16) -> list[tuple[int, int]]:
-    """Cut range(count) into at most `most` pieces of nearly equal length; none is empty.
-
-    >>> spans(7, 3)
-    [(0, 2), (2, 4), (4, 7)]
-    """
-    pieces = min(count, most)
-    return [(count * k // pieces, count * (k + 1) // pieces) for k in range(pieces)]
+if hasattr(os, "register_at_fork"):
+    # OpenBLAS holds a lock of its own while it sets its number of threads, and a child forked in that moment waits for
+    # it for ever: so nobody does that during a fork. A child has the memory of the pools, but not their threads.
+    os.register_at_fork(
+        before=one_blas_thread.lock.acquire,
+        after_in_parent=one_blas_thread.lock.release,
+        after_in_child=lambda: (_pools.clear(), one_blas_thread.after_fork_in_child()),
+    )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.threads import one_blas_thread, parallel, spans
 from stn_ref.nn.layer import Layer, Param
 
 WORK = 1 << 24  # multiply-adds: a product smaller than this is not worth a second thread
@@ -41,7 +41,8 @@ def multiply(A: np.ndarray, B: np.ndarray) -> np.ndarray:
         else:
             np.matmul(A, B[:, piece], out=C[:, piece])
 
-    parallel(product, len(pieces))
+    with one_blas_thread:
+        parallel(product, len(pieces))
     return C
 
 

@@ -1,0 +1,149 @@
+"""A forked child can use the package, whatever the other threads of its parent were doing at that moment."""
+
+import multiprocessing
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import stn_ref
+from stn_ref import nn
+from stn_ref.kernels import threads
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = threads.get_num_threads()
+    threads.set_num_threads(2)
+    yield
+    threads.set_num_threads(before)
+
+
+def exit_code_of_child(work) -> int:
+    """Fork; the child does the work and ends."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    for _ in range(4000):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    pytest.fail("the child hangs")
+
+
+def every_piece_once():
+    done = []
+    threads.parallel(done.append, 6)
+    assert sorted(done) == list(range(6))
+
+
+def test_a_child_has_workers_of_its_own():
+    threads.parallel(lambda k: time.sleep(0.001), 4)
+    meeting = threading.Barrier(2, timeout=10)
+    assert exit_code_of_child(lambda: threads.parallel(lambda k: meeting.wait(), 2)) == 0
+    every_piece_once()  # and the parent has not lost its own
+
+
+def test_a_child_forked_inside_a_piece_goes_on():
+    codes = []
+    threads.parallel(lambda k: codes.append(exit_code_of_child(every_piece_once)), 3)
+    assert codes == [0, 0, 0]
+
+
+def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_held():
+    import scipy.linalg.cython_blas  # noqa: F401  both BLAS libraries are there before they are counted
+
+    def blas_threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    if not blas_threads():
+        pytest.skip("this BLAS has no number of threads to look at")
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with threads.one_blas_thread:
+            inside.set()
+            assert leave.wait(20)
+
+    def child():
+        assert blas_threads() == {3}
+        with threads.one_blas_thread:
+            assert blas_threads() == {1}
+        assert blas_threads() == {3}
+
+    def child_inside():
+        assert blas_threads() == {1}
+        threads.one_blas_thread.__exit__()
+        assert blas_threads() == {3}
+
+    with threadpool_limits(3, user_api="blas"):
+        other = threading.Thread(target=hold)
+        other.start()
+        assert inside.wait(20)
+        codes = [exit_code_of_child(child)]
+        with threads.one_blas_thread:
+            codes.append(exit_code_of_child(child_inside))
+        leave.set()
+        other.join(20)
+        assert codes == [0, 0] and blas_threads() == {3}
+
+
+@pytest.mark.parametrize("work", ("sampler", "convolution", "blas threads"))
+def test_children_forked_while_another_thread_works_do_not_hang(work, rng):
+    U = rng.standard_normal((4, 2, 20, 24)).astype(np.float32)
+    grid = rng.uniform(-1.2, 1.2, (4, 14, 16, 2)).astype(np.float32)
+    convolution = nn.Conv2d(2, 3, 5, rng).eval()
+
+    def blas_threads_to_and_fro():  # the moment in which OpenBLAS holds a lock
+        for _ in range(50):
+            with threads.one_blas_thread:
+                pass
+
+    use = {
+        "sampler": lambda: stn_ref.grid_sample(U, grid),
+        "convolution": lambda: convolution.forward(U),
+        "blas threads": blas_threads_to_and_fro,
+    }[work]
+    use()
+    stop = threading.Event()
+
+    def go_on():
+        while not stop.is_set():
+            use()
+
+    other = threading.Thread(target=go_on)
+    other.start()
+    try:
+        for _ in range(25):
+            assert exit_code_of_child(use) == 0
+    finally:
+        stop.set()
+        other.join(20)
+
+
+def sampled(seed):
+    rng = np.random.default_rng(seed)
+    U, grid = rng.standard_normal((2, 2, 9, 7)), rng.uniform(-1, 1, (2, 5, 6, 2))
+    return stn_ref.grid_sample(U, grid)
+
+
+def test_a_pool_of_forked_processes_gives_the_same_bits():
+    expected = [sampled(seed) for seed in range(4)]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        got = pool.map_async(sampled, range(4)).get(60)
+    np.testing.assert_array_equal(got, expected)
