@@ -47,6 +47,7 @@ NEAREST = {  # the tests of a file, quickest first; of several entries the longe
     "widths.py": "test_widths.py",
     "transformer.py": "test_transformer.py test_widths.py",
     "kernels/": SAMPLING + " test_widths.py",
+    "kernels/cuda": "kernels/test_cuda.py kernels/test_cuda_ptx.py",
     "kernels/windows_cpu.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
 }
 QUICK = {"kernels/cpu.py": "cpu", "kernels/windows_cpu.py": "cpu"}  # -k of the first try; others compile little

@@ -311,4 +311,45 @@ KERNELS = [
     ),
 ]
 
-FAULTS = TRANSFORMS + GRIDS + SAMPLERS + KERNELS
+CUDA = [
+    *_of(
+        "kernels/cuda_kernels.py",
+        ("NaN in y does not reach V", "V[b, c, p] = x + y", "V[b, c, p] = x"),
+        (
+            "x weights used in y",
+            "v += times(U[b, c, n + j, m + k], times(weight(k, tx), weight(j, ty)))",
+            "v += times(U[b, c, n + j, m + k], times(weight(k, ty), weight(j, tx)))",
+        ),
+        ("gU overwrites what was there", "cuda.atomic.add(gU", "cuda.atomic.exch(gU"),
+        ("x's padding slope used in y", "times(gy, slope_y)", "times(gy, slope_x)"),
+        ("the right side whatever kink says", "slope_taps(tx, kink)", "slope_taps(tx, 0)"),
+        ("infinity times 0 in an image of one pixel", "if abs(x) == math.inf:", "if False:"),
+        ("a copy that turns an axis", "j // D, j % D] = source", "j // D, D - 1 - j % D] = source"),
+    ),
+    *_of(
+        "kernels/cuda_lists.py",
+        ("points left of the image are not hung up", "-1 <= m < W and -1 <= n", "0 <= m < W and -1 <= n"),
+        ("the wrong one of two points first", "or left < right)", "or left > right)"),
+        ("a row of cells too short", "(n - j + 1) * (W + 1)", "(n - j + 1) * W"),
+        ("only as many cells as threads are sorted", "range(start, cells, columns)", "range(start, cells, cells)"),
+    ),
+    *_of(
+        "kernels/cuda_maths.py",
+        ("products that are fused with sums", "builder.call(product, args)", "builder.fmul(*args)"),
+        ("central without 1/2", "type(one)(0.5) if last - first == 2 else one", "one"),
+        ("nearest with the fraction of bilinear", "nearest(m, t), type(t)(0), ", "nearest(m, t), t, "),
+    ),
+    *_of(
+        "kernels/cuda_arrays.py",
+        ("another array's stream is not waited for", "                event.wait(mine)\n", ""),
+        ("the stream that was named is not used", "theirs[0] if theirs and named is None", "theirs[0] if theirs"),
+        ("gaps between elements are not seen", "if length > 1 and stride != size:", "if False:"),
+    ),
+    *_of(
+        "kernels/cuda.py",
+        ("lists in the order of arrival", "    call.run(cuda_lists.sort, cells, N, heads, following)\n", ""),
+        ("a list for each pixel, none for the cells before them", "(H + 1) * (W + 1)\n", "H * W\n"),
+    ),
+]
+
+FAULTS = TRANSFORMS + GRIDS + SAMPLERS + KERNELS + CUDA

@@ -19,7 +19,7 @@ def run(*files: str, simulated: bool) -> str:
     env = os.environ | {"STN_REF_BACKENDS": "cuda,cuda_atomic", "NUMBA_ENABLE_CUDASIM": str(int(simulated))}
     quiet = ("-W", "ignore::RuntimeWarning") if simulated else ()  # simulated, an infinite pixel times 0 warns
     which = WHICH if simulated else WHICH + UNORDERED
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, "-k", which]
+    command = [sys.executable, "-m", "pytest", "-q", "--maxfail=3", "-p", "no:cacheprovider", *quiet, "-k", which]
     paths = [str(ROOT / "tests" / file) for file in files]
     done = subprocess.run([*command, *paths], env=env, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
