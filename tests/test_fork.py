@@ -103,6 +103,29 @@ def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_hel
         assert codes == [0, 0] and blas_threads() == {3}
 
 
+def test_a_fork_waits_while_another_thread_sets_the_number_of_blas_threads(monkeypatch):
+    """OpenBLAS holds a lock of its own meanwhile; a child would find it held for ever."""
+    setting, log = threading.Event(), []
+
+    def set_slowly(library, n):
+        log.append("begin")
+        setting.set()
+        time.sleep(0.2)
+        log.append("end")
+
+    monkeypatch.setattr(threads, "_set_blas_threads", set_slowly)
+    if not threads._blas():
+        pytest.skip("this BLAS has no number of threads to set")
+    other = threading.Thread(target=threads.one_blas_thread.__enter__)
+    other.start()
+    assert setting.wait(20)
+    code = exit_code_of_child(lambda: np.testing.assert_equal(log.count("begin"), log.count("end")))
+    other.join(20)
+    with threads.one_blas_thread.lock:
+        threads.one_blas_thread.users.clear()
+    assert code == 0
+
+
 @pytest.mark.parametrize("work", ("sampler", "convolution", "blas threads"))
 def test_children_forked_while_another_thread_works_do_not_hang(work, rng):
     U = rng.standard_normal((4, 2, 20, 24)).astype(np.float32)
@@ -129,7 +152,7 @@ def test_children_forked_while_another_thread_works_do_not_hang(work, rng):
     other = threading.Thread(target=go_on)
     other.start()
     try:
-        for _ in range(25):
+        for _ in range(8):
             assert exit_code_of_child(use) == 0
     finally:
         stop.set()

@@ -12,13 +12,17 @@ import contextvars
 import functools
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _inside = threading.local()  # its `piece` is True on a thread that runs pieces: nested loops run in place
-_pools: dict[int, queue.SimpleQueue] = {}  # number of workers -> where they wait for requests
+_all: list["_Worker"] = []
+_free: list["_Worker"] = []  # those who wait for a request
 
 
 def _default() -> int:
@@ -27,9 +31,10 @@ def _default() -> int:
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name, "").isdigit() and int(os.environ[name]) > 0:
             return int(os.environ[name])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _CORES
 
 
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _threads = _default()
 
 
@@ -56,11 +61,22 @@ def parallel(task: Callable[[int], None], count: int) -> None:
     once all threads have stopped; so is KeyboardInterrupt. Tasks that use BLAS need `with one_blas_thread:` around the
     call.
     """
-    if getattr(_inside, "piece", False):
+    inside = getattr(_inside, "piece", False)
+    workers = [] if inside else _free_workers(min(_threads, count) - 1)
+    if workers:
+        _share(task, count, workers)
+        return
+    _inside.piece = True
+    try:
         for k in range(count):
             task(k)
-        return
-    pieces, ended = collections.deque(range(count)), queue.SimpleQueue()
+    finally:
+        _inside.piece = inside
+
+
+def _share(task: Callable[[int], None], count: int, workers: list["_Worker"]) -> None:
+    """Run the pieces on this thread and on the workers."""
+    pieces, ended, finished = collections.deque(range(count)), queue.SimpleQueue(), np.zeros(1, np.int64)
 
     def work() -> None:
         while True:
@@ -70,20 +86,20 @@ def parallel(task: Callable[[int], None], count: int) -> None:
                 return
             task(k)
 
-    # A request is a list of one: whoever pops it first, a worker or the caller who withdraws it, has it for good. In a
-    # copy of the context, so that the caller's np.errstate holds there, too.
-    helpers = min(_threads, count) - 1
-    requests = [[(contextvars.copy_context().run, work, ended)] for _ in range(helpers)]
+    # each in a copy of the context, so that the caller's np.errstate holds there, too
+    requests = [[(contextvars.copy_context().run, work, ended, finished)] for _ in workers]
     outcomes, interrupts = [], []
     _inside.piece = True
     try:
-        for request in requests:
-            _pool(_threads - 1).put(request)
+        for worker, request in zip(workers, requests, strict=True):
+            worker.ask(request)
         work()
     finally:
         _inside.piece = False
         pieces.clear()
         working = sum(_taken(request) is None for request in requests)
+        if working:
+            _watch(np.zeros(1, np.int64), finished, working - 1, 0)
         while len(outcomes) < working:
             try:
                 outcomes.append(ended.get())
@@ -94,36 +110,66 @@ def parallel(task: Callable[[int], None], count: int) -> None:
 
 
 def _taken(request: list):
-    """Pop a request, or return None if it has been popped before."""
+    """Pop a request, a list of one, or return None: whoever is first, worker or caller, has it for good."""
     try:
         return request.pop()
     except IndexError:
         return None
 
 
-def _serve(requests: queue.SimpleQueue) -> None:
-    """What a worker does all its life. It is a daemon: it keeps no process from ending."""
-    _inside.piece = True
-    while True:
-        if job := _taken(requests.get()):
-            run, work, ended = job
-            try:
-                run(work)
-                ended.put(None)
-            except BaseException as error:
-                ended.put(error)
-            del job, run, work, ended  # a waiting worker keeps no array alive
+def _watch(raised: np.ndarray, watched: np.ndarray, seen: int, grace: int) -> None:
+    """Add 1 to raised[0], then wait awake, but not long, for watched[0] > seen. Not while others need the cores.
+
+    Only once numba is loaded: NumPy's own loops are long enough for sleepers.
+    """
+    if "numba" in sys.modules:
+        from stn_ref.kernels import spin
+
+        spin.count_and_watch(raised, watched, seen, spin.TURNS if _threads <= _CORES else 0, grace * spin.GRACE)
 
 
-def _pool(workers: int) -> queue.SimpleQueue:
-    """Return where that many workers wait for requests; they are started when first asked for. It takes no lock."""
-    if workers not in _pools:
-        requests = queue.SimpleQueue()
-        if _pools.setdefault(workers, requests) is requests:  # no other thread was quicker
-            with contextlib.suppress(RuntimeError):  # no more to be had: the caller does it all
-                for _ in range(workers):
-                    threading.Thread(target=_serve, args=(requests,), name="stn_ref", daemon=True).start()
-    return _pools[workers]
+class _Worker:
+    """A thread that serves one request after the other. It is a daemon: it keeps no process from ending."""
+
+    def __init__(self):
+        self.requests, self.asked = queue.SimpleQueue(), np.zeros(1, np.int64)
+        threading.Thread(target=self._serve, name="stn_ref", daemon=True).start()
+
+    def ask(self, request: list) -> None:
+        self.requests.put(request)
+        self.asked[0] += 1
+
+    def _serve(self) -> None:
+        _inside.piece = True
+        while True:
+            finished = np.zeros(1, np.int64)
+            if job := _taken(self.requests.get()):
+                run, work, ended, finished = job
+                try:
+                    run(work)
+                    ended.put(None)
+                except BaseException as error:
+                    ended.put(error)
+                del job, run, work, ended  # a waiting worker keeps no array alive
+            seen = int(self.asked[0])
+            _free.append(self)
+            _watch(finished, self.asked, seen, 1)
+
+
+def _free_workers(most: int) -> list[_Worker]:
+    """Take up to that many workers; those whom other callers employ are not waited for."""
+    workers = []
+    for _ in range(most):
+        try:
+            workers.append(_free.pop())  # the last one that worked: it may still be awake
+        except IndexError:
+            if len(_all) >= _threads - 1:
+                break
+            with contextlib.suppress(RuntimeError):  # the system gives no more threads
+                worker = _Worker()
+                _all.append(worker)
+                workers.append(worker)
+    return workers
 
 
 def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1) -> None:
@@ -136,7 +182,8 @@ def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1
     Args:
         task: computes the items first to last - 1.
         count: how many items there are.
-        least: a range has at least so many items, unless it is the only one. To hand a range over takes some 30 us.
+        least: a range has at least so many items, unless it is the only one. To hand a range over takes 10 us, or 40
+            if the other thread sleeps.
     """
     ranges = spans(count, min(_threads, max(1, count // least)))
     parallel(lambda k: task(*ranges[k]), len(ranges))
@@ -207,9 +254,9 @@ one_blas_thread = _OneBlasThread()
 
 if hasattr(os, "register_at_fork"):
     # OpenBLAS holds a lock of its own while it sets its number of threads, and a child forked in that moment waits for
-    # it for ever: so nobody does that during a fork. A child has the memory of the pools, but not their threads.
+    # it for ever: so nobody does that during a fork. A child has the memory of the workers, but not their threads.
     os.register_at_fork(
         before=one_blas_thread.lock.acquire,
         after_in_parent=one_blas_thread.lock.release,
-        after_in_child=lambda: (_pools.clear(), one_blas_thread.after_fork_in_child()),
+        after_in_child=lambda: (_free.clear(), _all.clear(), one_blas_thread.after_fork_in_child()),
     )
