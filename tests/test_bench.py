@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from stn_ref.bench import growth, layers, machine, parts, report, steps, timing
 from stn_ref.cli import main
 from stn_ref.kernels import threads
 
-PARTS = tuple(parts.PARTS)
+PARTS = tuple(part for part in parts.PARTS if part != "cuda")
 
 
 class Clock:
@@ -55,6 +59,12 @@ def test_a_turn_repeats_quick_calls_and_rests_before():
 def test_rounds_go_on_while_there_is_time():
     times, _ = fake_rounds(100.0, {"a": 1.0, "b": 2.0}, turn=0.5)
     assert len(times["a"]) == len(times["b"]) == math.ceil(100 / 6)
+
+
+def test_a_turn_may_be_taken_by_another_clock():
+    turns = iter(range(100))
+    taken = timing.interleaved({"a": str, "b": str}, 0.0, take_turn=lambda call, seconds: next(turns))
+    assert taken == {"a": [0, 3, 4, 7, 8], "b": [1, 2, 5, 6, 9]}
 
 
 def test_a_turn_counts_its_median_and_not_its_first_call():
@@ -130,6 +140,33 @@ def test_a_step_behind_a_flatten_knows_that_its_input_is_the_image(rng):
     assert steps.step_operations(net, U) == 2 * 4 * (2 * 784 * 256 + 3 * 256 * 200 + 3 * 200 * 10)
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize(("name", "size", "batch"), steps.STEPS)
+def test_a_step_trains_as_many_parameters_in_pytorch(name, size, batch, rng):
+    pytest.importorskip("torch")
+    from stn_ref.bench.pytorch import twin
+
+    net = models.build(name, size, rng)
+    ours = sum(param.value.size for param in net.params())
+    assert ours == sum(weight.numel() for weight in twin(net).parameters())
+    assert {"tutorial": 27_360, "cifar10": 1_585_008}.get(name, ours) == ours
+    U, labels = steps.example(name, size, 2)
+    assert net.eval().forward(U).shape == (2, 10) and labels.shape == (2,)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="Linux counts it")
+def test_a_row_during_which_others_worked_is_marked():
+    others, ends = machine.Others(), time.perf_counter() + 0.3
+    while time.perf_counter() < ends:
+        pass
+    assert 0 <= others.cores() < 1000  # nobody knows how busy this machine is
+    row = {"name": "x", "threads": 2, "ours_ms": 1.0, "others_cores": 1.3}
+    assert "disturbed: 1.3 cores busy" in report.line(row)
+    assert report.disturbance([row, row | {"others_cores": 0.0}]).startswith(
+        "other programs kept cores busy during 1 of 2"
+    )
+
+
 @pytest.mark.parametrize(("what", "least"), [("forward", 4), ("backward", 12)])
 def test_growth_measures_time_and_the_memory_of_the_results(what, least):
     row = growth.measure(0.0, 10, what)
@@ -140,6 +177,40 @@ def test_growth_measures_time_and_the_memory_of_the_results(what, least):
 def test_peak_memory_counts_what_a_call_lets_go_of_again():
     peak = growth.peak_bytes(lambda: np.ones(10**6, np.float32).sum())
     assert 4e6 <= peak < 4.1e6
+
+
+def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
+    pytest.importorskip("numba_cuda")
+    script = (
+        "import sys; from stn_ref.bench import cuda; from stn_ref.cli import main; cuda.LARGE = []\n"
+        "cuda.SHAPES = [(2, 3, 4, 5, 3, 2)]; sys.exit(main(['bench', '--only', 'cuda', '--json', '-']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["parts"]["cuda"]
+    assert [row["backend"] for row in rows] == ["cuda", "cuda", "cuda_atomic"]
+    assert all(row["simulated"] and "ours_ms" not in row for row in rows) and "tells no time" in done.stderr
+
+
+def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
+    from stn_ref.bench import cuda
+
+    monkeypatch.setitem(sys.modules, "numba_cuda", None)
+    monkeypatch.delitem(sys.modules, "stn_ref.kernels.cuda_device", raising=False)
+    assert main(["bench", "--only", "machine", "cuda"]) == 2
+    shown = capsys.readouterr()
+    assert "the benchmark of the GPU needs numba-cuda, which is not installed: pip install" in shown.err
+    assert shown.err.count("\n") == 1 and not shown.out
+    monkeypatch.setattr(cuda, "_device", lambda: SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False)))
+    assert main(["bench", "--only", "cuda"]) == 2
+    assert "there is no NVIDIA GPU that numba-cuda can use" in capsys.readouterr().err
+
+
+def test_a_report_does_not_say_which_gpu_of_all_it_was():
+    told = "GPU 0: NVIDIA H200 (UUID: GPU-1-2-3); GPU 1: NVIDIA T4 (UUID: GPU-4) (backend='cuda' samples there)"
+    assert parts._anonymous(told) == "GPU 0: NVIDIA H200; GPU 1: NVIDIA T4 (backend='cuda' samples there)"
 
 
 @pytest.fixture(scope="module")

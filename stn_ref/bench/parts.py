@@ -1,6 +1,7 @@
 """`stn-ref bench`: the parts, one row after the other, and the report of what was measured.
 
-A row that fails says why and the others go on; an interrupted run reports the rows that it has.
+A row that fails says why and the others go on; an interrupted run reports the rows that it has. Each row says how many
+cores were busy with other programs meanwhile.
 """
 
 import datetime
@@ -8,11 +9,12 @@ import importlib
 import math
 import os
 import platform
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stn_ref import checks
-from stn_ref.bench import report, timing
+from stn_ref.bench import cuda, machine, report, timing
 from stn_ref.bench.environment import environment
 from stn_ref.kernels import threads
 
@@ -23,9 +25,10 @@ PARTS = {  # name -> module, function that yields its cases, what its numbers me
     "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
     "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
     "growth": ("growth", "cases", "the sampler from small to large; limit: a copy; memory as tracemalloc sees it"),
+    "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
 }
 QUICK_SECONDS = 0.1  # a row
-VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "torch", "python", "machine", "gpu")
+VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "torch", "python", "machine", "gpu")
 
 
 def processor() -> str:
@@ -41,6 +44,11 @@ def processor() -> str:
 def _command(quick: bool, only: Iterable[str], n: int | None) -> str:
     words = ["stn-ref bench", *(["--quick"] if quick else []), *(["--only", *only] if only else [])]
     return " ".join([*words, *(["--threads", str(n)] if n else [])])
+
+
+def _anonymous(text: str) -> str:
+    """Return it without the number that names one GPU among all."""
+    return re.sub(r" *\(UUID: [^)]*\)", "", text)
 
 
 def _rounded(value):
@@ -62,7 +70,7 @@ def run(
 
     Args:
         quick: a few small rows of each part, a fraction of a second each.
-        only: names of PARTS; none: all.
+        only: names of PARTS; none: all, but cuda only if there is a GPU and numba-cuda.
         n_threads: on how many threads. None: the machine and the sampler on one and on all, the rest on all.
         note: called with lines of progress.
         say: called with the lines of the table.
@@ -72,17 +80,21 @@ def run(
 
     Raises:
         ValueError: a part that there is not.
+        ImportError, DeviceError: cuda is asked for and cannot be measured.
     """
     only = list(only)
     for name in only:
         checks.one_of("part", name, PARTS)
+    if "cuda" in only:
+        cuda.require()
     counts = [n_threads] if n_threads else sorted({1, threads.get_num_threads()})
     known = environment()
-    parts = {name: [] for name in PARTS if not only or name in only}
+    wanted = only or [name for name in PARTS if name != "cuda" or (cuda.found() and not quick)]
+    parts = {name: [] for name in PARTS if name in wanted}
     result = {
         "command": _command(quick, only, n_threads),
         "date": datetime.date.today().isoformat(),
-        "environment": {name: known[name] for name in VERSIONS} | {"processor": processor()},
+        "environment": {name: _anonymous(known[name]) for name in VERSIONS} | {"processor": processor()},
         "threads": counts,
         "failed": 0,
         "interrupted": False,
@@ -104,6 +116,8 @@ def run(
     for name, rows in parts.items():
         if text := report.total(name, rows):
             say(text)
+    if text := report.disturbance([row for rows in parts.values() for row in rows]):
+        say(text)
     return result
 
 
@@ -114,11 +128,13 @@ def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, note:
     say(f"\n{name}: {meaning}")
     say(report.HEAD)
     for case in cases(counts, quick):
-        row = {"name": case.name, "threads": case.threads}
+        row, others = {"name": case.name, "threads": case.threads}, machine.Others()
         try:
             with timing.on_threads(case.threads):
                 row |= case.measure(QUICK_SECONDS if quick else case.seconds)
         except Exception as error:  # one row must not take the others with it
             row["error"] = " ".join(f"{type(error).__name__}: {error}".split())
+        if (cores := others.cores()) is not None:
+            row["others_cores"] = cores
         rows.append({key: _rounded(value) for key, value in row.items()})
         say(report.line(rows[-1]))

@@ -77,10 +77,15 @@ def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], floa
 
 
 def torch_sampler(
-    U: np.ndarray, grid: np.ndarray, gV: np.ndarray, mode: str = "bilinear", padding_mode: str = "zeros"
+    U: np.ndarray,
+    grid: np.ndarray,
+    gV: np.ndarray,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    device: str = "cpu",
 ) -> dict[str, Callable]:
     """Return calls of PyTorch's grid_sample, forward and backward alone."""
-    U, grid, gV = map(torch.from_numpy, (U, grid, gV))
+    U, grid, gV = (torch.from_numpy(array).to(device) for array in (U, grid, gV))
     options = ("bilinear", "nearest", "bicubic").index(mode), ("zeros", "border", "reflection").index(padding_mode)
 
     def forward():

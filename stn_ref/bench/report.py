@@ -12,6 +12,7 @@ EXTRAS = {  # what else a row can hold -> how it reads
     "peak_mib": "{:.0f} MiB",
     "torch_peak_mib": "PyTorch {:.0f} MiB",
 }
+DISTURBED = 0.15  # cores busy with other programs, from which on a row is marked
 
 
 def _time(row: dict, key: str) -> str:
@@ -30,12 +31,16 @@ def line(row: dict) -> str:
     start = f"  {row['name']:<{NAME}} {row['threads']:>7}"
     if "error" in row:
         return f"{start}  FAILED {row['error']}"
+    if row.get("simulated"):
+        return f"{start}  runs with the simulator, which tells no time"
     ratio = limit = ""
     if "ratio" in row:
         ratio = f"{row['ratio']:5.2f} ({row['ratio_10_90'][0]:.2f} to {row['ratio_10_90'][1]:.2f})"
     if "of_limit" in row:
         limit = f"{row['of_limit']:.2f}"
     extras = ", ".join(text.format(row[key]) for key, text in EXTRAS.items() if key in row)
+    if row.get("others_cores", 0) >= DISTURBED:
+        extras = f"{extras}  disturbed: {row['others_cores']:.1f} cores busy".strip()
     times = f"{_time(row, 'ours_ms'):>9} {_time(row, 'torch_ms'):>9}"
     return f"{start} {times}  {ratio:<21} {limit:>6}   {extras}".rstrip()
 
@@ -56,3 +61,15 @@ def total(part: str, rows: list[dict]) -> str:
         f"{part}: {above} of {len(rated)} ratios at least 1; the lowest {lowest['ratio']:.2f} "
         f"({' '.join(lowest['name'].split())}, {threads}), the highest {highest:.2f}"
     )
+
+
+def disturbance(rows: list[dict]) -> str:
+    """Return a warning if other programs kept cores busy meanwhile, an empty string if not.
+
+    >>> disturbance([{"others_cores": 0.0}, {}])
+    ''
+    """
+    disturbed = sum(row.get("others_cores", 0) >= DISTURBED for row in rows)
+    if not disturbed:
+        return ""
+    return f"other programs kept cores busy during {disturbed} of {len(rows)} rows: their ratios say little"

@@ -22,12 +22,17 @@ STEPS = [  # model, pixels of a side, batch
     ("st-cnn-affine", 28, 256),
     ("st-cnn-attention", 42, 256),
     ("st-cnn-affine", 60, 256),
+    ("tutorial", 28, 64),
+    ("tutorial", 28, 256),
+    ("cifar10", 32, 64),
 ]
 
 
-def example(size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return distorted digits (batch, 1, size, size) and their labels."""
+def example(name: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and labels for a model: distorted digits (batch, 1, size, size); for cifar10 noise in colour."""
     rng = np.random.default_rng(0)
+    if name == "cifar10":
+        return rng.random((batch, 3, size, size), np.float32), rng.integers(0, 10, batch)
     images, labels, _ = data.draw_digits(batch, rng)
     return data.distort(images, {28: "R", 42: "RTS", 60: "TC"}[size], rng).images, labels
 
@@ -87,7 +92,7 @@ def _leaves(layer: Layer) -> Iterator[Layer]:
 
 def _measure(seconds: float, name: str, size: int, batch: int) -> dict:
     rng = np.random.default_rng(0)
-    U, labels = example(size, batch)
+    U, labels = example(name, size, batch)
     net = models.build(name, size, rng)
     flops = step_operations(net, U)
     product, of_product = machine.products()
@@ -106,4 +111,4 @@ def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
     for name, size, batch in STEPS[:1] if quick else STEPS:
         row = f"{name} {size}x{size} batch {batch}"
         arguments = (name, size, batch)
-        yield timing.Case(row, n_threads[-1], lambda s, arguments=arguments: _measure(s, *arguments), 5.0)
+        yield timing.Case(row, n_threads[-1], lambda s, arguments=arguments: _measure(s, *arguments), 4.0)

@@ -4,6 +4,7 @@ Read next: machine.py, sampler.py.
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import time
@@ -80,6 +81,7 @@ def interleaved(
     *,
     turn: float = TURN,
     rest: float = 0.0,
+    take_turn: Callable[[Callable, float], float] | None = None,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, list[float]]:
@@ -94,9 +96,11 @@ def interleaved(
         seconds: begin rounds for so long, and do at least LEAST_ROUNDS.
         turn: seconds.
         rest: seconds of sleep before each turn.
+        take_turn: (call, seconds) -> seconds of one call; None: as described, by the clock.
         clock: returns seconds.
         sleep: called with `rest`.
     """
+    take_turn = take_turn or functools.partial(_turn, clock=clock)
     for call in calls.values():
         call()
     names, times = list(calls), {name: [] for name in calls}
@@ -107,7 +111,7 @@ def interleaved(
             for name in names[first:] + names[:first]:
                 if rest:
                     sleep(rest)
-                times[name].append(_turn(calls[name], turn, clock))
+                times[name].append(take_turn(calls[name], turn))
             rounds += 1
     return times
 
@@ -131,6 +135,7 @@ def compare(
     seconds: float,
     *,
     limit: tuple[Callable[[], object], float] | None = None,
+    take_turn: Callable[[Callable, float], float] | None = None,
 ) -> dict:
     """Time ours, PyTorch's and the machine's own in turns, on the threads in use.
 
@@ -140,6 +145,7 @@ def compare(
         seconds: for all of them.
         limit: what the machine can do, copies of the bytes that have to move or a matrix product, and the share of it
             that is the work of one call.
+        take_turn: as for `interleaved`.
 
     Returns:
         ours_ms, torch_ms: the medians.
@@ -152,7 +158,7 @@ def compare(
     calls = {"ours": ours, "torch": torch, "limit": reference}
     calls = {name: call for name, call in calls.items() if call is not None}
     rest = REST if threads.get_num_threads() > 1 else 0.0
-    times = interleaved(calls, seconds, turn=min(TURN, seconds / 25), rest=rest)
+    times = interleaved(calls, seconds, turn=min(TURN, seconds / 25), rest=rest, take_turn=take_turn)
     return summary({name: np.array(values) * (share if name == "limit" else 1) for name, values in times.items()})
 
 
