@@ -7,6 +7,8 @@ A sampling backend is a module with two pairs of functions, and knows neither al
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) with a width
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
+The CUDA backends have the first pair, for bilinear and nearest, and refuse the rest with a ValueError.
+
 Bad numbers are part of the contract, the same in every backend:
 
 1. U and points share a dtype, float32 or float64; anything else is a TypeError. H or W = 0 is a ShapeError; N, C, Ho or
