@@ -4,18 +4,20 @@ NumPy and numba offer no product that adds to its output, or that reads a window
 BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `threads.one_blas_thread`.
 """
 
-import ctypes
-
 import numpy as np
-from numba import njit
+from llvmlite import binding
+from numba import types
 from numba.extending import get_cython_function_address
 
-_ARGUMENTS = [ctypes.c_void_p] * 13  # Fortran: everything by reference
+from stn_ref.kernels.jit import njit
+
 _NO, _YES = 78, 84  # b"N": as it lies in memory, b"T": transposed
 
 
-def _routine(name: str):
-    return ctypes.CFUNCTYPE(None, *_ARGUMENTS)(get_cython_function_address("scipy.linalg.cython_blas", name))
+def _routine(name: str) -> types.ExternalFunction:
+    """Return a routine that compiled code finds by name: its address is another one in each process."""
+    binding.add_symbol(f"stn_ref_{name}", get_cython_function_address("scipy.linalg.cython_blas", name))
+    return types.ExternalFunction(f"stn_ref_{name}", types.void(*[types.voidptr] * 13))  # Fortran: all by reference
 
 
 _sgemm = _routine("sgemm")

@@ -5,9 +5,11 @@ will be needed soon therefore watches a counter for a while before it goes to sl
 what threads tell each other goes through queues, and the counters only say that it is worth looking.
 """
 
-from numba import config, njit
+from numba import config
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from stn_ref.kernels.jit import njit
 
 TURNS = 200_000  # looks at the counter, 0.5 to 1 ns each: 0.1 to 0.2 ms, a few times what waking takes
 GRACE = 8_000  # more of them, so that the thread that raised the counter is done with Python's lock: some 5 us
