@@ -21,10 +21,10 @@ nothing.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from stn_ref.kernels.arrays import plain
 from stn_ref.kernels.blas import product
+from stn_ref.kernels.jit import njit
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.threads import one_blas_thread, parallel, parallel_ranges, spans
 

@@ -5,9 +5,9 @@ order, k*kw + l.
 """
 
 import numpy as np
-from numba import njit
 
 from stn_ref.kernels.arrays import plain
+from stn_ref.kernels.jit import njit
 from stn_ref.kernels.threads import parallel_ranges
 
 
