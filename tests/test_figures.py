@@ -55,6 +55,36 @@ def test_only_the_antialiased_stripes_stay_the_same_when_moved(drawings):
     assert_allclose(numbers["antialiased moved"][1:-1], 0.5, atol=1e-12)
 
 
+def report(**parts):
+    row = {"name": "x", "threads": 1, "ratio": 2.0, "ratio_10_90": [1.5, 2.5]}
+    costs = {"nanoseconds_per_pixel": 3.0, "torch_nanoseconds_per_pixel": 6.0, "peak_bytes_per_pixel": 4.0}
+    growth = [row | costs | {"pass": p, "pixels": 2**k} for p in ("forward", "backward") for k in (8, 18, 20)]
+    known = {"torch": "2.13.0+cpu", "processor": "a CPU"}
+    rest = {"date": "2026-01-02", "threads": [1], "environment": known}
+    return rest | {"parts": {"sampler": [row], "steps": [row], "growth": growth} | parts}
+
+
+def test_the_figure_about_speed_draws_what_was_measured_and_leaves_out_rows_that_failed(tmp_path):
+    from stn_ref.plotting.gallery import speed
+
+    path = tmp_path / "cpu.json"
+    failed = {"name": "fcn", "threads": 1, "error": "MemoryError: no room"}
+    path.write_text(json.dumps(report(steps=[failed, report()["parts"]["steps"][0] | {"name": "cnn", "ratio": 0.5}])))
+    with style.styled():
+        drawing = speed.draw(speed.measured(path))
+    assert drawing.numbers["cnn, 1 threads"].tolist() == [0.5, 1.5, 2.5] and "fcn, 1 threads" not in drawing.numbers
+    assert "1 of 2 at or above 1, from 0.50 to 2.00" in drawing.alt and "a CPU, 2026-01-02: " in drawing.caption
+    assert "Other programs" not in drawing.caption
+    disturbed = report(sampler=[report()["parts"]["sampler"][0] | {"others_cores": 1.0}])
+    with style.styled():
+        assert drawing.caption + " Other programs were running." == speed.draw(disturbed).caption
+    path.write_text(json.dumps(report(growth=[failed])))
+    with pytest.raises(
+        ValueError, match="has no ratios to PyTorch in its part 'growth'; with torch installed: stn-ref"
+    ):
+        speed.measured(path)
+
+
 def test_every_drawing_has_words_and_numbers(drawings):
     for name, drawing in drawings.items():
         assert len(drawing.alt) > 60 and drawing.alt.endswith("."), name

@@ -1,6 +1,6 @@
 """The figures of figures/: each a function that draws, and returns the numbers it drew.
 
-Reading order: drawing.py, sampling.py, maps.py, learning.py.
+Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py.
 """
 
 import importlib
@@ -23,6 +23,7 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "grid_over_training": "learning",
     "aliasing": "maps",
     "explorer": "maps",
+    "speed": "speed",
 }
 
 
