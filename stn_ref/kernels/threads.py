@@ -122,7 +122,7 @@ def _watch(raised: np.ndarray, watched: np.ndarray, seen: int, grace: int) -> No
 
     Only once numba is loaded: NumPy's own loops are long enough for sleepers.
     """
-    if "numba" in sys.modules:
+    if sys.modules.get("numba"):
         from stn_ref.kernels import spin
 
         spin.count_and_watch(raised, watched, seen, spin.TURNS if _threads <= _CORES else 0, grace * spin.GRACE)

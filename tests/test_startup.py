@@ -1,0 +1,23 @@
+"""What a new process costs."""
+
+import subprocess
+import sys
+
+from stn_ref.bench import startup
+
+
+def test_importing_compiles_nothing_and_costs_little():
+    assert startup.seconds("import stn_ref") < 3  # 0.1 to 0.3 on a machine with nothing else to do
+    script = (
+        "import sys, stn_ref; [getattr(stn_ref, name) for name in stn_ref.__all__ if name != 'plotting'];"
+        "print([name for name in ('numba', 'llvmlite', 'matplotlib', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_start_up_is_measured_with_and_without_kept_code(monkeypatch):
+    monkeypatch.setattr(startup, "STARTS", {"import stn_ref": "import stn_ref", "stn-ref --help": None})
+    report = startup.measure(rounds=1)
+    assert list(report) == ["import stn_ref", "stn-ref --help"]
+    assert all(0 < row[kind] < 60 for row in report.values() for kind in ("cold", "kept"))
