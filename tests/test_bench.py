@@ -13,8 +13,10 @@ import pytest
 
 from stn_ref import models, nn
 from stn_ref.bench import growth, layers, machine, parts, report, steps, timing
+from stn_ref.bench import sampler as bench_sampler
 from stn_ref.cli import main
 from stn_ref.kernels import threads
+from stn_ref.sampler import MODES, PADDING_MODES, pixel_padding, sample, sample_backward
 
 PARTS = tuple(part for part in parts.PARTS if part != "cuda")
 
@@ -330,6 +332,39 @@ def test_help_says_how_long_and_names_every_part(capsys):
         main(["bench", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "minutes" in shown and all(part in shown for part in PARTS)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_the_samplers_that_are_compared_compute_the_same(mode, padding_mode):
+    pytest.importorskip("torch")
+    from stn_ref.bench.pytorch import torch_sampler
+
+    U, grid, points, gV = bench_sampler.problem((2, 3, 5, 7, 4, 6), "float64")
+    padding = pixel_padding(padding_mode, align_corners=False)
+    theirs = torch_sampler(U, grid, gV, mode, padding_mode)
+    np.testing.assert_allclose(sample(U, points, mode=mode, padding=padding), theirs["forward"](), atol=1e-12)
+    gU, gpoints = sample_backward(U, points, gV, mode=mode, padding=padding)
+    torch_gU, torch_ggrid = theirs["backward"]()
+    np.testing.assert_allclose(gU, torch_gU, atol=1e-12)
+    np.testing.assert_allclose(gpoints * np.array([7, 5]) / 2, torch_ggrid, atol=1e-12)  # pixels a normalised unit
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("name", "size"), sorted({step[:2] for step in steps.STEPS if step[0] not in models.PUBLISHED})
+)
+def test_the_steps_that_are_compared_train_alike(name, size, rng):
+    pytest.importorskip("torch")
+    from stn_ref.bench.pytorch import torch_step
+
+    net = models.build(name, size, rng)  # the two nets that are left out draw their dropout each for itself
+    U, labels = steps.example(name, size, 6)
+    theirs, ours = torch_step(net, U, labels), steps.our_step(net, U, labels)
+    losses = np.array([(ours(), theirs()) for _ in range(4)])
+    np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=1e-3)  # float32, through kinks
+    assert losses[0, 0] != losses[-1, 0]
 
 
 @pytest.mark.parity
