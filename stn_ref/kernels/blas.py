@@ -4,9 +4,12 @@ NumPy and numba offer no product that adds to its output, or that reads a window
 BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `threads.one_blas_thread`.
 """
 
+import ctypes
+from collections.abc import Callable
+
 import numpy as np
 from llvmlite import binding
-from numba import types
+from numba import config, types
 from numba.extending import get_cython_function_address
 
 from stn_ref.kernels.jit import njit
@@ -14,9 +17,12 @@ from stn_ref.kernels.jit import njit
 _NO, _YES = 78, 84  # b"N": as it lies in memory, b"T": transposed
 
 
-def _routine(name: str) -> types.ExternalFunction:
+def _routine(name: str) -> Callable:
     """Return a routine that compiled code finds by name: its address is another one in each process."""
-    binding.add_symbol(f"stn_ref_{name}", get_cython_function_address("scipy.linalg.cython_blas", name))
+    address = get_cython_function_address("scipy.linalg.cython_blas", name)
+    if config.DISABLE_JIT:
+        return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
+    binding.add_symbol(f"stn_ref_{name}", address)
     return types.ExternalFunction(f"stn_ref_{name}", types.void(*[types.voidptr] * 13))  # Fortran: all by reference
 
 

@@ -28,11 +28,12 @@ from stn_ref.kernels.jit import njit
 from stn_ref.kernels.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.threads import one_blas_thread, parallel, parallel_ranges, spans
 
-SHIFTED = 32  # rows of `columns` from which on the shifts k are windows
+SHIFTS, SHIFTS_BACK = 16, 32  # from so many rows (c,l) on, shifts k are windows; in backward, where gW has such rows
 PLACES = 512  # about so many columns make a product wide enough
-CACHE = 1 << 16  # elements of `columns`, at most, if one image has less
+CACHE = 150_000  # elements of `columns` at most, unless one image has more
 SUMS = 8  # partial sums of gW
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
+NARROW = 64  # columns; a narrower product in place is slower than a wide one with copies
 RUN = 8  # elements copied at once, one vector register
 
 
@@ -55,13 +56,13 @@ class Window(NamedTuple):
     lines: int  # (i, image, j) counts to lines * images * Wo: i to Ho, or to `rows` where there are windows
 
 
-def window(x_shape: tuple, kernel: tuple, stride: tuple, padding: tuple) -> Window:
-    """Return the geometry for images x (N, C, H, W)."""
+def window(x_shape: tuple, kernel: tuple, stride: tuple, padding: tuple, shifts: int) -> Window:
+    """Return the geometry for images x (N, C, H, W); with at least `shifts` rows (c,l) shifts k are windows."""
     _, C, H, W = x_shape
     (kh, kw), (sy, sx), (py, px) = kernel, stride, padding
     Ho, Wo = (H + 2 * py - kh) // sy + 1, (W + 2 * px - kw) // sx + 1
     Qy, Qx = -(-(H + 2 * py) // sy), -(-(W + 2 * px) // sx)
-    step, lines = (1, sy * Qy) if C * kw >= SHIFTED else (kh, Ho)
+    step, lines = (1, sy * Qy) if C * kw >= shifts else (kh, Ho)
     return Window(kh, kw, sy, sx, py, px, Ho, Wo, Qy, Qx, sy * Qy, sx * Qx, step, lines)
 
 
@@ -114,7 +115,7 @@ def unpad(gpadded, gx, first, count, shape, g):
 @njit(nogil=True)
 def widen(padded, count, C, columns, g):
     """columns[(c,k,l), (i,m,j)] = padded[m, c, i + top(k), place of l, + j]."""
-    place, image = 0, C * g.rows * g.pitch
+    place, image, runs = 0, C * g.rows * g.pitch, (g.Wo + RUN - 1) // RUN
     for c in range(C):
         for k in range(g.step):
             for l in range(g.kw):
@@ -122,9 +123,9 @@ def widen(padded, count, C, columns, g):
                 for i in range(g.lines):
                     for m in range(count):
                         source = m * image + start + i * g.pitch
-                        for j in range(0, g.Wo, RUN):  # up to RUN - 1 too many, where the next run comes, or spare room
+                        for run in range(runs):  # up to RUN - 1 too many, where the next run comes, or spare room
                             for r in range(RUN):
-                                store(columns, place + j + r, load_scratch(padded, source + j + r))
+                                store(columns, place + run * RUN + r, load_scratch(padded, source + run * RUN + r))
                         place += g.Wo
 
 
@@ -176,9 +177,10 @@ def hand_out(places, b, first, count, O, y, g):
 
 
 @njit(nogil=True)
-def blocks(O, K, count, g):
-    """Return in how many blocks of output rows a product is done."""
-    return min(g.Ho, -(-O * K * count * g.Ho * g.Wo // PRODUCT)) if O < 48 else 1
+def blocks(O, K, width, g):
+    """Return in how many blocks of output rows, of `width` columns each, a product is done."""
+    most = PRODUCT // (O * K)
+    return -(-g.Ho // max(1, most // width)) if most >= NARROW else 1
 
 
 @njit(nogil=True)
@@ -198,7 +200,7 @@ def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
         widen(padded, count, C, columns, g)
         X = columns[: K * g.lines * width].reshape(K, g.lines * width)
         Y = places[: O * g.Ho * width].reshape(O, g.Ho * width)
-        n_blocks = blocks(O, K, count, g)
+        n_blocks = blocks(O, K, width, g)
         for block in range(n_blocks):
             start, stop = g.Ho * block // n_blocks * width, g.Ho * (block + 1) // n_blocks * width
             for k in range(len(Wk)):
@@ -209,7 +211,10 @@ def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
 
 @njit(nogil=True)
 def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, needs):
-    """Fill gx if it is needed, and add to gWk and gb (O, 1), for groups first to last - 1; arrays as in forward."""
+    """Fill gx if it is needed, and add to gWk (kh/step, C*step*kw, O) and gb (O, 1), for groups first to last - 1.
+
+    gWk lies transposed because BLAS is then faster. The other arrays are as in forward.
+    """
     C = shape[0]
     _, O, K = Wk.shape
     most = -(-N // n_groups)
@@ -229,13 +234,11 @@ def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, 
         X = columns[: K * g.lines * width].reshape(K, g.lines * width)
         gY = gplaces[: O * g.Ho * width].reshape(O, g.Ho * width)
         product(gb, gY, ones[: g.Ho * width], True)
-        n_blocks = blocks(O, K, count, g)
-        for block in range(n_blocks):
-            start, stop = g.Ho * block // n_blocks * width, g.Ho * (block + 1) // n_blocks * width
-            for k in range(len(Wk)):
-                at = top(k, g) * width
-                product(gWk[k], gY[:, start:stop], X[:, at + start : at + stop].T, True)
+        for k in range(len(Wk)):
+            at = top(k, g) * width
+            product(gWk[k], X[:, at : at + g.Ho * width], gY.T, True)
         if needs:
+            n_blocks = blocks(O, K, width, g)
             gX = gcolumns[: K * g.lines * width].reshape(K, g.lines * width)
             if len(Wk) > 1:
                 gX[:] = 0
@@ -257,7 +260,7 @@ def _shifts(W: np.ndarray, g: Window) -> np.ndarray:
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; sizes are checked above."""
     N, C = x.shape[:2]
-    g = window(x.shape, W.shape[2:], stride, padding)
+    g = window(x.shape, W.shape[2:], stride, padding, SHIFTS)
     y, n_groups = np.empty((N, len(W), g.Ho, g.Wo), x.dtype), groups(N, C, g)
     flat, shape, Wk, b = plain(x).reshape(-1), x.shape[1:], _shifts(W, g), plain(b)
 
@@ -272,17 +275,17 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
     """Return (gx, gW, gb), gx None unless it is needed."""
     (N, C), (O, _, kh, kw) = x.shape[:2], W.shape
-    g = window(x.shape, (kh, kw), stride, padding)
+    g = window(x.shape, (kh, kw), stride, padding, SHIFTS_BACK)
     flat, shape, Wk, gy = plain(x).reshape(-1), x.shape[1:], _shifts(W, g), plain(gy).reshape(-1)
     gx, n_groups = np.empty(x.size if needs else 0, x.dtype), groups(N, C, g)
     pieces = spans(n_groups, SUMS)
-    gWk = np.zeros((len(pieces), *Wk.shape), x.dtype)  # a sum for each piece: added up in the order of the pieces
-    gb = np.zeros((len(pieces), O, 1), x.dtype)
+    # A sum for each piece: added up in the order of the pieces.
+    gWk, gb = np.zeros((len(pieces), len(Wk), Wk.shape[2], O), x.dtype), np.zeros((len(pieces), O, 1), x.dtype)
 
     def part(p):
         backward_groups(flat, shape, Wk, gy, gx, gWk[p], gb[p], g, N, n_groups, *pieces[p], needs)
 
     with one_blas_thread:
         parallel(part, len(pieces))
-    gW = gWk.sum(axis=0).reshape(-1, O, C, g.step, kw).transpose(1, 2, 0, 3, 4).reshape(W.shape)
+    gW = gWk.sum(axis=0).reshape(-1, C, g.step, kw, O).transpose(4, 1, 0, 2, 3).reshape(W.shape)
     return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))

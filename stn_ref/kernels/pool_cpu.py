@@ -2,122 +2,153 @@
 
 Window (i,j) of a plane covers rows i*sy .. i*sy+kh-1 and columns j*sx .. j*sx+kw-1; its places are counted in reading
 order, k*kw + l.
+
+Each size of window is compiled on its own: with its loops unrolled and no jump inside, a row of windows is worked off
+in vector registers, many times faster than by asking pixel after pixel. Arrays are flat; in the words of restrict.py
+they are inputs and outputs, except gx where windows overlap: that is added to, by plain indexing.
 """
+
+import functools
 
 import numpy as np
 
 from stn_ref.kernels.arrays import plain
 from stn_ref.kernels.jit import njit
+from stn_ref.kernels.restrict import load, store
 from stn_ref.kernels.threads import parallel_ranges
 
+PIECE = 1 << 16  # pixels: fewer are not worth a second thread
 
-@njit(nogil=True)
-def max_planes(x, y, which, kernel, stride, first, last):
-    """Fill y and `which`, the place of the maximum, for planes first to last - 1. x (P, H, W), y and which (P, Ho, Wo).
 
-    Not `>` alone: a NaN is larger than nothing, and yet has to win.
-    """
+@functools.cache
+def _max_pool(kernel: tuple, stride: tuple) -> tuple:
+    """Return (forward, backward) for one size of window. x, gx flat (P, H, W); y, gy and `which` flat (P, Ho, Wo)."""
     (kh, kw), (sy, sx) = kernel, stride
-    _, Ho, Wo = y.shape
-    for p in range(first, last):
-        for i in range(Ho):
-            for j in range(Wo):
-                best, place = x[p, i * sy, j * sx], 0
+    apart = sy >= kh and sx >= kw
+
+    @njit(nogil=True)
+    def forward(x, y, which, sizes, first, last):
+        """Fill y and `which`, the place of the maximum, for planes first to last - 1."""
+        H, W, Ho, Wo = sizes
+        for p in range(first, last):
+            for i in range(Ho):
+                for j in range(Wo):
+                    corner = (p * H + i * sy) * W + j * sx
+                    best, place = load(x, corner), which.dtype.type(0)
+                    for k in range(kh):
+                        for l in range(kw):
+                            value = load(x, corner + k * W + l)
+                            wins = (value > best) | (value != value)  # a NaN is larger than nothing, yet has to win
+                            best = value if wins else best
+                            place = which.dtype.type(k * kw + l) if wins else place
+                    store(y, (p * Ho + i) * Wo + j, best)
+                    store(which, (p * Ho + i) * Wo + j, place)
+
+    @njit(nogil=True)
+    def backward(which, gy, gx, sizes, first, last):
+        """Fill gx: each gy goes to the maximum of its window, 0 to the others."""
+        H, W, Ho, Wo = sizes
+        clear(gx, kernel, stride, sizes, first, last)
+        for p in range(first, last):
+            for i in range(Ho):
                 for k in range(kh):
-                    for l in range(kw):
-                        value = x[p, i * sy + k, j * sx + l]
-                        if value > best or value != value:
-                            best, place = value, k * kw + l
-                y[p, i, j] = best
-                which[p, i, j] = place
+                    for j in range(Wo):
+                        g, place = load(gy, (p * Ho + i) * Wo + j), load(which, (p * Ho + i) * Wo + j)
+                        for l in range(kw):
+                            at = (p * H + i * sy + k) * W + j * sx + l
+                            value = g if place == k * kw + l else gy.dtype.type(0)
+                            if apart:
+                                store(gx, at, value)
+                            else:
+                                gx[at] += value
+
+    return forward, backward
 
 
-@njit(nogil=True)
-def max_planes_backward(which, gy, gx, kernel, stride, first, last):
-    """Fill gx (P, H, W): each gy goes to the maximum of its window."""
-    kw, (sy, sx) = kernel[1], stride
-    _, Ho, Wo = gy.shape
-    for p in range(first, last):
-        gx[p] = 0
-        for i in range(Ho):
-            for j in range(Wo):
-                place = int(which[p, i, j])
-                gx[p, i * sy + place // kw, j * sx + place % kw] += gy[p, i, j]
-
-
-@njit(nogil=True)
-def mean_planes(x, y, kernel, stride, first, last):
-    """Fill y for planes first to last - 1. x (P, H, W), y (P, Ho, Wo)."""
+@functools.cache
+def _mean_pool(kernel: tuple, stride: tuple) -> tuple:
+    """Return (forward, backward) for one size of window, as _max_pool."""
     (kh, kw), (sy, sx) = kernel, stride
-    _, Ho, Wo = y.shape
-    size = y.dtype.type(kh * kw)
-    for p in range(first, last):
-        for i in range(Ho):
-            for j in range(Wo):
-                total = x[p, i * sy, j * sx]
-                total -= total
+    apart = sy >= kh and sx >= kw
+
+    @njit(nogil=True)
+    def forward(x, y, sizes, first, last):
+        """Fill y for planes first to last - 1."""
+        H, W, Ho, Wo = sizes
+        for p in range(first, last):
+            for i in range(Ho):
+                for j in range(Wo):
+                    corner = (p * H + i * sy) * W + j * sx
+                    total = y.dtype.type(0)
+                    for k in range(kh):
+                        for l in range(kw):
+                            total += load(x, corner + k * W + l)
+                    store(y, (p * Ho + i) * Wo + j, total / y.dtype.type(kh * kw))
+
+    @njit(nogil=True)
+    def backward(gy, gx, sizes, first, last):
+        """Fill gx: each gy is shared out evenly among its window."""
+        H, W, Ho, Wo = sizes
+        clear(gx, kernel, stride, sizes, first, last)
+        for p in range(first, last):
+            for i in range(Ho):
                 for k in range(kh):
-                    for l in range(kw):
-                        total += x[p, i * sy + k, j * sx + l]
-                y[p, i, j] = total / size
+                    for j in range(Wo):
+                        share = load(gy, (p * Ho + i) * Wo + j) / gy.dtype.type(kh * kw)
+                        for l in range(kw):
+                            at = (p * H + i * sy + k) * W + j * sx + l
+                            if apart:
+                                store(gx, at, share)
+                            else:
+                                gx[at] += share
+
+    return forward, backward
 
 
 @njit(nogil=True)
-def mean_planes_backward(gy, gx, kernel, stride, first, last):
-    """Fill gx (P, H, W): each gy is shared out evenly among its window."""
-    (kh, kw), (sy, sx) = kernel, stride
-    _, Ho, Wo = gy.shape
-    size = gy.dtype.type(kh * kw)
-    for p in range(first, last):
-        gx[p] = 0
-        for i in range(Ho):
-            for j in range(Wo):
-                share = gy[p, i, j] / size
-                for k in range(kh):
-                    for l in range(kw):
-                        gx[p, i * sy + k, j * sx + l] += share
+def clear(gx, kernel, stride, sizes, first, last):
+    """Set planes first to last - 1 to zero, unless the windows tile them: then every pixel is written anyhow."""
+    H, W, Ho, Wo = sizes
+    if kernel != stride or (Ho * stride[0], Wo * stride[1]) != (H, W):
+        gx[first * H * W : last * H * W] = 0
 
 
-def _planes(x: np.ndarray) -> np.ndarray:
-    """Return x (N, C, H, W) as (N*C, H, W), a view if x is in one piece: a result is filled through it."""
-    N, C, H, W = x.shape
-    return plain(x).reshape(N * C, H, W)
-
-
-def _output(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
+def _output(shape: tuple, kernel: tuple, stride: tuple) -> tuple:
     """Return (N, C, Ho, Wo)."""
-    return (*x.shape[:2], *((size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride, strict=True)))
+    return (*shape[:2], *((size - k) // s + 1 for size, k, s in zip(shape[2:], kernel, stride, strict=True)))
 
 
-def _run(kernel_of_planes, *arguments, planes: int) -> None:
-    parallel_ranges(lambda first, last: kernel_of_planes(*arguments, first, last), planes)
+def _run(of_planes, *arrays: np.ndarray, shape: tuple, out: tuple) -> None:
+    """Call of_planes for all planes, divided among the threads; outputs are in one piece, so that they are filled."""
+    N, C, H, W = shape
+    arrays, sizes = [plain(array).reshape(-1) for array in arrays], (H, W, *out[2:])
+    parallel_ranges(lambda first, last: of_planes(*arrays, sizes, first, last), N * C, least=1 + PIECE // (H * W))
 
 
 def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
     """Return y (N, C, Ho, Wo) and the places of the maxima (same shape, small integers)."""
-    y = np.empty(_output(x, kernel, stride), x.dtype)
+    y = np.empty(_output(x.shape, kernel, stride), x.dtype)
     which = np.empty(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
-    # y and which are in one piece: _planes gives views, through which they are filled
-    _run(max_planes, _planes(x), _planes(y), _planes(which), kernel, stride, planes=x.shape[0] * x.shape[1])
+    _run(_max_pool(kernel, stride)[0], x, y, which, shape=x.shape, out=y.shape)
     return y, which
 
 
 def max_pool_backward(which: np.ndarray, gy: np.ndarray, shape: tuple, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return gx of that shape (N, C, H, W)."""
     gx = np.empty(shape, gy.dtype)
-    _run(max_planes_backward, _planes(which), _planes(gy), _planes(gx), kernel, stride, planes=shape[0] * shape[1])
+    _run(_max_pool(kernel, stride)[1], which, gy, gx, shape=shape, out=gy.shape)
     return gx
 
 
 def mean_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return y (N, C, Ho, Wo)."""
-    y = np.empty(_output(x, kernel, stride), x.dtype)
-    _run(mean_planes, _planes(x), _planes(y), kernel, stride, planes=x.shape[0] * x.shape[1])
+    y = np.empty(_output(x.shape, kernel, stride), x.dtype)
+    _run(_mean_pool(kernel, stride)[0], x, y, shape=x.shape, out=y.shape)
     return y
 
 
 def mean_pool_backward(gy: np.ndarray, shape: tuple, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return gx of that shape (N, C, H, W)."""
     gx = np.empty(shape, gy.dtype)
-    _run(mean_planes_backward, _planes(gy), _planes(gx), kernel, stride, planes=shape[0] * shape[1])
+    _run(_mean_pool(kernel, stride)[1], gy, gx, shape=shape, out=gy.shape)
     return gx
