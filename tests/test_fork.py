@@ -126,6 +126,31 @@ def test_a_fork_waits_while_another_thread_sets_the_number_of_blas_threads(monke
     assert code == 0
 
 
+def test_a_fork_waits_while_another_thread_compiles():
+    """The child would find numba's lock held for ever, and could compile nothing."""
+    from numba.core.compiler_lock import global_compiler_lock
+
+    from stn_ref.kernels.jit import njit
+
+    compiling, compiled = threading.Event(), threading.Event()
+
+    def compile_slowly():
+        with global_compiler_lock:
+            compiling.set()
+            time.sleep(0.2)
+            compiled.set()
+
+    other = threading.Thread(target=compile_slowly)
+    other.start()
+    assert compiling.wait(20)
+
+    def child():
+        assert compiled.is_set() and njit()(lambda x: x + 1)(1) == 2
+
+    assert exit_code_of_child(child) == 0
+    other.join(20)
+
+
 @pytest.mark.parametrize("work", ("sampler", "convolution", "blas threads"))
 def test_children_forked_while_another_thread_works_do_not_hang(work, rng):
     U = rng.standard_normal((4, 2, 20, 24)).astype(np.float32)
