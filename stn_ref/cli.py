@@ -117,7 +117,7 @@ def _add_bench_options(bench: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PART",
-        help="only these: machine, sampler, modes, layers, steps, growth; cuda, without --only if there is a GPU",
+        help="only these: machine, sampler, modes, layers, steps, growth, startup; cuda, without --only if there is a GPU",
     )
 
 

@@ -34,7 +34,12 @@ def _device():
 
 def found() -> bool:
     """Return whether numba-cuda is installed and finds a GPU."""
-    return importlib.util.find_spec("numba_cuda") is not None and bool(_device().cuda.is_available())
+    if importlib.util.find_spec("numba_cuda") is None:
+        return False
+    try:
+        return bool(_device().cuda.is_available())
+    except (ImportError, OSError):  # half an installation is no reason to measure nothing
+        return False
 
 
 def require() -> None:

@@ -25,6 +25,7 @@ PARTS = {  # name -> module, function that yields its cases, what its numbers me
     "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
     "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
     "growth": ("growth", "cases", "the sampler from small to large; limit: a copy; memory as tracemalloc sees it"),
+    "startup": ("processes", "startup_cases", "a new process, after `import numpy`: compiled anew, and from kept code"),
     "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
 }
 QUICK_SECONDS = 0.1  # a row

@@ -9,8 +9,7 @@ EXTRAS = {  # what else a row can hold -> how it reads
     "images_per_second": "{:,.0f} images/s",
     "nanoseconds_per_pixel": "{:.2f} ns/pixel",
     "peak_bytes_per_pixel": "{:.1f} B/pixel",
-    "peak_mib": "{:.0f} MiB",
-    "torch_peak_mib": "PyTorch {:.0f} MiB",
+    "kept_seconds": "{:.2f} s with kept code",
 }
 DISTURBED = 0.15  # cores busy with other programs, from which on a row is marked
 

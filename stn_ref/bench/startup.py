@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 
 _SAMPLE = """
 import stn_ref
@@ -51,15 +52,16 @@ def seconds(name: str, kept: str | None = None) -> float:
     return float(done.stdout.split()[-1])
 
 
-def measure(rounds: int = 3) -> dict[str, dict[str, float]]:
+def measure(rounds: int = 3, names: Iterable[str] | None = None) -> dict[str, dict[str, float]]:
     """Return name -> {"cold": seconds, "kept": seconds}, medians over processes: without and with kept machine code.
 
     Args:
         rounds: how many processes for each number. A cold training step compiles for 5 to 15 seconds.
+        names: some of STARTS; None: all.
     """
     report = {}
     with tempfile.TemporaryDirectory() as kept:
-        for name in STARTS:
+        for name in STARTS if names is None else names:
             seconds(name, kept)  # fills the folder, and the system's memory of files
             both = [(seconds(name), seconds(name, kept)) for _ in range(rounds)]  # in turns: a machine may slow down
             report[name] = dict(zip(("cold", "kept"), map(statistics.median, zip(*both, strict=True)), strict=True))
