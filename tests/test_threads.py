@@ -1,7 +1,9 @@
 """Our own parallel loop."""
 
+import signal
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -47,6 +49,83 @@ def test_an_exception_reaches_the_caller_and_the_loop_still_works(several):
     done = []
     threads.parallel(done.append, 5)
     assert len(done) == 5
+
+
+def test_an_index_error_of_a_task_is_not_mistaken_for_the_end(several):
+    with pytest.raises(IndexError, match="of the task"):
+        threads.parallel(lambda k: (_ for _ in ()).throw(IndexError("of the task")), 5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
+def test_ctrl_c_is_raised_when_no_thread_works_any_more():
+    before, began, ended = threads.get_num_threads(), threading.Event(), []
+    threads.set_num_threads(2)
+
+    def task(k):
+        if threading.current_thread() is threading.main_thread():
+            assert began.wait(20)  # then the caller has nothing left to do, and waits
+        else:
+            began.set()
+            time.sleep(0.1)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.1)
+            ended.append(k)
+
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                threads.parallel(task, 2)
+            assert len(ended) == 1
+            ended.clear()
+            began.clear()
+    finally:
+        threads.set_num_threads(before)
+
+
+def test_concurrent_callers_get_their_own_results(several):
+    def call(out):
+        for count in range(200):
+            done = []
+            threads.parallel(done.append, count % 7)
+            out.append(sorted(done) == list(range(count % 7)))
+
+    results = [[] for _ in range(4)]
+    callers = [threading.Thread(target=call, args=(out,), daemon=True) for out in results]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert [len(out) for out in results] == [200] * 4 and all(map(all, results))
+
+
+def test_a_range_is_worth_handing_over(several):
+    ranges = []
+    threads.parallel_ranges(lambda first, last: ranges.append((first, last)), 10, least=6)
+    assert ranges == [(0, 10)]
+    ranges.clear()
+    threads.parallel_ranges(lambda first, last: ranges.append((first, last)), 12, least=6)
+    assert sorted(ranges) == threads.spans(12, min(several, 2))
+    threads.parallel_ranges(lambda first, last: ranges.append(None), 0, least=6)
+    assert None not in ranges
+
+
+def test_a_waiting_worker_keeps_no_array_alive():
+    before = threads.get_num_threads()
+    threads.set_num_threads(2)
+    try:
+        array, meeting = np.zeros(3), threading.Barrier(2, timeout=20)
+
+        def task(k, array=array):
+            meeting.wait()
+            array[k] = 1
+
+        threads.parallel(task, 2)
+        alive = weakref.ref(array)
+        del array, task
+        time.sleep(0.05)  # the worker tells that it has ended before it forgets
+        assert alive() is None
+    finally:
+        threads.set_num_threads(before)
 
 
 def test_a_loop_inside_a_loop_runs_in_place(several):

@@ -97,7 +97,12 @@ def _share(task: Callable[[int], None], count: int, workers: list["_Worker"]) ->
     finally:
         _inside.piece = False
         pieces.clear()
-        working = sum(_taken(request) is None for request in requests)
+        working = 0
+        for worker, request in zip(workers, requests, strict=True):
+            if _taken(request):
+                _free.append(worker)  # it has not begun, and will find nothing to do
+            else:
+                working += 1
         if working:
             _watch(np.zeros(1, np.int64), finished, working - 1, 0)
         while len(outcomes) < working:
@@ -142,18 +147,17 @@ class _Worker:
     def _serve(self) -> None:
         _inside.piece = True
         while True:
-            finished = np.zeros(1, np.int64)
             if job := _taken(self.requests.get()):
                 run, work, ended, finished = job
                 try:
-                    run(work)
-                    ended.put(None)
+                    outcome = run(work)
                 except BaseException as error:
-                    ended.put(error)
-                del job, run, work, ended  # a waiting worker keeps no array alive
-            seen = int(self.asked[0])
-            _free.append(self)
-            _watch(finished, self.asked, seen, 1)
+                    outcome = error
+                seen = int(self.asked[0])
+                _free.append(self)  # before the caller hears of it: the next region finds the same workers
+                ended.put(outcome)
+                del job, run, work, ended, outcome  # a waiting worker keeps no array alive
+                _watch(finished, self.asked, seen, 1)
 
 
 def _free_workers(most: int) -> list[_Worker]:
