@@ -33,6 +33,17 @@ def _gpu() -> str:
     return "; ".join(line.strip() for line in listed if line) + f" ({how})"
 
 
+def _kept() -> str:
+    """Return where machine code is kept. Numba is loaded only where it was asked for."""
+    if os.environ.get("STN_REF_CACHE", "0") in ("", "0"):
+        return "for this process only (STN_REF_CACHE=1 keeps it)"
+    try:
+        from stn_ref.kernels import jit
+    except ImportError:
+        return "none: numba is not installed"
+    return str(jit.folder() or "for this process only")
+
+
 def environment() -> dict[str, str]:
     """Return versions, machine, threads, GPU, and where data is looked for."""
     mnist = Path("data/mnist").resolve()
@@ -42,6 +53,7 @@ def environment() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "threads": str(threads.get_num_threads()),
         "gpu": _gpu(),
+        "compiled code": _kept(),
         "data": "digits drawn on the spot, or MNIST where --data points",
         "fetched to": f"{mnist}, {'there' if there else 'not there: stn-ref data fetch mnist'}",
     }
