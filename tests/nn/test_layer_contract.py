@@ -229,8 +229,9 @@ def test_weights_decay_and_biases_do_not(name, rng):
 THREADED = {
     "linear": (lambda: nn.Linear(300, 200, generator()), (300, 300)),
     "conv": (lambda: nn.Conv2d(3, 8, 5, generator(), stride=(1, 2), padding=2), (37, 3, 17, 12)),
-    "max_pool": (lambda: nn.MaxPool2d(2), (33, 3, 17, 12)),
-    "avg_pool": (lambda: nn.AvgPool2d(2), (33, 3, 17, 12)),
+    "conv_windows": (lambda: nn.Conv2d(13, 70, (3, 5), generator(), padding=(1, 0)), (37, 13, 9, 12)),
+    "max_pool": (lambda: nn.MaxPool2d(2), (333, 3, 17, 12)),
+    "avg_pool": (lambda: nn.AvgPool2d(2), (333, 3, 17, 12)),
     "relu": (nn.ReLU, (500, 1000)),
     "tanh": (nn.Tanh, (500, 1000)),
     "sigmoid": (nn.Sigmoid, (500, 1000)),

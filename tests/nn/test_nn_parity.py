@@ -39,6 +39,8 @@ def cases():
     yield nn.Linear(7, 5, rng, dtype=f64), (6, 7)
     for kernel, stride, padding in [(3, 1, 0), ((2, 4), (1, 2), (2, 1)), (5, 3, 2), ((9, 7), 1, 0), (1, (2, 3), 0)]:
         yield nn.Conv2d(3, 4, kernel, rng, stride=stride, padding=padding, dtype=f64), (19, 3, 9, 11)
+    for c_in, c_out, kernel, stride in [(13, 70, (3, 5), 1), (20, 3, (2, 3), (2, 1)), (1, 40, 9, 1)]:
+        yield nn.Conv2d(c_in, c_out, kernel, rng, stride=stride, padding=(1, 2), dtype=f64), (19, c_in, 9, 11)
     for kernel, stride in [(2, None), ((3, 2), (2, 1)), ((1, 2), 3)]:
         yield nn.MaxPool2d(kernel, stride), (3, 4, 7, 6)
         yield nn.AvgPool2d(kernel, stride), (3, 4, 7, 6)
