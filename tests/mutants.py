@@ -50,7 +50,8 @@ NEAREST = {  # the tests of a file, quickest first; of several entries the longe
     "kernels/cuda": "kernels/test_cuda.py kernels/test_cuda_ptx.py",
     "kernels/windows_cpu.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
 }
-QUICK = {"kernels/cpu.py": "cpu", "kernels/windows_cpu.py": "cpu"}  # -k of the first try; others compile little
+COMPILED = "blocks", "bilinear_cpu", "nearest_cpu", "cubic_cpu", "windows_cpu"
+QUICK = {f"kernels/{name}.py": "cpu" for name in COMPILED}  # -k of the first try; others compile little
 
 
 class Unusable(Exception):

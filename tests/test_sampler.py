@@ -135,7 +135,7 @@ def test_needs_computes_only_what_is_asked_for(example, backend):
 
 
 def test_points_that_fill_whole_blocks_leave_no_image_out(example):
-    block = kernels.get("cpu").BLOCK
+    block = kernels.compiled("blocks", "this test").BLOCK
     U, points, gV = example(N=3, C=2, Ho=32, Wo=2 * block // 32, reach=0.2)
     expected = sample(U, points, backend="vectorised"), *sample_backward(U, points, gV, backend="vectorised")
     for got, wanted in zip((sample(U, points), *sample_backward(U, points, gV)), expected, strict=True):

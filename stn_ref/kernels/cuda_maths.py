@@ -8,7 +8,6 @@ Read next: cuda_kernels.py.
 """
 
 import math
-from types import FunctionType
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -16,18 +15,19 @@ from numba.core.extending import intrinsic
 
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cuda_device import SIMULATED, device
-from stn_ref.kernels.scalar_math import CENTRAL, LEFT, RIGHT
+from stn_ref.kernels.scalar_math import CENTRAL, LEFT, RIGHT, bound
 
 ROUNDED_PRODUCTS = {types.float32: "__nv_fmul_rn", types.float64: "__nv_dmul_rn"}  # of CUDA's own library
 
 
-def _with(function, **names):
-    """Return the function with other meanings for some global names."""
-    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+@device
+def floor(x):
+    """Return the floor of a coordinate; math.floor alone is a float on CUDA."""
+    return int(math.floor(x))  # noqa: RUF046
 
 
-fold = device(scalar_math.fold if SIMULATED else _with(scalar_math.fold, remainder=math.fmod))
-cell = device(scalar_math.cell)
+fold = device(scalar_math.fold if SIMULATED else bound(scalar_math.fold, remainder=math.fmod))
+cell = device(bound(scalar_math.cell, floor=floor))
 nearest = device(scalar_math.nearest)
 
 

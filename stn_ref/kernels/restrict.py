@@ -9,11 +9,13 @@ might change what the next gather reads. The rule: throughout one call from Pyth
 
 and no two of these overlap, whoever makes the accesses: the compiler may inline one function into another, and then
 believes the promises of both. Two scratch arrays may overlap, so a loop that keeps two apart is left to the compiler.
-Plain indexing promises nothing and mixes with all three.
+Plain indexing promises nothing and mixes with all three. `prefetch` is no access and may name any array.
 
 The promises are LLVM alias scopes on single accesses, to flat contiguous arrays and without a bounds test. Interpreted
 (NUMBA_DISABLE_JIT=1) they are plain indexing.
 """
+
+import sys
 
 from llvmlite import ir
 from numba import config, types
@@ -31,6 +33,13 @@ if config.DISABLE_JIT:
         array[i] = value
 
     load_scratch, store_scratch = load, store
+
+    def load_pair(array, i):
+        """Return (array[i], array[i + 1])."""
+        return array[i], array[i + 1]
+
+    def prefetch(array, i):
+        """Do nothing."""
 
 else:
 
@@ -52,6 +61,12 @@ else:
             return value
 
         return array.dtype(array, types.intp), codegen
+
+    def _halves(builder, number):
+        """Return the two float32 that an int64 is made of, in the order of memory."""
+        low, high = number, builder.lshr(number, ir.IntType(64)(32))
+        halves = [builder.bitcast(builder.trunc(half, ir.IntType(32)), ir.FloatType()) for half in (low, high)]
+        return halves if sys.byteorder == "little" else halves[::-1]
 
     def _store(array, mine: tuple, others: tuple):
         def codegen(context, builder, signature, args):
@@ -81,3 +96,41 @@ else:
     def store_scratch(typingctx, array, i, value):
         """Set array[i] = value in scratch memory, which `load_scratch` may read and `load` never reads."""
         return _store(array, mine=("scratch",), others=("output",))
+
+    @intrinsic
+    def load_pair(typingctx, array, i):
+        """Return (array[i], array[i + 1]) of an input, two float32 as one number of 64 bits: one gather instead of two.
+
+        A gather takes its time by the number of elements, hardly by their size.
+        """
+        pair = types.UniTuple(array.dtype, 2)
+
+        def codegen(context, builder, signature, args):
+            pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+            alone = _scopes(builder.module, "output", "scratch")
+            if array.dtype == types.float32:
+                number = builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()))
+                number.align = 4
+                number.set_metadata("noalias", alone)
+                values = _halves(builder, number)
+            else:
+                values = [builder.load(builder.gep(pointer, [ir.IntType(64)(k)])) for k in range(2)]
+                for value in values:
+                    value.set_metadata("noalias", alone)
+            return context.make_tuple(builder, pair, values)
+
+        return pair(array, types.intp), codegen
+
+    @intrinsic
+    def prefetch(typingctx, array, i):
+        """Ask memory for array[i], to be read or written soon; i may lie outside the array."""
+
+        def codegen(context, builder, signature, args):
+            pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+            byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+            call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            builder.call(call, [builder.bitcast(pointer, byte), flag(0), flag(3), flag(1)])  # read, keep, data
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp), codegen

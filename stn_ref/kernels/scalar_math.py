@@ -11,7 +11,10 @@ The compiled backends decorate these same functions. Coordinates are pixels; a s
 """
 
 import math
-from operator import mod as remainder  # exact for numbers >= 0; cuda_device.py has math.fmod here, as CUDA's % is not
+from collections.abc import Callable
+from math import floor  # an integer; compiled backends bind their own
+from operator import mod as remainder  # exact for numbers >= 0; cuda_maths.py has math.fmod here, as CUDA's % is not
+from types import FunctionType
 
 PADDINGS = ("zeros", "border", "reflect", "mirror")
 ZEROS, BORDER, REFLECT, MIRROR = range(4)  # reflect: about -1/2 and size - 1/2; mirror: about 0 and size - 1
@@ -72,7 +75,7 @@ def cell(x, size):
     if x != x:
         return -2, x
     x = min(max(x, type(x)(-2)), type(x)(size + 1))
-    m = int(math.floor(x))  # noqa: RUF046 (on CUDA the floor is a float)
+    m = floor(x)
     return m, x - type(x)(m)
 
 
@@ -125,7 +128,7 @@ def nearest(m, t):
     Deviation: Eq. (4), floor(x + 1/2), takes the upper one. Both are right to half a pixel; ties occur on regular
     grids (an image shrunk to half its size), and rounding to even favours neither side.
     """
-    if t > 0.5 or (t == 0.5 and m % 2 == 1):
+    if t > 0.5 or (t == 0.5 and m & 1):
         return m + 1
     return m
 
@@ -180,22 +183,34 @@ def cubic(d, a):
     The products are exactly 0 at the pixels, for any a. a = -0.5 (Catmull-Rom) reproduces parabolas. Source: Keys 1981.
     """
     d = abs(d)
-    if d <= 1:
-        return (1 - d) * (1 + d - (a + 2) * d * d)
-    if d < 2:
-        return a * (d - 1) * (d - 2) * (d - 2)
-    return 0.0
+    return cubic_inner(d, a) if d <= 1 else cubic_outer(d, a) if d < 2 else 0.0
+
+
+def cubic_inner(d, a):
+    """Return Keys' kernel for 0 <= d <= 1."""
+    return (1 - d) * (1 + d - (a + 2) * d * d)
+
+
+def cubic_outer(d, a):
+    """Return Keys' kernel for 1 <= d <= 2."""
+    return a * (d - 1) * (d - 2) * (d - 2)
 
 
 def cubic_slope(d, a):
     """Return the derivative of Keys' kernel, which is continuous: bicubic sampling has no kinks."""
     sign = 1.0 if d > 0 else -1.0
     d = abs(d)
-    if d <= 1:
-        return sign * d * (3 * (a + 2) * d - 2 * (a + 3))
-    if d < 2:
-        return sign * a * (d - 2) * (3 * d - 4)
-    return 0.0
+    return sign * (cubic_inner_slope(d, a) if d <= 1 else cubic_outer_slope(d, a) if d < 2 else 0.0)
+
+
+def cubic_inner_slope(d, a):
+    """Return the derivative of cubic_inner."""
+    return d * (3 * (a + 2) * d - 2 * (a + 3))
+
+
+def cubic_outer_slope(d, a):
+    """Return the derivative of cubic_outer."""
+    return a * (d - 2) * (3 * d - 4)
 
 
 def width(phi, size, kernel):
@@ -228,3 +243,8 @@ def gaussian(d, sigma):
     z = d / sigma
     k = math.exp(-z * z / 2)
     return k, -z / sigma * k, z * z / sigma * k
+
+
+def bound(function: Callable, **names) -> Callable:
+    """Return one of the functions above with other meanings for `floor` or `remainder`, for a backend to compile."""
+    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)

@@ -1,23 +1,22 @@
 """Any separable kernel, compiled by Numba: Eq. (3) with a window of taps in x and another in y.
 
-Slower than the fixed taps of cpu.py and able to do the rest: bilinear at every kind of kink, bicubic, and kernels whose
-width is a parameter. For each point `window` fills in, along each axis, which pixels are multiplied
-and by what; the rest is sums over the two windows.
+Slower than the fixed taps of the others and able to do the rest: bilinear at every kind of kink, and kernels whose
+width is a parameter. For each point `window` fills in, along each axis, which pixels are multiplied and by what; the
+rest is sums over the two windows.
 """
 
 import math
 
 import numpy as np
-from numba import njit
 
 from stn_ref.kernels import scalar_math
-from stn_ref.kernels.scalar_math import BICUBIC, BILINEAR, CENTRAL, LEFT, RIGHT, TENT
+from stn_ref.kernels.blocks import flat, flat_points, fold
+from stn_ref.kernels.jit import njit
+from stn_ref.kernels.scalar_math import BILINEAR, CENTRAL, LEFT, RIGHT, TENT
 from stn_ref.kernels.threads import parallel_ranges
 
 _compile = njit(error_model="numpy")
-fold, cell, nearest = _compile(scalar_math.fold), _compile(scalar_math.cell), _compile(scalar_math.nearest)
-anchor, tap = _compile(scalar_math.anchor), _compile(scalar_math.tap)
-cubic, cubic_slope = _compile(scalar_math.cubic), _compile(scalar_math.cubic_slope)
+cell, anchor, tap = _compile(scalar_math.cell), _compile(scalar_math.anchor), _compile(scalar_math.tap)
 width, reach = _compile(scalar_math.width), _compile(scalar_math.reach)
 tent, gaussian = _compile(scalar_math.tent), _compile(scalar_math.gaussian)
 
@@ -25,15 +24,14 @@ VALUE, SLOPE, WIDTH = range(3)  # rows of weights: k, dk/dx, dk/dphi
 
 
 @njit(error_model="numpy")
-def window(x, size, kernel, padding, a, phi, taps, weights):
+def window(x, size, kernel, padding, phi, taps, weights):
     """Fill the pixels and weights of one coordinate.
 
     Args:
         x: the coordinate, not NaN.
         size: H or W.
-        kernel: BILINEAR, BICUBIC, TENT or GAUSSIAN.
+        kernel: BILINEAR, TENT or GAUSSIAN.
         padding: ZEROS, ...
-        a: Keys' parameter, of BICUBIC.
         phi: the width of TENT or GAUSSIAN, not NaN.
         taps: (T,) filled with pixels; places outside the image are left out.
         weights: (3, T) filled; rows VALUE, SLOPE, WIDTH.
@@ -52,18 +50,6 @@ def window(x, size, kernel, padding, a, phi, taps, weights):
                 taps[count] = m + i
                 weights[VALUE, count] = t if i else type(t)(1) - t
                 weights[SLOPE, count] = 1 if i else -1
-                count += 1
-        return count, slope, flat
-    if kernel == BICUBIC:
-        x, slope = anchor(x, size, padding, 2)
-        place = math.floor(x)
-        t = float(x) - place
-        for i in range(-1, 3):
-            m = tap(place + i, size, padding)
-            if m >= 0:
-                taps[count] = m
-                weights[VALUE, count] = cubic(t - i, a)
-                weights[SLOPE, count] = cubic_slope(t - i, a)
                 count += 1
         return count, slope, flat
     w, phi_slope = width(float(phi), size, kernel)
@@ -133,7 +119,7 @@ def two_totals(u, W, row, taps_y, wy, count_y, taps_x, wx, count_x):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_points(U, points, phi, a, V, H, W, kernel, padding, T, first, last):
+def forward_points(U, points, phi, V, H, W, kernel, padding, T, first, last):
     """Eq. (3) for points first to last - 1, counted through the batch.
 
     U (N, C, HW), points (N, 2P), phi (N, 2P) or (N, 0), V (N, C, P); T the most taps of a window.
@@ -150,15 +136,15 @@ def forward_points(U, points, phi, a, V, H, W, kernel, padding, T, first, last):
         if x != x or y != y or phi_x != phi_x or phi_y != phi_y:
             V[b, :, p] = np.nan
             continue
-        nx, _, _ = window(x, W, kernel, padding, a, phi_x, tx, wx)
-        ny, _, _ = window(y, H, kernel, padding, a, phi_y, ty, wy)
+        nx, _, _ = window(x, W, kernel, padding, phi_x, tx, wx)
+        ny, _, _ = window(y, H, kernel, padding, phi_y, ty, wy)
         for c in range(C):
             V[b, c, p] = total(U[b, c], W, ty, wy[VALUE], ny, tx, wx[VALUE], nx)
 
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(
-    U, points, phi, a, gV, gU, gpoints, gphi, H, W, kernel, padding, kink, T, first, last, needs_U, needs_points
+    U, points, phi, gV, gU, gpoints, gphi, H, W, kernel, padding, kink, T, first, last, needs_U, needs_points
 ):
     """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW); gpoints and gphi, (N, 2P) or (N, 0)."""
     _, C, P = gV.shape
@@ -179,8 +165,8 @@ def backward_images(
                 if needs_phi:
                     gphi[b, ix] = gphi[b, iy] = np.nan
                 continue
-            nx, slope_x, phi_slope_x = window(x, W, kernel, padding, a, phi_x, tx, wx)
-            ny, slope_y, phi_slope_y = window(y, H, kernel, padding, a, phi_y, ty, wy)
+            nx, slope_x, phi_slope_x = window(x, W, kernel, padding, phi_x, tx, wx)
+            ny, slope_y, phi_slope_y = window(y, H, kernel, padding, phi_y, ty, wy)
             if needs_U:
                 for c in range(C):
                     for j in range(ny):
@@ -214,13 +200,13 @@ def backward_images(
 
 def _most_taps(kernel, phi, H, W):
     """Return the size of the largest window."""
-    if kernel <= BICUBIC:
-        return 4
+    if kernel == BILINEAR:
+        return 2
     widest = float(np.max(phi, initial=1, where=~np.isnan(phi)))
     return 2 * math.ceil(scalar_math.reach(min(widest, max(H, W)), kernel)) + 2
 
 
-def forward(U, points, phi, a, kernel, padding):
+def forward(U, points, phi, kernel, padding):
     """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2), phi likewise or (N, 0) -> V (N, C, Ho, Wo)."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
@@ -228,12 +214,12 @@ def forward(U, points, phi, a, kernel, padding):
     u, points, phi = flat(U), flat_points(points), flat_points(phi)
     T = _most_taps(kernel, phi, H, W)
     parallel_ranges(
-        lambda first, last: forward_points(u, points, phi, a, V, H, W, kernel, padding, T, first, last), N * Ho * Wo
+        lambda first, last: forward_points(u, points, phi, V, H, W, kernel, padding, T, first, last), N * Ho * Wo
     )
     return V.reshape(N, C, Ho, Wo)
 
 
-def backward(U, points, phi, gV, a, kernel, padding, kink, needs):
+def backward(U, points, phi, gV, kernel, padding, kink, needs):
     """Return (gU, gpoints, gphi), None where `needs` says so."""
     N, C, H, W = U.shape
     shape = points.shape
@@ -243,7 +229,7 @@ def backward(U, points, phi, gV, a, kernel, padding, kink, needs):
     options = H, W, kernel, padding, kink, _most_taps(kernel, phi, H, W)
     parallel_ranges(
         lambda first, last: backward_images(
-            u, points, phi, a, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]
+            u, points, phi, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]
         ),
         N,
     )
@@ -252,13 +238,3 @@ def backward(U, points, phi, gV, a, kernel, padding, kink, needs):
         gpoints.reshape(shape) if needs[1] else None,
         gphi.reshape(shape) if needs[2] else None,
     )
-
-
-def flat(U):
-    """Return (N, C, H, W) as (N, C, HW), contiguous."""
-    return np.ascontiguousarray(U).reshape(*U.shape[:2], U.shape[2] * U.shape[3])
-
-
-def flat_points(points):
-    """Return (N, Ho, Wo, 2) as (N, 2P), contiguous."""
-    return np.ascontiguousarray(points).reshape(len(points), math.prod(points.shape[1:]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from llvmlite import binding
 
-from stn_ref.kernels import cpu
+from stn_ref.kernels import bilinear_cpu, cpu, cubic_cpu, nearest_cpu
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="interpreted")
@@ -17,13 +17,17 @@ from stn_ref.kernels import cpu
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 def test_the_gathers_of_the_sampler_are_vectorised(dtype, rng):
     U, points = rng.random((2, 3, 5, 7)).astype(dtype), rng.uniform(0, 4, (2, 6, 8, 2)).astype(dtype)
-    cpu.sample_backward(U, points, cpu.sample_forward(U, points))
-    for kernel in (cpu.forward_blocks, cpu.add_slopes):
+    for mode in ("bilinear", "nearest", "bicubic"):
+        cpu.sample_backward(U, points, cpu.sample_forward(U, points, mode), mode)
+    gathers = bilinear_cpu.gather, bilinear_cpu.add_slopes, nearest_cpu.gather, cubic_cpu.gather, cubic_cpu.add_slopes
+    for kernel in gathers:
         for signature in kernel.signatures:
             assert "masked.gather" in kernel.inspect_llvm(signature), signature
 
 
 PARTS = """
+import itertools
+
 import numpy as np
 from stn_ref.kernels import restrict, threads
 
@@ -42,6 +46,7 @@ def watched(part, access):
 
 load, store = restrict.load, restrict.store
 restrict.load, restrict.store = watched("input", load), watched("output", store)
+restrict.load_pair = watched("input", restrict.load_pair)
 restrict.load_scratch, restrict.store_scratch = watched("scratch", load), watched("scratch", store)
 from stn_ref.kernels import conv_cpu, cpu
 
@@ -50,12 +55,13 @@ threads._threads = 1
 U, points, gV = rng.random((2, 2, 5, 4)), rng.uniform(-1, 5, (2, 3, 6, 2)), rng.random((2, 2, 3, 6))
 x, W, b, gy = rng.random((2, 2, 7, 6)), rng.random((3, 2, 3, 2)), rng.random(3), rng.random((2, 3, 4, 4))
 calls = {
-    "sample_forward": lambda: cpu.sample_forward(U, points),
-    "sample_backward": lambda: cpu.sample_backward(U, points, gV),
     "convolve": lambda: conv_cpu.convolve(x, W, b, (2, 2), (1, 1)),
     "convolve_backward": lambda: conv_cpu.convolve_backward(x, W, gy, (2, 2), (1, 1)),
     "convolve_backward, stride 1": lambda: conv_cpu.convolve_backward(x, W, rng.random((2, 3, 7, 7)), (1, 1), (1, 1)),
 }
+for options in itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border")):
+    calls["forward", options] = lambda options=options: cpu.sample_forward(U, points, *options)
+    calls["backward", options] = lambda options=options: cpu.sample_backward(U, points, gV, *options)
 for name, call in calls.items():
     parts.clear()
     call()
