@@ -65,7 +65,7 @@ def test_a_child_forked_inside_a_piece_goes_on():
     assert codes == [0, 0, 0]
 
 
-def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_held():
+def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_held(monkeypatch):
     import scipy.linalg.cython_blas  # noqa: F401  both BLAS libraries are there before they are counted
 
     def blas_threads():
@@ -73,6 +73,7 @@ def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_hel
 
     if not blas_threads():
         pytest.skip("this BLAS has no number of threads to look at")
+    monkeypatch.setattr(threads, "PATIENCE", 0.1)
     inside, leave = threading.Event(), threading.Event()
 
     def hold():
@@ -149,6 +150,27 @@ def test_a_fork_waits_while_another_thread_compiles():
 
     assert exit_code_of_child(child) == 0
     other.join(20)
+
+
+def test_a_fork_waits_until_another_thread_has_left_blas_and_lets_none_in():
+    inside, log = threading.Event(), []
+
+    def come_and_go():
+        for _ in range(3):
+            with threads.one_blas_thread:
+                log.append("in")
+                inside.set()
+                time.sleep(0.1)
+                log.append("out")
+
+    others = [threading.Thread(target=come_and_go) for _ in range(2)]
+    for other in others:
+        other.start()
+    assert inside.wait(20)
+    code = exit_code_of_child(lambda: np.testing.assert_equal(log.count("in"), log.count("out")))
+    for other in others:
+        other.join(20)
+    assert code == 0 and log.count("in") == log.count("out") == 6
 
 
 @pytest.mark.parametrize("work", ("sampler", "convolution", "blas threads"))

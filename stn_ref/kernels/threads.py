@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PATIENCE = 1.0  # seconds that a fork waits for other threads to leave BLAS
 _inside = threading.local()  # its `piece` is True on a thread that runs pieces: nested loops run in place
 _all: list["_Worker"] = []
 _free: list["_Worker"] = []  # those who wait for a request
@@ -224,12 +225,14 @@ class _OneBlasThread(contextlib.AbstractContextManager):
     """One BLAS thread from the first entry to the last exit, of whichever threads of the caller's (about 7 us)."""
 
     def __init__(self):
+        self.gate = threading.RLock()  # whoever enters passes it; a fork shuts it
         self.lock = threading.RLock()
+        self.left = threading.Condition(self.lock)  # told when a thread leaves
         self.users: list[int] = []  # the threads inside, one entry each time they enter
         self.before: list[tuple] = []  # (library, its number of threads while nobody is inside)
 
     def __enter__(self):
-        with self.lock:
+        with self.gate, self.lock:
             if not self.users:
                 self.before = [(library, library.num_threads) for library in _blas()]
                 for library, _ in self.before:
@@ -240,27 +243,42 @@ class _OneBlasThread(contextlib.AbstractContextManager):
         with self.lock:
             self.users.remove(threading.get_ident())
             self._restore()
+            self.left.notify_all()
 
     def _restore(self):
         if not self.users:
             for library, n in self.before:
                 _set_blas_threads(library, n)
 
+    def _others(self) -> set[int]:
+        return set(self.users) - {threading.get_ident()}
+
+    def before_fork(self):
+        """Let no other thread in and wait for those inside, but not for ever: one may be waiting for the fork."""
+        self.gate.acquire()
+        self.lock.acquire()
+        self.left.wait_for(lambda: not self._others(), PATIENCE)
+
+    def after_fork(self):
+        """Go on."""
+        self.lock.release()
+        self.gate.release()
+
     def after_fork_in_child(self):
         """Go on without the threads that did not come along."""
-        if others := set(self.users) - {threading.get_ident()}:
+        if others := self._others():
             self.users = [user for user in self.users if user not in others]
             self._restore()
-        self.lock.release()
+        self.after_fork()
 
 
 one_blas_thread = _OneBlasThread()
 
 if hasattr(os, "register_at_fork"):
-    # OpenBLAS holds a lock of its own while it sets its number of threads, and a child forked in that moment waits for
-    # it for ever: so nobody does that during a fork. A child has the memory of the workers, but not their threads.
+    # OpenBLAS has locks of its own. A child that is forked while another thread holds one waits for it for ever: so
+    # nobody of ours is in BLAS during a fork. A child has the memory of the workers, too, but not their threads.
     os.register_at_fork(
-        before=one_blas_thread.lock.acquire,
-        after_in_parent=one_blas_thread.lock.release,
+        before=one_blas_thread.before_fork,
+        after_in_parent=one_blas_thread.after_fork,
         after_in_child=lambda: (_free.clear(), _all.clear(), one_blas_thread.after_fork_in_child()),
     )
