@@ -13,7 +13,7 @@ import pytest
 from stn_ref.bench import parts, processes, report, steps, timing
 from stn_ref.cli import main
 
-PARTS = tuple(part for part in parts.PARTS if part != "cuda")
+PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run
 
 
 def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
@@ -89,6 +89,25 @@ def test_the_report_names_the_machine_but_not_whose_it_is(quick):
     text = json.dumps(found["environment"])
     assert found["environment"]["python"] == platform.python_version() and found["environment"]["processor"]
     assert platform.node() not in text and "/" not in text.replace("n/a", "")
+
+
+def test_memory_is_that_of_the_same_step_ours_and_pytorchs(monkeypatch):
+    asked = []
+
+    def step_memory(*step):
+        asked.append(step)
+        return 2**20 * (10 if "ours" in step else 15)
+
+    monkeypatch.setattr(processes.memory, "step_memory", step_memory)
+    monkeypatch.setattr(timing, "has_torch", lambda: True)
+    assert main(["bench", "--only", "memory", "--threads", "1"]) == 0
+    assert [step for step in asked if step[3] == "ours"] == [(*step, "ours", 1) for step in processes.STEPS]
+    assert [step[:3] for step in asked if step[3] == "torch"] == processes.STEPS
+    (row,) = [case.measure(0.0) for case in processes.memory_cases([1], quick=True)]
+    assert row == {"mebibytes": 10.0, "torch_mebibytes": 15.0, "memory_ratio": 1.5}
+    row |= {"name": "x", "threads": 1, "others_cores": 1.0}
+    assert report.line(row).split() == ["x", "1", "10.0", "MiB", "15.0", "MiB", "1.50"]  # nobody disturbs memory
+    assert report.total("memory", [row]).startswith("memory: 1 of 1 ratios at least 1; the lowest 1.50 (x, 1 thread)")
 
 
 def test_new_processes_are_told_how_many_threads_to_use_and_nobody_else(monkeypatch):
@@ -178,7 +197,7 @@ def test_help_says_how_long_and_names_every_part(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "minutes" in shown and all(part in shown for part in PARTS)
+    assert "minutes" in shown and all(part in shown for part in parts.PARTS)
 
 
 def test_times_read_in_the_unit_that_suits_them():

@@ -1,8 +1,8 @@
 """Speed against PyTorch and against what the machine can do, for `stn-ref bench`.
 
 Reading order: timing.py (calls in turns), machine.py (the limits); sampler.py, layers.py, steps.py, growth.py,
-startup.py with processes.py, cuda.py (what is measured); pytorch.py (the same in PyTorch), environment.py (on what),
-report.py, parts.py (all in order).
+memory.py and startup.py with processes.py, cuda.py (what is measured); pytorch.py (the same in PyTorch),
+environment.py (on what), report.py, parts.py (all in order).
 """
 
 from stn_ref.bench.environment import environment

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -25,6 +26,11 @@ PARTS = {  # name -> module, function that yields its cases, what its numbers me
     "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
     "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
     "growth": ("growth", "cases", "the sampler from small to large; limit: a copy; memory as tracemalloc sees it"),
+    "memory": (
+        "processes",
+        "memory_cases",
+        "memory of training steps: how far the resident set grows",
+    ),
     "startup": ("processes", "startup_cases", "a new process, after `import numpy`: compiled anew, and from kept code"),
     "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
 }
@@ -45,6 +51,13 @@ def processor() -> str:
 def _command(quick: bool, only: Iterable[str], n: int | None) -> str:
     words = ["stn-ref bench", *(["--quick"] if quick else []), *(["--only", *only] if only else [])]
     return " ".join([*words, *(["--threads", str(n)] if n else [])])
+
+
+def _unasked(name: str, quick: bool) -> bool:
+    """Return whether a part is measured if none is named."""
+    if name == "memory":
+        return sys.platform == "linux" and not quick
+    return name != "cuda" or (cuda.found() and not quick)
 
 
 def _anonymous(text: str) -> str:
@@ -71,7 +84,7 @@ def run(
 
     Args:
         quick: a few small rows of each part, a fraction of a second each.
-        only: names of PARTS; none: all, but cuda only if there is a GPU and numba-cuda.
+        only: names of PARTS; none: all; memory on Linux, cuda if there is a GPU and numba-cuda.
         n_threads: on how many threads. None: the machine and the sampler on one and on all, the rest on all.
         note: called with lines of progress.
         say: called with the lines of the table.
@@ -90,7 +103,7 @@ def run(
         cuda.require()
     counts = [n_threads] if n_threads else sorted({1, threads.get_num_threads()})
     known = environment()
-    wanted = only or [name for name in PARTS if name != "cuda" or (cuda.found() and not quick)]
+    wanted = only or [name for name in PARTS if _unasked(name, quick)]
     parts = {name: [] for name in PARTS if name in wanted}
     result = {
         "command": _command(quick, only, n_threads),

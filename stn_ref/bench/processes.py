@@ -1,13 +1,18 @@
-"""What is measured in processes of its own: how long a new one takes to start (startup.py)."""
+"""What is measured in processes of its own: what a training step takes of memory (memory.py), and a start (startup.py).
+
+Memory is the growth of the resident set over training steps, ours and PyTorch's in a process each; the ratio is
+PyTorch's over ours, above 1 ours takes less.
+"""
 
 import contextlib
 import functools
 import os
 from collections.abc import Iterator
 
-from stn_ref.bench import startup, timing
+from stn_ref.bench import memory, startup, timing
 
-ROUNDS = 3  # processes for each number
+STEPS = [("fcn", 28, 256), ("cnn", 60, 256), ("st-cnn-affine", 60, 256), ("tutorial", 28, 256), ("cifar10", 32, 64)]
+ROUNDS = 3  # processes for each number of a start
 QUICK = ("import stn_ref", "stn-ref --help")
 
 
@@ -25,8 +30,26 @@ def _children_on(n: int) -> Iterator[None]:
             os.environ |= {} if value is None else {name: value}
 
 
+def _memory(seconds: float, step: tuple, n: int) -> dict:
+    """Return the growth in MiB, one process each; `seconds` has no say."""
+    row = {"mebibytes": memory.step_memory(*step, "ours", n) / 2**20}
+    if timing.has_torch():
+        row["torch_mebibytes"] = memory.step_memory(*step, "torch", n) / 2**20
+        row["memory_ratio"] = row["torch_mebibytes"] / row["mebibytes"]
+    return row
+
+
+def memory_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
+    """Yield training steps."""
+    n = n_threads[-1]
+    for step in STEPS[:1] if quick else STEPS:
+        name, size, batch = step
+        measure = functools.partial(_memory, step=step, n=n)
+        yield timing.Case(f"{name} {size}x{size} batch {batch}", n, measure)
+
+
 def _start(seconds: float, name: str, n: int, rounds: int) -> dict:
-    """Return the medians over some processes; how many seconds that takes is not up to the caller."""
+    """Return the medians over some processes; `seconds` has no say."""
     with _children_on(n):
         row = startup.measure(rounds, (name,))[name]
     return {"rounds": rounds, "ours_ms": 1e3 * row["cold"], "kept_seconds": row["kept"]}

@@ -14,11 +14,19 @@ EXTRAS = {  # what else a row can hold -> how it reads
 DISTURBED = 0.15  # cores busy with other programs, from which on a row is marked
 
 
-def _time(row: dict, key: str) -> str:
-    if key not in row:
+def _cost(row: dict, whose: str) -> str:
+    """Return the time, or where that is what was measured the memory, of ours ("") or PyTorch ("torch_")."""
+    if f"{whose}mebibytes" in row:
+        return f"{row[f'{whose}mebibytes']:.1f} MiB"
+    ms = row.get("torch_ms" if whose else "ours_ms")
+    if ms is None:
         return "-"
-    ms = row[key]
     return f"{1e3 * ms:.1f} us" if ms < 1 else f"{ms:.2f} ms" if ms < 1000 else f"{ms / 1e3:.2f} s"
+
+
+def _disturbed(row: dict) -> bool:
+    """Return whether times were measured while other programs were busy."""
+    return "ours_ms" in row and row.get("others_cores", 0) >= DISTURBED
 
 
 def line(row: dict) -> str:
@@ -35,12 +43,14 @@ def line(row: dict) -> str:
     ratio = limit = ""
     if "ratio" in row:
         ratio = f"{row['ratio']:5.2f} ({row['ratio_10_90'][0]:.2f} to {row['ratio_10_90'][1]:.2f})"
+    elif "memory_ratio" in row:
+        ratio = f"{row['memory_ratio']:5.2f}"
     if "of_limit" in row:
         limit = f"{row['of_limit']:.2f}"
     extras = ", ".join(text.format(row[key]) for key, text in EXTRAS.items() if key in row)
-    if row.get("others_cores", 0) >= DISTURBED:
+    if _disturbed(row):
         extras = f"{extras}  disturbed: {row['others_cores']:.1f} cores busy".strip()
-    times = f"{_time(row, 'ours_ms'):>9} {_time(row, 'torch_ms'):>9}"
+    times = f"{_cost(row, ''):>9} {_cost(row, 'torch_'):>9}"
     return f"{start} {times}  {ratio:<21} {limit:>6}   {extras}".rstrip()
 
 
@@ -50,15 +60,16 @@ def total(part: str, rows: list[dict]) -> str:
     >>> total("steps", [{"name": "fcn", "threads": 2, "ratio": 0.5}, {"name": "cnn", "threads": 2, "ratio": 2.0}])
     'steps: 1 of 2 ratios at least 1; the lowest 0.50 (fcn, 2 threads), the highest 2.00'
     """
-    rated = [row for row in rows if "ratio" in row]
+    rated = [(row.get("ratio", row.get("memory_ratio")), row) for row in rows if {"ratio", "memory_ratio"} & row.keys()]
     if not rated:
         return ""
-    lowest, highest = min(rated, key=lambda row: row["ratio"]), max(row["ratio"] for row in rated)
-    above = sum(row["ratio"] >= 1 for row in rated)
-    threads = f"{lowest['threads']} thread{'' if lowest['threads'] == 1 else 's'}"
+    ratios = [ratio for ratio, _ in rated]
+    row = min(rated, key=lambda pair: pair[0])[1]
+    where = f"{' '.join(row['name'].split())}, {row['threads']} thread{'' if row['threads'] == 1 else 's'}"
+    above = sum(ratio >= 1 for ratio in ratios)
     return (
-        f"{part}: {above} of {len(rated)} ratios at least 1; the lowest {lowest['ratio']:.2f} "
-        f"({' '.join(lowest['name'].split())}, {threads}), the highest {highest:.2f}"
+        f"{part}: {above} of {len(rated)} ratios at least 1; the lowest {min(ratios):.2f} ({where}), "
+        f"the highest {max(ratios):.2f}"
     )
 
 
@@ -68,7 +79,7 @@ def disturbance(rows: list[dict]) -> str:
     >>> disturbance([{"others_cores": 0.0}, {}])
     ''
     """
-    disturbed = sum(row.get("others_cores", 0) >= DISTURBED for row in rows)
+    disturbed = sum(map(_disturbed, rows))
     if not disturbed:
         return ""
     return f"other programs kept cores busy during {disturbed} of {len(rows)} rows: their ratios say little"
