@@ -18,6 +18,7 @@ Names are imported when they are first used: `import stn_ref` compiles nothing a
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -44,7 +45,8 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    __import__(f"{__name__}.{_HOME[name]}")  # not import_module: up to Python 3.10 it locks, and a fork may keep it so
+    return getattr(sys.modules[f"{__name__}.{_HOME[name]}"], name)
 
 
 def __dir__() -> list[str]:

@@ -34,7 +34,7 @@ cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py (GPU); f
 pool_cpu.py.
 """
 
-import importlib
+import sys
 from types import ModuleType
 
 from stn_ref import checks
@@ -97,7 +97,8 @@ def compiled(module: str, user: str, instead: str = "") -> ModuleType:
         ImportError: it needs numba or numba-cuda, which is not installed.
     """
     try:
-        return importlib.import_module(f"{__name__}.{module}")
+        __import__(f"{__name__}.{module}")  # not import_module: up to Python 3.10 it locks, and a fork may keep it so
+        return sys.modules[f"{__name__}.{module}"]
     except ModuleNotFoundError as error:
         if error.name not in INSTALL:
             raise
