@@ -100,12 +100,11 @@ def test_memory_is_that_of_the_same_step_ours_and_pytorchs(monkeypatch):
 
     monkeypatch.setattr(processes.memory, "step_memory", step_memory)
     monkeypatch.setattr(timing, "has_torch", lambda: True)
-    assert main(["bench", "--only", "memory", "--threads", "1"]) == 0
+    rows = [case.measure(0.0) for case in processes.memory_cases([1], quick=False)]
     assert [step for step in asked if step[3] == "ours"] == [(*step, "ours", 1) for step in processes.STEPS]
     assert [step[:3] for step in asked if step[3] == "torch"] == processes.STEPS
-    (row,) = [case.measure(0.0) for case in processes.memory_cases([1], quick=True)]
-    assert row == {"mebibytes": 10.0, "torch_mebibytes": 15.0, "memory_ratio": 1.5}
-    row |= {"name": "x", "threads": 1, "others_cores": 1.0}
+    assert rows == [{"mebibytes": 10.0, "torch_mebibytes": 15.0, "memory_ratio": 1.5}] * len(processes.STEPS)
+    row = rows[0] | {"name": "x", "threads": 1, "others_cores": 1.0}
     assert report.line(row).split() == ["x", "1", "10.0", "MiB", "15.0", "MiB", "1.50"]  # nobody disturbs memory
     assert report.total("memory", [row]).startswith("memory: 1 of 1 ratios at least 1; the lowest 1.50 (x, 1 thread)")
 
