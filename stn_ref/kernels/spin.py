@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from stn_ref.kernels.jit import njit
 
 TURNS = 200_000  # looks at the counter, 0.5 to 1 ns each: 0.1 to 0.2 ms, a few times what waking takes
-GRACE = 8_000  # more of them, so that the thread that raised the counter is done with Python's lock: some 5 us
+GRACE = 30_000  # more of them, 15 us: until the thread that raised the counter has left Python for its own kernel
 
 if config.DISABLE_JIT:
 
