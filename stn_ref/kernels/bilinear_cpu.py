@@ -135,7 +135,7 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
     places, inside, t = np.full(BLOCK, zero), np.full(BLOCK, zero), np.empty(2 * BLOCK, gV.dtype)
     gx, gy = np.empty(BLOCK, gV.dtype), np.empty(BLOCK, gV.dtype)
-    xy, slopes = np.empty(2 * BLOCK, gV.dtype), np.empty(2 * BLOCK, gV.dtype)
+    xy, slopes = np.empty(2 * BLOCK, gV.dtype), np.ones(2 * BLOCK, gV.dtype)
     for b in range(first, last):
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)

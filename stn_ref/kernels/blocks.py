@@ -19,7 +19,7 @@ import numpy as np
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.jit import njit
 from stn_ref.kernels.restrict import load, load_scratch, prefetch, store, store_scratch
-from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, ZEROS, bound
+from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, bound
 from stn_ref.kernels.threads import parallel_ranges
 
 BLOCK = 512  # points; what is known of a block stays in the first-level cache
@@ -64,10 +64,13 @@ def fold_points(points, count, H, W, padding, xy, slopes):
 def fold_block(points, count, H, W, padding, xy, slopes):
     """Fill two rows of BLOCK, for x and for y, with the folded coordinates of `count` points; slopes likewise.
 
-    padding: BORDER, REFLECT, MIRROR, or None for zeros: folding is compiled only where it is wanted.
+    padding: BORDER, REFLECT, MIRROR, or None for zeros, where nothing is folded and slopes stay as they are. Folding is
+    compiled only where it is wanted.
     """
     if padding is None:
-        fold_points(points, count, H, W, ZEROS, xy, slopes)
+        for j in range(count):
+            store_scratch(xy, j, load(points, 2 * j))
+            store_scratch(xy, BLOCK + j, load(points, 2 * j + 1))
     else:
         fold_outside(points, count, H, W, padding, xy, slopes)
 
