@@ -142,19 +142,44 @@ def test_points_that_fill_whole_blocks_leave_no_image_out(example):
         assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()  # float64, up to 1,024 terms
 
 
-def test_threads_do_not_change_a_bit(example):
+@pytest.mark.parametrize("options", (("bilinear", "zeros"), ("nearest", "border"), ("bicubic", "reflect")), ids=str)
+def test_threads_do_not_change_a_bit(example, monkeypatch, options):
+    monkeypatch.setattr(kernels.compiled("blocks", "this test"), "WORTH_A_THREAD", 1)
     U, points, gV = example(np.float32, 5, 3, 30, 40, 33, 29)
+    options = dict(zip(("mode", "padding"), options, strict=True))
     before = threads.get_num_threads()
     try:
         results = []
         for n in (1, 2, 3, 5):
             threads.set_num_threads(n)
-            results.append((sample(U, points), *sample_backward(U, points, gV)))
+            results.append((sample(U, points, **options), *sample_backward(U, points, gV, **options)))
     finally:
         threads.set_num_threads(before)
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("mode", ("bilinear", "nearest", "bicubic"))
+def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode):
+    blocks = kernels.compiled("blocks", "this test")
+    U, points, gV = example(np.float32, reach=2.0)
+    points[0, 0, 0] = np.nan, 1
+    points[0, 1, 0] = -np.inf, 3e38
+    results = []
+    for zero in (np.int32(0), np.int64(0)):  # the latter is for planes of 2^31 pixels, too large for a test
+        monkeypatch.setattr(blocks, "place_zero", lambda H, W, zero=zero: zero)
+        results.append((sample(U, points, mode=mode), *sample_backward(U, points, gV, mode=mode)))
+    for narrow, wide in zip(*results, strict=True):
+        assert narrow.tobytes() == wide.tobytes()
+
+
+def test_the_type_of_places_follows_the_size_of_a_plane():
+    blocks = kernels.compiled("blocks", "this test")
+    assert type(blocks.place_zero(46_000, 46_000)) is np.int32
+    assert type(blocks.place_zero(47_000, 46_000)) is np.int64
+    with pytest.raises(ValueError, match=r"H and W must be below 2\^31 - 8"):
+        blocks.place_zero(1, 2**31)
 
 
 def test_interpreted_and_compiled_give_the_same_bits(example, tmp_path):
