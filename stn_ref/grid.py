@@ -6,8 +6,11 @@ Reads: transforms/, coordinates.py. Read next: sampler.py.
 import numpy as np
 
 from stn_ref import checks, coordinates
+from stn_ref.kernels.threads import parallel, spans
 from stn_ref.nn.layer import Layer
 from stn_ref.transforms import Transform
+
+PIECE = 1 << 16  # points that a thread works off at once: what is computed on the way stays in its cache
 
 
 class GridGenerator(Layer):
@@ -41,18 +44,36 @@ class GridGenerator(Layer):
             raise ValueError("in_size must be given, (H, W), where the grid was made without out_size; got None")
         out_size = in_size if self.out_size is None else self.out_size
         G = coordinates.target_grid(out_size, self.align_corners, theta.dtype)[None]  # the same for every sample
+        points = np.empty((len(theta), *out_size, 2), theta.dtype)
+        pieces = _pieces(points)
+
+        def part(p):
+            d = self.transform.displacement(theta[pieces[p]], G)
+            points[pieces[p]] = coordinates.displaced(d, in_size, self.align_corners)
+
         with np.errstate(all="ignore"):  # a diverged theta gives inf or NaN points, not a crash
-            d = self.transform.displacement(theta, G)
-        return self.keep(coordinates.displaced(d, in_size, self.align_corners), theta, G, in_size)
+            parallel(part, len(pieces))
+        return self.keep(points, theta, G, in_size)
 
     def backward(self, gpoints: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gtheta (N, K): the chain rule from pixels to normalised coordinates to theta."""
         gpoints, (theta, G, in_size) = self.take(gpoints)
         if not needs:
             return None
-        gd = coordinates.to_pixels_backward(gpoints, in_size, self.align_corners)
+        gtheta, pieces = np.empty_like(theta), _pieces(gpoints)
+
+        def part(p):
+            gd = coordinates.to_pixels_backward(gpoints[pieces[p]], in_size, self.align_corners)
+            gtheta[pieces[p]] = self.transform.backward(theta[pieces[p]], G, gd, (True, False))[0]
+
         with np.errstate(all="ignore"):
-            return self.transform.backward(theta, G, gd, (True, False))[0]
+            parallel(part, len(pieces))
+        return gtheta
+
+
+def _pieces(points: np.ndarray) -> list[slice]:
+    """Return which samples are worked off at once; by their shape alone, so that no bit depends on the threads."""
+    return [slice(*span) for span in spans(len(points), max(1, points.size // (2 * PIECE)))]
 
 
 def _out_size(size: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

@@ -129,7 +129,7 @@ GRIDS = [
     *_of(
         "grid.py",
         ("the exact identity replaced by to_pixels(G + d)", ".displaced(d, ", ".to_pixels(G + d, "),
-        ("chain factor of the output's size", "(gpoints, ", "(gpoints, self.out_size or "),
+        ("chain factor of the output's size", "(gpoints[pieces[p]], ", "(gpoints[pieces[p]], self.out_size or "),
         ("the target grid of the input's size", "target_grid(out_size, self.", "target_grid(in_size, self."),
         ("align_corners forgotten in the gradient", "(Ho, Wo, align_corners, ggrid", "(Ho, Wo, False, ggrid"),
         ("Ho and Wo swapped", "((Ho, Wo), align_corners, dtype", "((Wo, Ho), align_corners, dtype).swapaxes(0, 1"),

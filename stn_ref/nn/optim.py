@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.kernels.threads import parallel, spans
 from stn_ref.nn.layer import Param
+
+PIECE = 1 << 15  # elements updated at once: what is computed on the way stays in the cache
 
 
 class Optimiser:
@@ -52,11 +55,22 @@ class Optimiser:
             for array in arrays:
                 if array.dtype != param.value.dtype:
                     raise TypeError(f"{param} was converted after the optimiser was made; make it after astype()")
-            g = param.grad
-            if self.weight_decay and param.decay:
-                g = g + self.weight_decay * param.value
-            self._update(param.value, g, float(lr * param.lr_scale), *arrays)  # float: float64 would upcast float32
+            self._step(param, float(lr * param.lr_scale), param.value, param.grad, *arrays)  # float64 would upcast
         self.steps += 1
+
+    def _step(self, param: Param, lr: float, *arrays: np.ndarray) -> None:
+        """Update one Param, piece by piece if it is large; arrays are value, g, and those of `slots`."""
+        decay = self.weight_decay if param.decay else 0.0
+        pieces = [...]
+        if param.value.size > PIECE and all(array.flags.c_contiguous for array in arrays):
+            arrays = [array.reshape(-1) for array in arrays]
+            pieces = [slice(*span) for span in spans(param.value.size, -(-param.value.size // PIECE))]
+
+        def update(p):
+            value, g, *more = (array[pieces[p]] for array in arrays)
+            self._update(value, g + decay * value if decay else g, lr, *more)
+
+        parallel(update, len(pieces))
 
     def _update(self, value: np.ndarray, g: np.ndarray, lr: float, *arrays: np.ndarray) -> None:
         raise NotImplementedError

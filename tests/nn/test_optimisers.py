@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, nn
+from stn_ref.nn import optim
 from stn_ref.nn.layer import Param
 
 OPTIMISERS = {
@@ -176,3 +177,21 @@ def test_a_param_without_axes_is_a_param(optimiser):
     param.grad[...] = 2.0
     optimiser([param], 0.1).step()
     assert param.value.shape == () and param.value < 1
+
+
+@pytest.mark.parametrize("make", (lambda p: nn.SGD(p, 0.1, momentum=0.9, nesterov=True), lambda p: nn.Adam(p, 0.1)))
+def test_a_large_param_is_updated_as_many_small_ones_are_whatever_its_layout(make, rng):
+    size = 3 * optim.PIECE // 2 + 6
+    value, g = rng.standard_normal((2, 2, size // 2)).astype(np.float32)
+    whole, columns = Param(value.copy()), Param(np.asfortranarray(value))
+    parts = [Param(part.copy()) for part in np.split(value.reshape(-1), 6)]
+    optimisers = [make(params) for params in ([whole], [columns], parts)]
+    for scale in (1, -2, 3):
+        for params, grads in (([whole], [g]), ([columns], [g]), (parts, np.split(g.reshape(-1), 6))):
+            for param, grad in zip(params, grads, strict=True):
+                param.grad[...] = np.float32(scale) * grad
+        for optimiser in optimisers:
+            optimiser.step()
+    assert_array_equal(whole.value, columns.value)
+    assert_array_equal(whole.value.reshape(-1), np.concatenate([part.value for part in parts]))
+    assert (whole.value != value).all()
