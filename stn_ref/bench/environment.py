@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,7 +21,7 @@ def _version(package: str) -> str:
 
 
 def _gpu() -> str:
-    """Return the names of the GPUs that the driver's own tool lists, and how to sample on them."""
+    """Return the GPUs that the driver's own tool lists, without their serial numbers, and how to sample on them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "none found"
@@ -30,7 +31,7 @@ def _gpu() -> str:
         return "none found"
     there = _version("numba-cuda") != "not installed"
     how = "backend='cuda' samples there" if there else f"to sample there: {CUDA_INSTALL}"
-    return "; ".join(line.strip() for line in listed if line) + f" ({how})"
+    return "; ".join(re.sub(r" *\(UUID: [^)]*\)", "", line.strip()) for line in listed if line) + f" ({how})"
 
 
 def _kept() -> str:

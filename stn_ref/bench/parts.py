@@ -9,7 +9,6 @@ import importlib
 import math
 import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,11 +59,6 @@ def _unasked(name: str, quick: bool) -> bool:
     return name != "cuda" or (cuda.found() and not quick)
 
 
-def _anonymous(text: str) -> str:
-    """Return it without the number that names one GPU among all."""
-    return re.sub(r" *\(UUID: [^)]*\)", "", text)
-
-
 def _rounded(value):
     """Return the numbers of a row to four digits."""
     if isinstance(value, list):
@@ -108,7 +102,7 @@ def run(
     result = {
         "command": _command(quick, only, n_threads),
         "date": datetime.date.today().isoformat(),
-        "environment": {name: _anonymous(known[name]) for name in VERSIONS} | {"processor": processor()},
+        "environment": {name: known[name] for name in VERSIONS} | {"processor": processor()},
         "threads": counts,
         "failed": 0,
         "interrupted": False,
