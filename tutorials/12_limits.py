@@ -317,4 +317,4 @@ def maps_of_turned(F_x, F_y):
 check_maps(maps_of_turned)
 
 # %% [markdown]
-# **Read next:** 14, the museum: what wrong samplers look like. (About this lesson: `errata.md`, items 12 and 13.)
+# **Read next:** 13, the same sum four ways: what a GPU makes of it. (About this lesson: `errata.md`, items 12 and 13.)
