@@ -111,10 +111,10 @@ assert all((a == b).all() for a, b in zip(compiled(U, points, gV), (V, gU), stri
 
 # %% [markdown]
 # It adds numbers, not Python objects, and stores nothing between two steps, where NumPy writes and reads an array of
-# (P, 4) for each `*`. The backend `cpu` takes **several points in one instruction** in its gathers (not in the scatter:
-# read eight, add eight, write eight loses updates if two meet), and it has **threads.** Forward, they share out the
-# points; backward, the *images*. Each image has a $gU$ of its own, so no two threads write to one sum, and its terms
-# come in the order of the points, however many threads there are.
+# (P, 4) for each `*`. The gathers of the backend `cpu` take **several points in one instruction**, if the processor has
+# one. (Its scatter does not: read eight, add eight, write eight loses updates if two meet.) And it has **threads.**
+# Forward, they share out the points; backward, the *images*. Each image has a $gU$ of its own, so no two threads write
+# to one sum, and its terms come in the order of the points, however many threads there are.
 #
 # ## Look into it: a race, step by step
 #
@@ -157,7 +157,7 @@ assert found == [2, 9, 9]
 # Right only if one is through before the other begins. That is a **race**: the result depends on who comes when. (On a
 # GPU the 20 orders are not equally likely. Mostly the two are far apart and all is well. So races are hard to find.)
 # *Forward* has none: each thread writes to its own `V[p]`, and reading together does no harm. An **atomic** addition
-# makes of the three steps one, which nobody can come between. No update is lost, whatever the order.
+# makes of the three steps one, which nobody can come between: only the first two rows are left. No update is lost.
 #
 # ## Look into it: the order is left
 #
@@ -203,9 +203,9 @@ for name, reach in (("spread out", 63), ("in one cell", 1)):
 
 # %% [markdown]
 # (Measured where this ran, in NumPy: the kind of price, not that on a GPU.) The backend `cuda` does this, with a list
-# for each *cell*, which its four pixels read: 4 bytes for each point and each cell, here 82 kB beside 16 kB of $gU$. A
-# list is sorted and walked by one thread: the others wait for the longest. With `cuda_atomic` there are no lists, but
-# additions to one place wait for each other, too.
+# for each *cell*: 4 bytes for each point and each cell, here 82 kB beside 16 kB of $gU$ in float32. A thread sorts it,
+# then one for each of the four pixels walks it, and everybody waits for whoever has the longest. With `cuda_atomic`
+# there are no lists, but additions to one place wait for each other, too.
 #
 # ## Run: four, CUDA
 #
@@ -234,7 +234,7 @@ for backend in ("cuda", "cuda_atomic"):
 """
 given = {"U": U, "points": points, "gV": gV, "place": place, "weight": weight, "V": V, "gU": gU}
 code = "import numpy as np\n" + "".join(f"{name} = np.array({a.tolist()})\n" for name, a in given.items()) + KERNEL
-env = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}  # with an NVIDIA GPU: "0", and it runs there
+env = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}  # "0" takes an NVIDIA GPU instead
 done = subprocess.run([sys.executable, "-"], input=code, env=env, capture_output=True, text=True)
 missing = "No module named 'numba_cuda'" in done.stderr
 print("The simulator comes with numba-cuda, on Linux and Windows: pip install numba-cuda" if missing else done.stdout)
@@ -286,17 +286,17 @@ my_schedule = "AAABBBCCC"
 check_schedule(my_schedule)
 
 # %% [markdown]
-# **2.** `np.argsort(place, ...)` keeps the order of the points. Shuffle them, and the last bits change. Find an order
-# that gives the same bits for the same terms, however they are shuffled. (`np.lexsort` sorts by two things.)
+# **2.** Shuffle the points, and sums in their order change the last bits. Find an order of the taps that gives the same
+# bits after any shuffle. (`place` and `terms` are flat here, with a number for each tap.)
 
 
 # %%
 def check_order(f):
     i, g = taps(rng.uniform(0, 4, (500, 2)), 6)
-    results = [scatter(i[p], g[p], 36, f(i[p], g[p])) for p in map(rng.permutation, [500] * 20)]
-    count = len({gU.tobytes() for gU in results})
-    if count > 1 or not np.allclose(results, scatter(i, g, 36)):
-        print(f"not yet: {count} results for 20 orders of the points; wanted 1, and right. What is left as it was?")
+    shuffled = [(i[p].ravel(), g[p].ravel()) for p in map(rng.permutation, [500] * 20)]
+    results = [scatter(place, terms, 36, f(place, terms)) for place, terms in shuffled]
+    if len({gU.tobytes() for gU in results}) > 1 or not np.allclose(results, scatter(i, g, 36)):
+        print("not yet: wanted from 20 shuffles is one result, the right one. What does no shuffle change?")
         return False
     print("check_order: right")
     return True
@@ -314,7 +314,7 @@ check_order(my_order)
 
 # %% tags=["solution"]
 check_schedule("BAAACBBCC")  # B reads first; A; C reads A's 1; B writes 10; C writes 101 over it
-check_order(lambda place, terms: np.lexsort((terms.ravel(), place.ravel())))  # by place, and there by the terms
+check_order(lambda place, terms: np.lexsort((terms, place)))  # by place, and at one place by the terms themselves
 
 # %% [markdown]
 # **Read next:** 14, the museum: what wrong samplers look like. (The lists: `stn_ref/kernels/cuda_lists.py`.)
