@@ -62,7 +62,7 @@ def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -
     """Return normalised points in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN."""
     factor = pixels_per_unit(in_size, align_corners, grid.dtype)
     if not isinstance(grid, np.ndarray):  # on a GPU
-        return kernels.get("cuda").to_pixels(grid, factor, 0.0 if align_corners else 0.5)
+        return kernels.get("cuda").rescaled(grid, 1, factor, 0 if align_corners else 0.5)
     points = (grid + 1) * factor
     if not factor.all():  # one pixel, its centre at both ends: inf * 0 is NaN, but infinity is not in the image
         np.copyto(points, grid, where=np.isinf(grid))
@@ -76,7 +76,7 @@ def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corn
     """Return the gradient with respect to normalised points."""
     factor = pixels_per_unit(in_size, align_corners, gpoints.dtype)
     if not isinstance(gpoints, np.ndarray):  # on a GPU
-        return kernels.get("cuda").to_pixels_backward(gpoints, factor)
+        return kernels.get("cuda").multiplied(gpoints, factor)
     return gpoints * factor
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stn_ref import data, kernels
 
-if os.environ.get("STN_REF_BACKENDS"):  # the tests of the backends are then of these; tests/kernels/test_cuda_run.py
+if os.environ.get("STN_REF_BACKENDS"):  # the tests of the backends are then of these; tests/kernels/cuda_runs.py
     kernels.BACKENDS = tuple(os.environ["STN_REF_BACKENDS"].split(","))
 
 

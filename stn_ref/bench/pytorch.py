@@ -48,8 +48,6 @@ def twin(layer: nn.Layer) -> torch.nn.Module:
         return torch.nn.AvgPool2d(layer.kernel, layer.stride)
     if isinstance(layer, nn.Dropout):
         return (torch.nn.Dropout2d if isinstance(layer, nn.Dropout2d) else torch.nn.Dropout)(layer.p)
-    if isinstance(layer, nn.Dropout):
-        return getattr(torch.nn, type(layer).__name__)(layer.p)
     plain = {nn.ReLU: torch.nn.ReLU, nn.Flatten: torch.nn.Flatten, nn.Tanh: torch.nn.Tanh}
     return plain[type(layer)]()
 

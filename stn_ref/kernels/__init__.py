@@ -7,7 +7,12 @@ A sampling backend is a module with two pairs of functions, and knows neither al
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) with a width
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
-The CUDA backends have the first pair, for bilinear and nearest, and refuse the rest with a ValueError.
+The CUDA backends have the first pair, for bilinear and nearest, and refuse the rest with a ValueError. They add
+
+    take(**arrays) -> views     arrays of a GPU, of any library, read where they are
+    stream(handle)              a context: work on such arrays is queued there
+
+and `cuda` two element-wise maps of arrays on a GPU, which NumPy has for others: rescaled and multiplied.
 
 Bad numbers are part of the contract, the same in every backend:
 
@@ -28,10 +33,10 @@ Bad numbers are part of the contract, the same in every backend:
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); threads.py, restrict.py, blocks.py,
-bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py, cpu.py (Numba); cuda_device.py, cuda_maths.py,
-cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py (GPU); for the layers, blas.py, conv_cpu.py,
-pool_cpu.py.
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, spin.py, threads.py,
+arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py, cpu.py (Numba);
+cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py (GPU); for the
+layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
 
 import sys
@@ -44,7 +49,7 @@ BACKENDS = ("cpu", "literal", "vectorised")  # they run everywhere
 CUDA_BACKENDS = ("cuda", "cuda_atomic")  # they need an NVIDIA GPU, and differ in how they add up the gradient of U
 ALL_BACKENDS = BACKENDS + CUDA_BACKENDS
 
-CUDA_INSTALL = 'pip install "stn_ref[cuda13]" (driver 580 or later) or "stn_ref[cuda12]" (driver 525 or later)'
+CUDA_INSTALL = 'pip install "numba-cuda[cu13]" (driver 580 or later) or "numba-cuda[cu12]" (driver 525 or later)'
 INSTALL = {"numba": "pip install numba", "llvmlite": "pip install numba", "numba_cuda": CUDA_INSTALL}
 
 __all__ = ["ALL_BACKENDS", "BACKENDS", "CUDA_BACKENDS", "KINKS", "PADDINGS", "compiled", "get", "take"]

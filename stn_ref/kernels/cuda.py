@@ -16,7 +16,7 @@ from stn_ref.kernels import cuda_kernels, cuda_lists
 from stn_ref.kernels.cuda_arrays import Call, stream, take
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
-__all__ = ["sample_backward", "sample_forward", "stream", "take", "to_pixels", "to_pixels_backward"]
+__all__ = ["multiplied", "rescaled", "sample_backward", "sample_forward", "stream", "take"]
 
 TAPS = {"nearest": 1, "bilinear": 2}  # along each axis
 
@@ -97,29 +97,29 @@ def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True
     _taps(kernel)
 
 
-def to_pixels(grid, factor, shift):
-    """Return (grid + 1) factor - shift; an infinite coordinate stays what it is.
+def rescaled(pairs, before, factor, after):
+    """Return (pairs + before) factor - after; what is infinite stays so.
 
     Args:
-        grid: (N, Ho, Wo, 2) on the GPU.
-        factor: (2,), for x and for y, of the grid's dtype.
-        shift: a number.
+        pairs: (N, Ho, Wo, 2) on the GPU.
+        before: a number.
+        factor: (2,), for x and for y, of the dtype of `pairs`.
+        after: a number.
     """
-    with Call(grid) as call:
-        points = call.empty(grid.shape, grid.dtype)
-        rows = _rows(call.arrays[0])
-        shift = grid.dtype.type(shift)
-        call.run(cuda_kernels.to_pixels, rows.shape[1], rows.shape[0], rows, *factor, shift, _rows(points))
-        return call.result(points)
+    number = pairs.dtype.type
+    return _each_pair(cuda_kernels.rescale, pairs, number(before), *factor, number(after))
 
 
-def to_pixels_backward(gpoints, factor):
-    """Return gpoints times the factors, (2,), for x and for y."""
-    with Call(gpoints) as call:
-        ggrid = call.empty(gpoints.shape, gpoints.dtype)
-        rows = _rows(call.arrays[0])
-        call.run(cuda_kernels.scale, rows.shape[1], rows.shape[0], rows, *factor, _rows(ggrid))
-        return call.result(ggrid)
+def multiplied(pairs, factor):
+    """Return pairs (N, Ho, Wo, 2) times the factors, (2,), for x and for y."""
+    return _each_pair(cuda_kernels.multiply, pairs, *factor)
+
+
+def _each_pair(kernel, pairs, *numbers):
+    with Call(pairs) as call:
+        new, old = call.empty(pairs.shape, pairs.dtype), _rows(call.arrays[0])
+        call.run(kernel, old.shape[1], old.shape[0], old, *numbers, _rows(new))
+        return call.result(new)
 
 
 def _rows(points):

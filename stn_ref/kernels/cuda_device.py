@@ -74,5 +74,5 @@ def _remedy(text: str, kind: str) -> str:
     if "UNSUPPORTED_PTX_VERSION" in text or "INSUFFICIENT_DRIVER" in text:
         return f"NVIDIA's driver is older than the CUDA toolkit that is installed: update it, or {CUDA_INSTALL}"
     if kind in ("DynamicLibNotFoundError", "NvvmSupportError", "NvrtcSupportError") or "libdevice" in text:
-        return f"numba-cuda has no compiler, it comes with the extra: {CUDA_INSTALL}"
+        return f"numba-cuda has no compiler, install it, too: {CUDA_INSTALL}"
     return "CUDA failed; backend='cpu' computes the same"

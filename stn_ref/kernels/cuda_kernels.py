@@ -103,29 +103,29 @@ def slopes(U, points, gV, gpoints, padding, taps, kink):
 
 
 @cuda.jit
-def to_pixels(grid, factor_x, factor_y, shift, points):
-    """(x + 1) factor - shift, for both coordinates of every point; what is infinite stays so."""
+def rescale(old, before, factor_x, factor_y, after, new):
+    """(x + before) factor - after, for both numbers of every pair; what is infinite stays so."""
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
-    for b in range(row, grid.shape[0], rows):
-        for p in range(start, grid.shape[1], columns):
+    for b in range(row, old.shape[0], rows):
+        for p in range(start, old.shape[1], columns):
             for axis in range(2):
-                x, factor = grid[b, p, axis], factor_y if axis else factor_x
+                x, factor = old[b, p, axis], factor_y if axis else factor_x
                 if abs(x) == math.inf:
-                    points[b, p, axis] = x
+                    new[b, p, axis] = x
                 else:
-                    points[b, p, axis] = times(x + type(x)(1), factor) - shift
+                    new[b, p, axis] = times(x + before, factor) - after
 
 
 @cuda.jit
-def scale(gpoints, factor_x, factor_y, ggrid):
-    """Multiply both coordinates of every gradient by their factors."""
+def multiply(old, factor_x, factor_y, new):
+    """Multiply both numbers of every pair by their factors."""
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
-    for b in range(row, gpoints.shape[0], rows):
-        for p in range(start, gpoints.shape[1], columns):
-            ggrid[b, p, 0] = times(gpoints[b, p, 0], factor_x)
-            ggrid[b, p, 1] = times(gpoints[b, p, 1], factor_y)
+    for b in range(row, old.shape[0], rows):
+        for p in range(start, old.shape[1], columns):
+            new[b, p, 0] = times(old[b, p, 0], factor_x)
+            new[b, p, 1] = times(old[b, p, 1], factor_y)
 
 
 @cuda.jit

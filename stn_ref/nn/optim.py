@@ -55,13 +55,14 @@ class Optimiser:
             for array in arrays:
                 if array.dtype != param.value.dtype:
                     raise TypeError(f"{param} was converted after the optimiser was made; make it after astype()")
-            self._step(param, float(lr * param.lr_scale), param.value, param.grad, *arrays)  # float64 would upcast
+            rate = float(lr * param.lr_scale)  # a NumPy float64 would upcast float32
+            self._step(param, rate, param.value, param.grad, *arrays)
         self.steps += 1
 
     def _step(self, param: Param, lr: float, *arrays: np.ndarray) -> None:
         """Update one Param, piece by piece if it is large; arrays are value, g, and those of `slots`."""
         decay = self.weight_decay if param.decay else 0.0
-        pieces = [...]
+        pieces = [...]  # value[...] is all of it, as a view
         if param.value.size > PIECE and all(array.flags.c_contiguous for array in arrays):
             arrays = [array.reshape(-1) for array in arrays]
             pieces = [slice(*span) for span in spans(param.value.size, -(-param.value.size // PIECE))]
@@ -73,6 +74,11 @@ class Optimiser:
         parallel(update, len(pieces))
 
     def _update(self, value: np.ndarray, g: np.ndarray, lr: float, *arrays: np.ndarray) -> None:
+        """Change `value` and the arrays of `slots` in place, element by element.
+
+        A large Param comes in pieces, flat, on several threads: no element may depend on others, as through a norm,
+        nor on the shape.
+        """
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:

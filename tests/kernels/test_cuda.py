@@ -43,8 +43,8 @@ def test_without_numba_cuda_it_is_said_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, f"stn_ref.kernels.{name}", raising=False)
     U, points = np.ones((1, 1, 3, 3)), np.ones((1, 2, 2, 2))
     wanted = (
-        r"^backend 'cuda' needs numba-cuda, which is not installed: pip install \"stn_ref\[cuda13\]\" \(driver 580 or "
-        r"later\) or \"stn_ref\[cuda12\]\" \(driver 525 or later\), or use backend='cpu'$"
+        r"^backend 'cuda' needs numba-cuda, which is not installed: pip install \"numba-cuda\[cu13\]\" \(driver 580 or "
+        r"later\) or \"numba-cuda\[cu12\]\" \(driver 525 or later\), or use backend='cpu'$"
     )
     with pytest.raises(ImportError, match=wanted):
         sample(U, points, backend="cuda")
@@ -88,7 +88,7 @@ FAILURES = {
     "no compiler": (
         raised_by("cuda.pathfinder._dynamic_libs.load_dl_common", "DynamicLibNotFoundError", 'finding "libnvrtc.so"'),
         checks.DeviceError,
-        r"numba-cuda has no compiler, it comes with the extra: pip install \"stn_ref\[cuda13\]\"",
+        r"numba-cuda has no compiler, install it, too: pip install \"numba-cuda\[cu13\]\"",
     ),
     "anything else": (
         raised_by("numba.cuda.cudadrv.driver", "CudaAPIError", "CUDA_ERROR_ILLEGAL_ADDRESS"),

@@ -70,8 +70,8 @@ def launched(request):
                 backend.sample_backward(U, points, gV, mode)
         with_gaps = away(np.zeros((2, 3, 5, 14), request.param))[..., ::2]
         cuda.sample_forward(with_gaps, away(points))
-        cuda.to_pixels(away(points), np.ones(2, request.param), 0.5)
-        cuda.to_pixels_backward(away(points), np.ones(2, request.param))
+        cuda.rescaled(away(points), 1, np.ones(2, request.param), 0.5)
+        cuda.multiplied(away(points), np.ones(2, request.param))
     return request.param, seen
 
 
@@ -124,7 +124,7 @@ def test_products_are_rounded_before_they_are_added(launched):
     for name in ("forward", "scatter", "slopes", "gather"):
         others, rounded = fused(name)
         assert others == in_fmod and rounded > 0, name
-    assert fused("to_pixels")[0] == fused("scale")[0] == 0
+    assert fused("rescale")[0] == fused("multiply")[0] == 0
 
 
 def test_the_remainder_is_exact_and_not_a_quotient(launched):
