@@ -276,8 +276,8 @@ KERNELS = [
         ),
         (
             "flat padding wins over NaN",
-            "y if slope_y != none or mark != mark else none",
-            "y if slope_y != none else none",
+            "store(gpoints, 2 * j + 1, y if mark == mark else mark)",
+            "store(gpoints, 2 * j + 1, y)",
         ),
         ("H for W in the fold of y", "fold_near(y, H, padding)", "fold_near(y, W, padding)"),
         ("a single pixel read beyond", "> 1 else np.concatenate", "> 0 else np.concatenate"),

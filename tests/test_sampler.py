@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, kernels
-from stn_ref.kernels import threads
+from stn_ref.kernels import scalar_math, threads
 from stn_ref.sampler import Sampler, grid_sample_backward, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
@@ -160,8 +160,9 @@ def test_threads_do_not_change_a_bit(example, monkeypatch, options):
             assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.parametrize("padding", ("zeros", "reflect"))
 @pytest.mark.parametrize("mode", ("bilinear", "nearest", "bicubic"))
-def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode):
+def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode, padding):
     blocks = kernels.compiled("blocks", "this test")
     U, points, gV = example(np.float32, reach=2.0)
     points[0, 0, 0] = np.nan, 1
@@ -169,16 +170,26 @@ def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode):
     results = []
     for zero in (np.int32(0), np.int64(0)):  # the latter is for planes of 2^31 pixels, too large for a test
         monkeypatch.setattr(blocks, "place_zero", lambda H, W, zero=zero: zero)
-        results.append((sample(U, points, mode=mode), *sample_backward(U, points, gV, mode=mode)))
+        options = {"mode": mode, "padding": padding}
+        results.append((sample(U, points, **options), *sample_backward(U, points, gV, **options)))
     for narrow, wide in zip(*results, strict=True):
         assert narrow.tobytes() == wide.tobytes()
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_the_fast_nearest_is_the_one_that_is_written_down(dtype):
+    nearest = kernels.compiled("nearest_cpu", "this test").nearest
+    halves = np.arange(-9, 40, dtype=dtype) / 2
+    x = np.concatenate([halves, np.nextafter(halves, -np.inf, dtype=dtype), np.nextafter(halves, np.inf, dtype=dtype)])
+    x = np.concatenate([x, np.array([1e-30, -1e-30, -0.0, 1e30, -1e30], dtype)])
+    assert [nearest(one, 17) for one in x] == [scalar_math.nearest(*scalar_math.cell(one, 17)) for one in x]
 
 
 def test_the_type_of_places_follows_the_size_of_a_plane():
     blocks = kernels.compiled("blocks", "this test")
     assert type(blocks.place_zero(46_000, 46_000)) is np.int32
     assert type(blocks.place_zero(47_000, 46_000)) is np.int64
-    with pytest.raises(ValueError, match=r"H and W must be below 2\^31 - 8"):
+    with pytest.raises(ValueError, match=r"H and W must be below 2\^31 - 2\^8"):
         blocks.place_zero(1, 2**31)
 
 

@@ -127,6 +127,15 @@ def test_empty_axes_give_empty_results(example, backend, empty, options):
 
 @each_backend
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_nan_point_has_a_nan_gradient_without_channels_too(example, backend, options):
+    U, points, gV = example(C=0)
+    points[0, 0, 0] = 1, np.nan
+    gpoints = sample_backward(U, points, gV, backend=backend, **options)[1]
+    assert np.isnan(gpoints[0, 0, 0]).all() and np.isnan(gpoints).sum() == 2
+
+
+@each_backend
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend, options):
     U, points, gV = example()
     strided = (

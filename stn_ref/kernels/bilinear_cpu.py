@@ -33,7 +33,7 @@ def find_cells(xy, count, H, W, zero, places, inside, t):
             ty = tx
         upper, lower = zero <= n < H, zero <= kind(n + 1) < H
         row = kind((UPPER_LEFT if zero <= m < W else 0) | (UPPER_RIGHT if zero <= kind(m + 1) < W else 0))
-        bits = (row if upper else zero) | (kind(row * LOWER_LEFT) if lower else zero)
+        bits = (row if upper else zero) | (kind(row * LOWER_LEFT) if lower else zero)  # the same two, two bits on
         store_scratch(places, j, kind(n * W + m))
         store_scratch(inside, j, kind(bits))
         store_scratch(t, j, tx)
@@ -90,7 +90,8 @@ def forward_blocks(U, points, V, H, W, zero, padding, first, last):
         find_cells(xy, count, H, W, zero, places, inside, t)
         for c in range(C):
             if c + 1 < C:
-                ask_ahead(U[b, c + 1], places, count, W)
+                for below in (0, W):
+                    ask_ahead(U[b, c + 1], places, count, below)
             gather(U[b, c], places, inside, t, count, type(zero)(W), V[b, c, p:])
 
 
@@ -144,10 +145,11 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last
             gx[:] = 0
             gy[:] = 0
             for c in range(C):
-                if c + 1 < C and needs_points:
-                    ask_ahead(U[b, c + 1], places, count, W)
-                if c + 1 < C and needs_U:
-                    ask_ahead(gU[b, c + 1], places, count, W)
+                for below in (0, W):
+                    if c + 1 < C and needs_points:
+                        ask_ahead(U[b, c + 1], places, count, below)
+                    if c + 1 < C and needs_U:
+                        ask_ahead(gU[b, c + 1], places, count, below)
                 gv = gV[b, c, p:]
                 if needs_U:
                     scatter(gv, places, inside, t, count, W, gU[b, c])

@@ -7,7 +7,8 @@ points; then, for each channel, one loop gathers (V, or dV/dx and dV/dy) and one
   block is scratch.
 - Places are 32-bit numbers, as the floats are: a vector register holds as many of the one as of the other. The argument
   `zero` carries the type (64 bits for planes near 2^31 pixels); sums are cast back to it, for Numba adds in 64 bits.
-- While one channel is worked on, memory is already asked for the pixels of the next.
+- While one channel is worked on, memory is already asked for the pixels of the next (not in bicubic sampling, where
+  sixteen taps keep it busy enough).
 
 Read next: bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py.
 """
@@ -22,7 +23,7 @@ from stn_ref.kernels.restrict import load, load_scratch, prefetch, store, store_
 from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, bound
 from stn_ref.kernels.threads import parallel_ranges
 
-BLOCK = 512  # points; what is known of a block stays in the first-level cache
+BLOCK = 512  # points; what is known of a block stays in the first-level cache (bicubic: in the second)
 NEIGHBOURS = 8  # points whose pixels are likely in the same cache line
 WORTH_A_THREAD = 2**14  # values of V; in the time of fewer no other thread has begun
 
@@ -91,11 +92,10 @@ def fold_outside(points, count, H, W, padding, xy, slopes):
 
 
 @njit(error_model="numpy")
-def ask_ahead(plane, places, count, W):
-    """Ask memory for the pixels at the places of a block, and for those one row below."""
+def ask_ahead(plane, places, count, offset):
+    """Ask memory for the pixels at the places of a block, plus an offset."""
     for j in range(0, count, NEIGHBOURS):
-        prefetch(plane, places[j])
-        prefetch(plane, places[j] + W)
+        prefetch(plane, places[j] + offset)
 
 
 @njit(error_model="numpy")
@@ -109,8 +109,9 @@ def finish_slopes(gx, gy, slopes, nan, count, gpoints):
         slope_x, slope_y = load_scratch(slopes, j), load_scratch(slopes, BLOCK + j)
         x, y = load_scratch(gx, j) * slope_x, load_scratch(gy, j) * slope_y
         mark = load_scratch(nan, j)
-        store(gpoints, 2 * j, x if slope_x != none or mark != mark else none)
-        store(gpoints, 2 * j + 1, y if slope_y != none or mark != mark else none)
+        x, y = x if slope_x != none else none, y if slope_y != none else none
+        store(gpoints, 2 * j, x if mark == mark else mark)
+        store(gpoints, 2 * j + 1, y if mark == mark else mark)
 
 
 def flat(U: np.ndarray) -> np.ndarray:
@@ -130,8 +131,8 @@ def flat_points(points: np.ndarray) -> np.ndarray:
 
 def place_zero(H: int, W: int) -> np.integer:
     """Return 0 in the type of the places; those of taps outside lie up to three rows or columns off."""
-    if max(H, W) >= 2**31 - 8:
-        raise ValueError(f"H and W must be below 2^31 - 8 with backend='cpu'; got {H} x {W}")
+    if max(H, W) >= 2**31 - 2**8:  # float32 would round more to 2^31
+        raise ValueError(f"H and W must be below 2^31 - 2^8 with backend='cpu'; got {H} x {W}")
     return np.int32(0) if (H + 6) * (W + 6) < 2**31 else np.int64(0)
 
 

@@ -42,7 +42,11 @@ def anchor_block(points, count, H, W, padding, xy, slopes):
 
 @njit(error_model="numpy")
 def find_weights(xy, count, inner, outer, sign, a, k):
-    """Fill windows of weights, or of their slopes; those to the right of the point are multiplied by sign."""
+    """Fill windows of weights, or of their slopes.
+
+    Computed in float64, as in every backend: with a large `a` weights nearly cancel. sign multiplies those to the right
+    of the point, where the distance falls as x grows: 1 for weights, which are even, -1 for slopes, which are odd.
+    """
     for row in range(2):
         for j in range(count):
             x = np.float64(load_scratch(xy, row * BLOCK + j))

@@ -11,7 +11,11 @@ OUTSIDE, NOWHERE = -1, -2  # places: not in the image, NaN
 
 @njit(inline="always")
 def nearest(x, size):
-    """Return scalar_math.nearest of the cell of x: processors know rounding with halves to even."""
+    """Return scalar_math.nearest of the cell of x: processors know rounding with halves to even.
+
+    The same number for every x. From 1 on, and below -1, the fraction t is exact, so that t > 1/2, = 1/2, < 1/2 is what
+    rounding asks; between -1 and 0 t may be rounded to 1/2, and then -1 is odd and both go up to 0.
+    """
     return np.int32(np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))) if x == x else np.int32(-2)
 
 

@@ -8,7 +8,7 @@ might change what the next gather reads. The rule: throughout one call from Pyth
     scratch   written by `store_scratch` and read by `load_scratch`
 
 and no two of these overlap, whoever makes the accesses: the compiler may inline one function into another, and then
-believes the promises of both. Two scratch arrays may overlap, so a loop that keeps two apart is left to the compiler.
+believes the promises of both. Two scratch arrays are not promised apart.
 Plain indexing promises nothing and mixes with all three. `prefetch` is no access and may name any array.
 
 The promises are LLVM alias scopes on single accesses, to flat contiguous arrays and without a bounds test. Interpreted

@@ -40,7 +40,7 @@ def window(x, size, kernel, padding, phi, taps, weights):
         (count, slope of the padding, slope of the width): a gradient is multiplied by its slope; where that is 0 it is
         0 whatever the pixels are.
     """
-    flat = type(x)(0)
+    none = type(x)(0)
     count = 0
     if kernel == BILINEAR:
         x, slope = fold(x, size, padding)
@@ -51,7 +51,7 @@ def window(x, size, kernel, padding, phi, taps, weights):
                 weights[VALUE, count] = t if i else type(t)(1) - t
                 weights[SLOPE, count] = 1 if i else -1
                 count += 1
-        return count, slope, flat
+        return count, slope, none
     w, phi_slope = width(float(phi), size, kernel)
     r = reach(w, kernel)
     x, slope = anchor(x, size, padding, math.ceil(r))

