@@ -85,18 +85,18 @@ def shape(name: str, array: np.ndarray, axes: tuple, **known: tuple) -> tuple:
     stn_ref.checks.ShapeError: points must be (N, Ho, Wo, 2): axis 0 is 4, expected N=2 from U; got shape (4, 4, 6, 2)
     """
     got = np.shape(array)
-    contract = f"{name} must be ({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''})"
     if len(got) != len(axes):
-        raise ShapeError(f"{contract}: expected {len(axes)} axes, got {len(got)}; got shape {got}")
+        raise ShapeError(f"{_contract(name, axes)}: expected {len(axes)} axes, got {len(got)}; got shape {got}")
     for k, (axis, size) in enumerate(zip(axes, got, strict=True)):
-        if isinstance(axis, str):
-            expected, origin = known.get(axis, (size, ""))
-            wanted = f"{axis}={expected} from {origin}"
-        else:
-            expected, wanted = axis, str(axis)
+        expected, origin = known.get(axis, (size, "")) if isinstance(axis, str) else (axis, "")
         if size != expected:
-            raise ShapeError(f"{contract}: axis {k} is {size}, expected {wanted}; got shape {got}")
+            wanted = f"{axis}={expected} from {origin}" if origin else str(axis)
+            raise ShapeError(f"{_contract(name, axes)}: axis {k} is {size}, expected {wanted}; got shape {got}")
     return got
+
+
+def _contract(name: str, axes: tuple) -> str:
+    return f"{name} must be ({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''})"
 
 
 def not_empty(name: str, array: np.ndarray, axes: tuple, *symbols: str) -> None:
