@@ -1,6 +1,5 @@
 """`stn-ref bench` reports all it measures, and loses no row to a failure, an interrupt or a missing package."""
 
-import importlib
 import json
 import os
 import platform
@@ -11,14 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from stn_ref.bench import parts, processes, report, steps, timing
+from stn_ref.bench import environment, parts, processes, report, steps, timing
 from stn_ref.cli import main
 
 PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run
 
 
 def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
-    pytest.importorskip("numba_cuda")
+    pytest.importorskip("numba_cuda", reason='needs pip install ".[ptx]"')
     script = (
         "import sys; from stn_ref.bench import cuda; from stn_ref.cli import main; cuda.LARGE = []\n"
         "cuda.SHAPES = [(2, 3, 4, 5, 3, 2)]; sys.exit(main(['bench', '--only', 'cuda', '--json', '-']))"
@@ -47,7 +46,6 @@ def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
 
 
 def test_a_report_does_not_say_which_gpu_of_all_it_was(monkeypatch):
-    environment = importlib.import_module("stn_ref.bench.environment")  # the package has a function of that name
     listed = SimpleNamespace(stdout="GPU 0: NVIDIA H200 (UUID: GPU-1-2-3)\nGPU 1: NVIDIA T4 (UUID: GPU-4)\n")
     monkeypatch.setattr(environment.shutil, "which", lambda tool: tool)
     monkeypatch.setattr(environment.subprocess, "run", lambda *args, **options: listed)
@@ -86,6 +84,12 @@ def test_rows_of_the_report_have_times_ratios_and_limits(quick):
             for name in names:
                 low, high = row[f"{name}_10_90"]
                 assert 0 < low <= row[name] <= high
+
+
+def test_start_up_is_measured_with_and_without_kept_code(quick):
+    rows = quick[1]["parts"]["startup"]
+    assert [row["name"] for row in rows] == list(processes.QUICK)
+    assert all(0 < seconds < 60 for row in rows for seconds in (row["ours_ms"] / 1e3, row["kept_seconds"]))
 
 
 def test_the_report_names_the_machine_but_not_whose_it_is(quick):
@@ -165,11 +169,11 @@ def test_an_interrupted_run_keeps_the_rows_that_it_has(two_rows, monkeypatch, ca
 
 def test_without_pytorch_there_are_times_and_no_ratios(monkeypatch, capsys):
     monkeypatch.setattr(timing, "has_torch", lambda: False)
-    assert main(["bench", "--quick", "--threads", "1", "--only", "sampler", "layers", "--json", "-"]) == 0
+    assert main(["bench", "--quick", "--threads", "1", "--only", "layers", "--json", "-"]) == 0
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     rows = [row for part in found["parts"].values() for row in part]
-    assert found["command"] == "stn-ref bench --quick --only sampler layers --threads 1"
+    assert found["command"] == "stn-ref bench --quick --only layers --threads 1"
     assert len(rows) >= 4 and all(row["ours_ms"] > 0 and row["of_limit"] > 0 and "ratio" not in row for row in rows)
     assert "PyTorch is not installed" in shown.err and {row["threads"] for row in rows} == {1}
 

@@ -14,10 +14,3 @@ def test_importing_compiles_nothing_and_costs_little():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_start_up_is_measured_with_and_without_kept_code(monkeypatch):
-    monkeypatch.setattr(startup, "STARTS", {"import stn_ref": "import stn_ref", "stn-ref --help": None})
-    report = startup.measure(rounds=1)
-    assert list(report) == ["import stn_ref", "stn-ref --help"]
-    assert all(0 < row[kind] < 60 for row in report.values() for kind in ("cold", "kept"))

@@ -5,7 +5,6 @@ memory.py and startup.py with processes.py, cuda.py (what is measured); pytorch.
 environment.py (on what), report.py, parts.py (all in order).
 """
 
-from stn_ref.bench.environment import environment
 from stn_ref.bench.parts import PARTS, run
 
-__all__ = ["PARTS", "environment", "run"]
+__all__ = ["PARTS", "run"]

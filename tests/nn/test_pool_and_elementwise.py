@@ -41,6 +41,14 @@ def test_average_pooling_by_hand():
     assert_array_equal(gx, [[[[1, 1, 0], [3, 3, 0], [2, 2, 0]]]])
 
 
+def test_an_infinite_pixel_makes_the_average_of_its_windows_infinite_and_of_no_other():
+    pool = nn.AvgPool2d(2, (1, 2))
+    x = np.array([[[[1.0, 2, 9], [INF, 4, 9], [5, 6, INF], [7, 8, 9]]]])
+    assert_array_equal(pool.forward(x), [[[[INF], [INF], [6.5]]]])
+    gx = pool.backward(np.array([[[[4.0], [8], [INF]]]]))
+    assert_array_equal(gx, [[[[1, 1, 0], [3, 3, 0], [INF, INF, 0], [INF, INF, 0]]]])
+
+
 @pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
 def test_pooling_of_an_image_smaller_than_the_window_is_named(kind):
     with pytest.raises(checks.ShapeError, match=r"H .* at least that of the kernel, 3; got 2, shape \(1, 1, 2, 4\)"):
