@@ -1,6 +1,8 @@
 """Our own parallel loop."""
 
+import itertools
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -57,20 +59,31 @@ def test_an_index_error_of_a_task_is_not_mistaken_for_the_end(several):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
-def test_ctrl_c_is_raised_when_no_thread_works_any_more():
+@pytest.mark.parametrize("moment", ("it waits", "it watches", "it ends its own piece"))
+def test_ctrl_c_is_raised_when_no_thread_works_any_more(moment, monkeypatch):
     before, began, ended = threads.get_num_threads(), threading.Event(), []
+    caller = threading.main_thread()
     threads.set_num_threads(2)
 
+    def ctrl_c(*args):
+        if threading.current_thread() is caller:
+            signal.raise_signal(signal.SIGINT)
+
     def task(k):
-        if threading.current_thread() is threading.main_thread():
-            assert began.wait(20)  # then the caller has nothing left to do, and waits
+        if threading.current_thread() is caller:
+            assert began.wait(20)  # then the caller has nothing left to do
+            if moment == "it ends its own piece":
+                ctrl_c()
         else:
             began.set()
             time.sleep(0.1)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            if moment == "it waits":
+                signal.pthread_kill(caller.ident, signal.SIGINT)
             time.sleep(0.1)
             ended.append(k)
 
+    if moment == "it watches":
+        monkeypatch.setattr(threads, "_watch", ctrl_c)
     try:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
@@ -78,6 +91,66 @@ def test_ctrl_c_is_raised_when_no_thread_works_any_more():
             assert len(ended) == 1
             ended.clear()
             began.clear()
+    finally:
+        threads.set_num_threads(before)
+
+
+def test_an_interrupt_at_any_line_leaves_nobody_at_work_and_loses_no_worker():
+    """As Ctrl-C would be, KeyboardInterrupt is raised before the n-th line that the caller runs, for every n."""
+    before, caller, code = threads.get_num_threads(), threading.current_thread(), threads._share.__code__
+    threads.set_num_threads(3)
+
+    def interrupted(n):
+        lines, at_work, began = itertools.count(1), [], threading.Event()
+
+        def task(k):
+            at_work.append(k)
+            if threading.current_thread() is caller:
+                began.wait(20)
+            else:
+                began.set()
+                time.sleep(0.01)
+            at_work.remove(k)
+
+        def each_line(frame, event, arg):
+            if event == "line" and next(lines) == n:
+                raise KeyboardInterrupt
+            return each_line
+
+        tracer = sys.gettrace()
+        sys.settrace(lambda frame, event, arg: each_line if frame.f_code is code else None)
+        try:
+            threads.parallel(task, 3)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(tracer)
+            assert not at_work, n
+            assert len(threads._free) == len(threads._all) and not threads._inside.piece, n
+        return False
+
+    try:
+        threads.parallel(lambda k: None, 3)
+        assert next(n for n in itertools.count(1) if not interrupted(n)) > 20
+    finally:
+        threads.set_num_threads(before)
+
+
+def test_ctrl_c_is_raised_rather_than_an_error_before_it():
+    before, caller, began = threads.get_num_threads(), threading.main_thread(), threading.Event()
+    threads.set_num_threads(2)
+
+    def task(k):
+        if threading.current_thread() is caller:
+            assert began.wait(20)
+            raise ZeroDivisionError
+        began.set()
+        time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.parallel(task, 2)
     finally:
         threads.set_num_threads(before)
 
@@ -122,7 +195,9 @@ def test_a_waiting_worker_keeps_no_array_alive():
         threads.parallel(task, 2)
         alive = weakref.ref(array)
         del array, task
-        time.sleep(0.05)  # the worker tells that it has ended before it forgets
+        deadline = time.monotonic() + 20
+        while alive() is not None and time.monotonic() < deadline:
+            time.sleep(0.001)  # the worker tells that it has ended before it forgets
         assert alive() is None
     finally:
         threads.set_num_threads(before)

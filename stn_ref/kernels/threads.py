@@ -14,7 +14,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -23,7 +23,7 @@ _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 PATIENCE = 1.0  # seconds that a fork waits for other threads to leave BLAS
 _inside = threading.local()  # its `piece` is True on a thread that runs pieces: nested loops run in place
 _all: list["_Worker"] = []
-_free: list["_Worker"] = []  # those who wait for a request
+_free: dict["_Worker", None] = {}  # those who wait for a request, the last one that worked at the end
 
 
 def _default() -> int:
@@ -35,7 +35,6 @@ def _default() -> int:
     return _CORES
 
 
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _threads = _default()
 
 
@@ -63,9 +62,8 @@ def parallel(task: Callable[[int], None], count: int) -> None:
     call.
     """
     inside = getattr(_inside, "piece", False)
-    workers = [] if inside else _free_workers(min(_threads, count) - 1)
-    if workers:
-        _share(task, count, workers)
+    if min(_threads, count) > 1 and not inside:
+        _share(task, count)
         return
     _inside.piece = True
     try:
@@ -75,9 +73,11 @@ def parallel(task: Callable[[int], None], count: int) -> None:
         _inside.piece = inside
 
 
-def _share(task: Callable[[int], None], count: int, workers: list["_Worker"]) -> None:
-    """Run the pieces on this thread and on the workers."""
-    pieces, ended, finished = collections.deque(range(count)), queue.SimpleQueue(), np.zeros(1, np.int64)
+def _share(task: Callable[[int], None], count: int) -> None:
+    """Run the pieces on this thread and on free workers."""
+    pieces, finished = collections.deque(range(count)), np.zeros(1, np.int64)
+    outcomes, ended = [], queue.SimpleQueue()  # what each worker raised, or None; a word after each
+    employed, errors = {}, []
 
     def work() -> None:
         while True:
@@ -87,40 +87,36 @@ def _share(task: Callable[[int], None], count: int, workers: list["_Worker"]) ->
                 return
             task(k)
 
-    # each in a copy of the context, so that the caller's np.errstate holds there, too
-    requests = [[(contextvars.copy_context().run, work, ended, finished)] for _ in workers]
-    outcomes, interrupts = [], []
-    _inside.piece = True
-    try:
-        for worker, request in zip(workers, requests, strict=True):
-            worker.ask(request)
-        work()
-    finally:
-        _inside.piece = False
-        pieces.clear()
-        working = 0
-        for worker, request in zip(workers, requests, strict=True):
-            if _taken(request):
-                _free.append(worker)  # it has not begun, and will find nothing to do
-            else:
-                working += 1
-        if working:
-            _watch(np.zeros(1, np.int64), finished, working - 1, 0)
-        while len(outcomes) < working:
-            try:
-                outcomes.append(ended.get())
-            except KeyboardInterrupt as interrupt:  # nothing may still be writing when it reaches the caller
-                interrupts.append(interrupt)
-    for error in [*interrupts, *filter(None, outcomes)]:
-        raise error
+    while True:  # again after each interrupt, wherever it came: nothing may still be writing when the caller gets it
+        try:
+            if not errors:
+                _inside.piece = True
+                for worker, claims in _employ(employed, min(_threads, count) - 1):
+                    # in a copy of the context, so that the caller's np.errstate holds there, too
+                    worker.ask((claims, contextvars.copy_context().run, work, outcomes, ended, finished))
+                work()
+            _inside.piece = False
+            pieces.clear()
+            for worker in list(employed):
+                if _is_first(employed[worker], None):
+                    _free[worker] = None  # it has not begun, and will find nothing to do
+                    del employed[worker]
+            if employed and not errors:
+                _watch(np.zeros(1, np.int64), finished, len(employed) - 1, 0)
+            while len(outcomes) < len(employed):
+                ended.get()
+            break
+        except BaseException as error:
+            errors.append(error)
+    errors += [error for error in outcomes if error is not None]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, Exception))  # the first one; KeyboardInterrupt before all
 
 
-def _taken(request: list):
-    """Pop a request, a list of one, or return None: whoever is first, worker or caller, has it for good."""
-    try:
-        return request.pop()
-    except IndexError:
-        return None
+def _is_first(claims: list, who) -> bool:
+    """Claim a request: the first, its worker or the caller (None), has it for good, however often it is claimed."""
+    claims.append(who)
+    return claims[0] is who
 
 
 def _watch(raised: np.ndarray, watched: np.ndarray, seen: int, grace: int) -> None:
@@ -141,40 +137,45 @@ class _Worker:
         self.requests, self.asked = queue.SimpleQueue(), np.zeros(1, np.int64)
         threading.Thread(target=self._serve, name="stn_ref", daemon=True).start()
 
-    def ask(self, request: list) -> None:
+    def ask(self, request: tuple) -> None:
         self.requests.put(request)
         self.asked[0] += 1
 
     def _serve(self) -> None:
         _inside.piece = True
         while True:
-            if job := _taken(self.requests.get()):
-                run, work, ended, finished = job
+            claims, run, work, outcomes, ended, finished = self.requests.get()
+            begun = _is_first(claims, self)
+            if begun:
                 try:
                     outcome = run(work)
                 except BaseException as error:
                     outcome = error
                 seen = int(self.asked[0])
-                _free.append(self)  # before the caller hears of it: the next region finds the same workers
-                ended.put(outcome)
-                del job, run, work, ended, outcome  # a waiting worker keeps no array alive
+                _free[self] = None  # before the caller hears of it: the next region finds the same workers
+                outcomes.append(outcome)
+                ended.put(None)
+                del outcome
+            del run, work, outcomes, ended  # a waiting worker keeps no array alive
+            if begun:
                 _watch(finished, self.asked, seen, 1)
 
 
-def _free_workers(most: int) -> list[_Worker]:
-    """Take up to that many workers; those whom other callers employ are not waited for."""
-    workers = []
+def _employ(employed: dict[_Worker, list], most: int) -> Iterator[tuple[_Worker, list]]:
+    """Take up to that many free workers, each with an empty list of claims; others are not waited for."""
     for _ in range(most):
         try:
-            workers.append(_free.pop())  # the last one that worked: it may still be awake
-        except IndexError:
+            worker, _ = _free.popitem()  # the last one that worked: it may still be awake
+        except KeyError:
             if len(_all) >= _threads - 1:
-                break
-            with contextlib.suppress(RuntimeError):  # the system gives no more threads
+                return
+            try:
                 worker = _Worker()
-                _all.append(worker)
-                workers.append(worker)
-    return workers
+            except RuntimeError:  # the system gives no more threads
+                return
+            _all.append(worker)
+        employed[worker] = claims = []
+        yield worker, claims
 
 
 def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1) -> None:
