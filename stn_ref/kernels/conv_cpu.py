@@ -7,7 +7,8 @@ for every output place (i,j), and y = W @ columns. Where there are channels enou
 shifts l along a row are copied out (kw times): a shift k from row to row is then a window of the same matrix, and
 y = sum_k W[:,:,k,:] @ window_k. This is MEC (Cho & Brand 2017, "Memory-efficient convolution").
 
-A few images are worked off together, so that a product is never thin and all copies stay in the second-level cache: a
+A few images are worked off together, so that a product is never thin, but no more than keep `columns` small: 600 KB in
+float32, which fit into a second-level cache of 1 MB, 1.2 MB in float64, which do not; one large image may take more. A
 line of `columns` is (i, image, j), which leaves the windows in one piece. Backward is the same products transposed.
 
 Stride: row h of the padded image is stored at place (h mod sy, h div sy), columns likewise, so that what a stride
@@ -113,7 +114,7 @@ def unpad(gpadded, gx, first, count, shape, g):
 
 
 @njit(nogil=True)
-def widen(padded, count, C, columns, g):
+def im2col(padded, count, C, columns, g):
     """columns[(c,k,l), (i,m,j)] = padded[m, c, i + top(k), place of l, + j]."""
     place, image, runs = 0, C * g.rows * g.pitch, (g.Wo + RUN - 1) // RUN
     for c in range(C):
@@ -130,7 +131,7 @@ def widen(padded, count, C, columns, g):
 
 
 @njit(nogil=True)
-def fold(gcolumns, count, C, gpadded, g):
+def col2im(gcolumns, count, C, gpadded, g):
     """gpadded[m, c, i + top(k), place of l, + j] = sum of gcolumns[(c,k,l), (i,m,j)]."""
     gpadded[:] = 0
     place, image = 0, C * g.rows * g.pitch
@@ -148,7 +149,7 @@ def fold(gcolumns, count, C, gpadded, g):
 
 
 @njit(nogil=True)
-def collect(gy, first, count, O, gplaces, g):
+def to_rows(gy, first, count, O, gplaces, g):
     """gplaces[o, (i,m,j)] = gy[first+m, o, i, j]."""
     place = 0
     for o in range(O):
@@ -161,7 +162,7 @@ def collect(gy, first, count, O, gplaces, g):
 
 
 @njit(nogil=True)
-def hand_out(places, b, first, count, O, y, g):
+def from_rows(places, b, first, count, O, y, g):
     """y[first+m, o, i, j] = places[o, (i,m,j)] + b[o]."""
     place = 0
     for o in range(O):
@@ -197,7 +198,7 @@ def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
         count = N * (group + 1) // n_groups - n
         width = count * g.Wo
         pad(x, n, count, shape, padded, g)
-        widen(padded, count, C, columns, g)
+        im2col(padded, count, C, columns, g)
         X = columns[: K * g.lines * width].reshape(K, g.lines * width)
         Y = places[: O * g.Ho * width].reshape(O, g.Ho * width)
         n_blocks = blocks(O, K, width, g)
@@ -206,7 +207,7 @@ def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
             for k in range(len(Wk)):
                 at = top(k, g) * width
                 product(Y[:, start:stop], Wk[k], X[:, at + start : at + stop], k > 0)
-        hand_out(places, b, n, count, O, y, g)
+        from_rows(places, b, n, count, O, y, g)
 
 
 @njit(nogil=True)
@@ -229,8 +230,8 @@ def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, 
         count = N * (group + 1) // n_groups - n
         width = count * g.Wo
         pad(x, n, count, shape, padded, g)
-        widen(padded, count, C, columns, g)
-        collect(gy, n, count, O, gplaces, g)
+        im2col(padded, count, C, columns, g)
+        to_rows(gy, n, count, O, gplaces, g)
         X = columns[: K * g.lines * width].reshape(K, g.lines * width)
         gY = gplaces[: O * g.Ho * width].reshape(O, g.Ho * width)
         product(gb, gY, ones[: g.Ho * width], True)
@@ -247,7 +248,7 @@ def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, 
                 for k in range(len(Wk)):
                     at = top(k, g) * width
                     product(gX[:, at + start : at + stop], Wk[k].T, gY[:, start:stop], len(Wk) > 1)
-            fold(gcolumns, count, C, gpadded, g)
+            col2im(gcolumns, count, C, gpadded, g)
             unpad(gpadded, gx, n, count, shape, g)
 
 
