@@ -203,9 +203,9 @@ for name, reach in (("spread out", 63), ("in one cell", 1)):
 
 # %% [markdown]
 # (Measured where this ran, in NumPy: the kind of price, not that on a GPU.) The backend `cuda` does this, with a list
-# for each *cell*: 4 bytes for each point and each cell, here 82 kB beside 16 kB of $gU$ in float32. A thread sorts it,
-# then one for each of the four pixels walks it, and everybody waits for whoever has the longest. With `cuda_atomic`
-# there are no lists, but additions to one place wait for each other, too.
+# for each *cell*: 4 bytes for each point and each cell, here 82 kB beside 32 kB of $gU$. A thread sorts it, then
+# one for each of the four pixels walks it, and everybody waits for whoever has the longest. With `cuda_atomic` there
+# are no lists, but additions to one place wait for each other, too.
 #
 # ## Run: four, CUDA
 #
