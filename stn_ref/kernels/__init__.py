@@ -21,20 +21,22 @@ Bad numbers are part of the contract, the same in every backend:
 2. A NaN coordinate (or phi) gives V = NaN in all channels and NaN in all gradients of that point; gU gets nothing.
 3. zeros: every pixel outside is 0, tap by tap; a point outside is not. border: x is clamped to [0, W - 1]; reflect and
    mirror: the exact remainder by the period, then the turn. +-inf is outside (zeros) or the edge on that side. Kernels
-   with more taps than bilinear extend the image instead of moving x.
+   with more taps than bilinear extend the image instead of moving x. (float32 knows integers to 2^24: on a longer axis
+   W - 1 is what it rounds to.)
 4. Where the padding is flat, because x was clamped, is infinite or lies on the border itself, the gradient of that
    coordinate is 0 whatever the pixels are; likewise that of a phi beyond its range, and that of nearest everywhere.
 5. Every in-image tap of the cell is multiplied, weight 0 included: a NaN pixel reaches the samples whose cell holds it.
    The cell of a slope is that of the side that `kink` names; that of a kernel with a width is all at that distance or
    less.
 6. Backends agree in their pattern of NaN and inf exactly, in value to 8 ulp of max |V|, as long as no partial sum of
-   finite numbers overflows: they may add in another order. (Kernels with a width sum up to hundreds of terms, and an
-   infinite pixel may meet a weight that is 0 but for rounding: there they agree in what is finite, and to rounding.)
+   finite numbers overflows and no weight underflows: they may add in another order. (Kernels with a width sum up to
+   hundreds of terms, and an infinite number may meet a weight that is 0 but for rounding, in bicubic slopes with an
+   unusual `a`, too: there they agree in what is finite, and to rounding.)
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, spin.py, threads.py,
-arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py, cpu.py (Numba);
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, cache.py, spin.py,
+threads.py, arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py, cpu.py (Numba);
 cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py (GPU); for the
 layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
