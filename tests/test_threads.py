@@ -1,6 +1,7 @@
 """Our own parallel loop."""
 
 import itertools
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from stn_ref.kernels import threads
+from stn_ref.kernels import cores, threads
 
 
 @pytest.fixture(params=(1, 2, 4))
@@ -287,3 +288,24 @@ def test_two_callers_at_once_both_have_one_blas_thread(three_blas_threads, first
 def test_the_number_of_threads_is_at_least_one():
     with pytest.raises(ValueError, match="must be at least 1; got 0"):
         threads.set_num_threads(0)
+
+
+@pytest.mark.skipif(cores.here() < 0 or cores.count() < 2, reason="nobody tells on which core a thread runs, or one")
+def test_a_thread_leaves_a_core_and_may_come_back():
+    allowed = os.sched_getaffinity(0)
+
+    def left():
+        core = cores.here()
+        cores.leave(core)
+        return cores.here() != core
+
+    assert any(left() for _ in range(20))  # more than once, for the system may move a thread back
+    assert os.sched_getaffinity(0) == allowed
+    cores.leave(-1)  # not known: nothing to do
+    here = cores.here()
+    os.sched_setaffinity(0, {here})
+    try:
+        cores.leave(here)  # nowhere else to go
+        assert cores.here() == here and os.sched_getaffinity(0) == {here}
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -35,10 +35,10 @@ Bad numbers are part of the contract, the same in every backend:
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, cache.py, spin.py,
-threads.py, arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py, cpu.py (Numba);
-cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py (GPU); for the
-layers, blas.py, conv_cpu.py, pool_cpu.py.
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, cache.py, cores.py,
+spin.py, threads.py, arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py,
+cpu.py (Numba); cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py
+(GPU); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
 """
 
 import sys

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from stn_ref.kernels import cores
+
+_CORES = cores.count()
 PATIENCE = 1.0  # seconds that a fork waits for other threads to leave BLAS
 _inside = threading.local()  # its `piece` is True on a thread that runs pieces: nested loops run in place
 _all: list["_Worker"] = []
@@ -135,9 +137,11 @@ class _Worker:
 
     def __init__(self):
         self.requests, self.asked = queue.SimpleQueue(), np.zeros(1, np.int64)
+        self.callers_core = -1
         threading.Thread(target=self._serve, name="stn_ref", daemon=True).start()
 
     def ask(self, request: tuple) -> None:
+        self.callers_core = cores.here()
         self.requests.put(request)
         self.asked[0] += 1
 
@@ -145,8 +149,9 @@ class _Worker:
         _inside.piece = True
         while True:
             claims, run, work, outcomes, ended, finished = self.requests.get()
-            begun = _is_first(claims, self)
-            if begun:
+            cores.leave(self.callers_core)
+            seen = int(self.asked[0])
+            if _is_first(claims, self):
                 try:
                     outcome = run(work)
                 except BaseException as error:
@@ -157,8 +162,7 @@ class _Worker:
                 ended.put(None)
                 del outcome
             del run, work, outcomes, ended  # a waiting worker keeps no array alive
-            if begun:
-                _watch(finished, self.asked, seen, 1)
+            _watch(finished, self.asked, seen, 1)  # if it came too late, too: so as to be awake for the next region
 
 
 def _employ(employed: dict[_Worker, list], most: int) -> Iterator[tuple[_Worker, list]]:
