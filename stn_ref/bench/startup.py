@@ -1,6 +1,6 @@
 """What a new process costs: import, --help, the first sample, the first training step; each in processes of its own.
 
-Almost all of it is compiling. Each is measured as it comes, and with machine code kept on disk (kernels/jit.py).
+Almost all of it is compiling. Each is measured as it comes, and with machine code kept on disk (kernels/cache.py).
 """
 
 import os

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stn_ref.kernels import jit
+from stn_ref.kernels import cache, jit
 
 TOY = '''
 import math
@@ -51,18 +51,19 @@ def times(n):
 
 @pytest.fixture
 def toy(tmp_path):
-    """A package of that name with jit.py and two small modules; call it with an expression to get its value."""
+    """A package of that name with jit.py, cache.py and two small modules; called with an expression, its value."""
     kernels = tmp_path / "stn_ref" / "kernels"
     kernels.mkdir(parents=True)
     for folder in (kernels.parent, kernels):
         (folder / "__init__.py").touch()
-    shutil.copy(jit.__file__, kernels)
+    for module in (jit, cache):
+        shutil.copy(module.__file__, kernels)
     (kernels / "toy.py").write_text(TOY)
     (kernels / "part.py").write_text("SHIFT = 10\n")
 
     def value(expression, warns="", **environment):
         code = f"from stn_ref.kernels.toy import *\nprint({expression})"
-        settings = {"STN_REF_CACHE": str(tmp_path / "kept")} | environment
+        settings = {"STN_REF_CACHE": str(tmp_path / "kept"), "NUMBA_DISABLE_JIT": "0"} | environment
         command = [sys.executable, *([] if warns else ["-W", "error"]), "-c", code]
         run = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True)
         assert run.returncode == 0 and (warns in run.stderr if warns else not run.stderr), run.stderr
@@ -76,42 +77,47 @@ def entries(toy) -> list[Path]:
     return sorted(toy.kept.iterdir())
 
 
-def test_kept_code_is_used_and_never_mixed_up(toy):
+def test_kept_code_is_used_and_never_old_or_mixed_up(toy):
     """Numba gives near and far one name; in two processes both are also its first function, of one number."""
     expected = toy("first(3.0), second(3.0)", STN_REF_CACHE="0")
     assert not toy.kept.exists()
     assert toy("first(3.0)") in expected and toy("second(3.0)") in expected
     assert len(entries(toy)) == 2
-    assert toy("first(3.0), second(3.0)") == expected
-    assert toy("first(3.0) and sum(first.stats.cache_hits.values())") == "1"
+    hits = "[sum(f.stats.cache_hits.values()) for f in (first, second)]"
+    assert toy(f"first(3.0), second(3.0), {hits}") == f"{expected} [1, 1]"
     assert len(entries(toy)) == 2
+    (toy.kernels / "part.py").write_text("SHIFT = 11\n")  # an edit in another file
+    assert toy("first(3.0)") == toy("first(3.0)", STN_REF_CACHE="0") not in expected
 
 
-def test_an_edit_in_another_file_is_seen(toy):
-    before = toy("first(3.0)")
-    (toy.kernels / "part.py").write_text("SHIFT = 11\n")
-    assert toy("first(3.0)") == toy("first(3.0)", STN_REF_CACHE="0") != before
+def test_what_is_damaged_or_belongs_to_other_settings_is_compiled_anew(toy):
+    """A cut entry, one with a wrong bit, a folder in the place of one; the functions differ in their closures."""
+    values_and_hits = "[(f(5), sum(f.stats.cache_hits.values())) for f in map(times, {})]"
+    new, kept = "[(10, 0), (15, 0), (20, 0)]", "[(20, 1), (15, 1), (10, 1)]"
+    assert toy(values_and_hits.format((2, 3, 4))) == new
+    assert toy(values_and_hits.format((4, 3, 2))) == kept
+    cut, wrong, folder = entries(toy)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    whole = wrong.read_bytes()
+    wrong.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    folder.unlink()
+    folder.mkdir()
+    assert toy(values_and_hits.format((2, 3, 4))) == new
+    assert len(entries(toy)) == 3  # what could not take the folder's place is not left behind
+    again = toy(values_and_hits.format((4, 3, 2)))
+    assert again.count(", 1)") == 2  # the others have been mended
+    assert toy(values_and_hits.format((2, 3, 4)), NUMBA_OPT="1") == new
+    assert len(entries(toy)) == 6
+    assert toy("[times(n)(5) for n in (2, 3, 4)]", NUMBA_DISABLE_JIT="1") == "[10, 15, 20]"
+    assert len(entries(toy)) == 6
 
 
-def test_values_of_a_closure_tell_functions_apart(toy):
-    assert toy("(times(2)(5), times(3)(5))") == toy("(times(2)(5), times(3)(5))") == "(10, 15)"
-    assert toy("(times(3)(5), times(2)(5))") == "(15, 10)"
-    assert len(entries(toy)) == 2
-
-
-@pytest.mark.parametrize("damage", ("cut", "one bit", "a folder"))
-def test_a_damaged_entry_is_compiled_anew(toy, damage):
-    expected = toy("times(2)(5)")
-    (entry,) = entries(toy)
-    whole = entry.read_bytes()
-    if damage == "a folder":
-        entry.unlink()
-        entry.mkdir()
-    else:
-        entry.write_bytes(whole[:-100] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert toy("times(2)(5)") == expected
-    if damage != "a folder":
-        assert toy("(f := times(2))(5) and sum(f.stats.cache_hits.values())") == "1"  # it has been mended
+@pytest.mark.parametrize("name", ("import FunctionIdentity", "_unique_ids"))
+def test_a_numba_that_has_changed_is_told_and_nothing_is_kept(toy, name):
+    source = toy.kernels / "cache.py"
+    source.write_text(source.read_text().replace(name, name + "_of_old"))
+    assert toy("times(2)(5), times(3)(5)", warns="is unknown: compiled code is not kept") == "10 15"
+    assert not toy.kept.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_does_no_harm(toy, tmp_path):
@@ -120,24 +126,18 @@ def test_a_folder_that_cannot_be_made_is_told_and_does_no_harm(toy, tmp_path):
     assert said == "10"
 
 
-def test_interpreted_nothing_is_kept(toy):
-    assert toy("times(2)(5)", NUMBA_DISABLE_JIT="1") == "10"
-    assert not toy.kept.exists()
-
-
-def test_another_setting_of_numba_is_another_entry(toy):
-    assert toy("times(2)(5)") == toy("times(2)(5)", NUMBA_OPT="1") == "10"
-    assert len(entries(toy)) == 2
-
-
 def test_one_stands_for_the_users_own_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jit, "FunctionIdentity", type("NoCounter", (), {}))
-    monkeypatch.setattr(jit.numba.config, "DISABLE_JIT", 0)
-    for asked, place in (("1", tmp_path / "stn_ref"), (str(tmp_path / "x"), tmp_path / "x"), ("0", None), ("", None)):
+    monkeypatch.setattr(cache, "FunctionIdentity", type("NoCounter", (), {}))
+    for asked, place in (("1", tmp_path / "stn_ref"), (str(tmp_path / "x"), tmp_path / "x")):
         monkeypatch.setenv("STN_REF_CACHE", asked)
-        assert jit.folder.__wrapped__() == place
-        assert place is None or place.is_dir()
+        assert cache.folder.__wrapped__() == place and place.is_dir()
+
+
+def test_without_being_asked_nothing_of_numbas_own_is_needed():
+    code = "from stn_ref.kernels import jit; import sys; print(jit.folder(), 'stn_ref.kernels.cache' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"STN_REF_CACHE": "0"}, capture_output=True)
+    assert done.stdout.split() == [b"None", b"False"], done.stderr
 
 
 def test_the_layers_are_kept_and_give_the_same_bits(tmp_path):
@@ -151,7 +151,7 @@ def test_the_layers_are_kept_and_give_the_same_bits(tmp_path):
     )
 
     def run(kept):
-        env = os.environ | {"STN_REF_CACHE": kept}
+        env = os.environ | {"STN_REF_CACHE": kept, "NUMBA_DISABLE_JIT": "0"}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0 and not done.stderr, done.stderr
         return done.stdout.split()
