@@ -63,7 +63,9 @@ def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -
     factor = pixels_per_unit(in_size, align_corners, grid.dtype)
     if not isinstance(grid, np.ndarray):  # on a GPU
         return kernels.get("cuda").rescaled(grid, 1, factor, 0 if align_corners else 0.5)
-    points = (grid + 1) * factor
+    points = grid + 1
+    for axis in range(2):  # one by one: NumPy is slow along an axis of length 2
+        points[..., axis] *= factor[axis]
     if not factor.all():  # one pixel, its centre at both ends: inf * 0 is NaN, but infinity is not in the image
         np.copyto(points, grid, where=np.isinf(grid))
     if not align_corners:
@@ -77,7 +79,10 @@ def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corn
     factor = pixels_per_unit(in_size, align_corners, gpoints.dtype)
     if not isinstance(gpoints, np.ndarray):  # on a GPU
         return kernels.get("cuda").multiplied(gpoints, factor)
-    return gpoints * factor
+    ggrid = np.empty_like(gpoints)
+    for axis in range(2):
+        np.multiply(gpoints[..., axis], factor[axis], out=ggrid[..., axis])
+    return ggrid
 
 
 @np.errstate(all="ignore")

@@ -120,7 +120,7 @@ GRIDS = [
         ("chain factor without 1/2", "dtype) / 2\n", "dtype)\n"),
         ("half a pixel in the other convention", "not align_corners:\n        ", "align_corners:\n        "),
         ("infinity times 0 in an image of one pixel", "if not factor.all():", "if False:"),
-        ("chain factor forgotten", "    return gpoints * factor\n", "    return gpoints\n"),
+        ("chain factor forgotten", "    return ggrid\n", "    return gpoints\n"),
         ("the displacement in pixels of the output", "start + S * d[..., axis]", "start + D * d[..., axis]"),
         ("the start in pixels of the output", "d.dtype.type(S / D) * _odd(size_out, d.dtype", "_odd(size_out, d.dtype"),
         ("aspect upside down", "(W, align_corners)) / max(1, _span(H", "(H, align_corners)) / max(1, _span(W"),
