@@ -183,6 +183,17 @@ def test_a_range_is_worth_handing_over(several):
     assert None not in ranges
 
 
+@pytest.mark.parametrize("several", (1, 2, 3), indirect=True)
+def test_ranges_make_up_the_whole_and_the_callers_is_the_longest(several):
+    for least, count in itertools.product((1, 5, 32), (0, 1, 31, 64, 65, 200)):
+        ranges = []
+        threads.parallel_ranges(lambda first, last, to=ranges: to.append((first, last)), count, least)
+        ranges.sort()
+        assert [i for first, last in ranges for i in range(first, last)] == list(range(count))
+        lengths = [last - first for first, last in ranges]
+        assert all(lengths) and len(lengths) <= several and (least < 4 or lengths[:1] == [max(lengths)] or not count)
+
+
 def test_a_waiting_worker_keeps_no_array_alive():
     before = threads.get_num_threads()
     threads.set_num_threads(2)

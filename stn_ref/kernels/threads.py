@@ -124,7 +124,7 @@ def _is_first(claims: list, who) -> bool:
 def _watch(raised: np.ndarray, watched: np.ndarray, seen: int, grace: int) -> None:
     """Add 1 to raised[0], then wait awake, but not long, for watched[0] > seen. Not while others need the cores.
 
-    Only once numba is loaded: NumPy's own loops are long enough for sleepers.
+    Only once numba is loaded: NumPy's own loops are long enough for sleepers. The first call compiles the loop.
     """
     if sys.modules.get("numba"):
         from stn_ref.kernels import spin
@@ -192,10 +192,13 @@ def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1
     Args:
         task: computes the items first to last - 1.
         count: how many items there are.
-        least: a range has at least so many items, unless it is the only one. To hand a range over takes 10 us, or 40
-            if the other thread sleeps.
+        least: a range has at least so many items, unless it is the only one: to hand it over takes time (spin.py).
     """
-    ranges = spans(count, min(_threads, max(1, count // least)))
+    if count == 0:
+        return
+    n, extra = min(_threads, max(1, count // least)), least // 4
+    own = (count - extra) // n + extra  # the caller begins first and ends last: the workers find Python's lock free
+    ranges = [(0, own), *((own + first, own + last) for first, last in spans(count - own, n - 1))]
     parallel(lambda k: task(*ranges[k]), len(ranges))
 
 
