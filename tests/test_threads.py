@@ -191,7 +191,8 @@ def test_ranges_make_up_the_whole_and_the_callers_is_the_longest(several):
         ranges.sort()
         assert [i for first, last in ranges for i in range(first, last)] == list(range(count))
         lengths = [last - first for first, last in ranges]
-        assert all(lengths) and len(lengths) <= several and (least < 4 or lengths[:1] == [max(lengths)] or not count)
+        assert all(lengths) and len(lengths) <= several
+        assert count == 0 or least == 1 or lengths[0] == max(lengths)
 
 
 def test_a_waiting_worker_keeps_no_array_alive():
