@@ -48,9 +48,12 @@ else:
         scopes = [module.add_metadata([ir.MetaDataString(module, name), domain]) for name in names]
         return module.add_metadata(scopes)
 
+    def data_pointer(context, builder, array_type, array):
+        """Return the address of the first element, for the code of an intrinsic."""
+        return cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
+
     def _pointer(context, builder, array_type, array, i):
-        data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
-        return builder.gep(data, [i])
+        return builder.gep(data_pointer(context, builder, array_type, array), [i])
 
     def _load(array, mine: tuple, others: tuple):
         def codegen(context, builder, signature, args):

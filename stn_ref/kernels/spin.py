@@ -1,17 +1,19 @@
 """Waiting awake: watch a number in memory, without Python's lock, until another thread changes it.
 
-To put a thread to sleep and to wake it takes the system 20 to 80 us, as long as sampling a small batch. A thread that
-will be needed soon therefore watches a counter for a while before it goes to sleep. Nothing depends on it but time:
-what threads tell each other goes through queues, and the counters only say that it is worth looking.
+Work reaches a thread that sleeps in about 100 us, as long as sampling a small batch takes, and one that is awake in 25
+(medians, from the caller's `parallel` to the first line of the task). A thread that will be needed soon therefore
+watches a counter for a while before it goes to sleep. Nothing depends on it but time: what threads tell each other goes
+through queues, and the counters only say that it is worth looking.
 """
 
 from numba import config
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from stn_ref.kernels.jit import njit
 
-TURNS = 200_000  # looks at the counter, 0.5 to 1 ns each: 0.1 to 0.2 ms, a few times what waking takes
+# Looks at the counter, 0.5 to 1 ns each: 0.1 to 0.2 ms. No `pause` between them, which x86 has for the sake of a second
+# thread on the core: it takes 25 ns on one processor, other times on others, and nobody would know how long a watch is.
+TURNS = 200_000
 GRACE = 30_000  # more of them, 15 us: until the thread that raised the counter has left Python for its own kernel
 
 if config.DISABLE_JIT:
@@ -22,16 +24,14 @@ if config.DISABLE_JIT:
         return False
 
 else:
-
-    def _pointer(context, builder, array_type, array):
-        return cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
+    from stn_ref.kernels.restrict import data_pointer
 
     @intrinsic
     def _read(typingctx, counter):
         """Return counter[0], from memory: the compiler may not assume that it stays as it is."""
 
         def codegen(context, builder, signature, args):
-            return builder.load_atomic(_pointer(context, builder, signature.args[0], args[0]), "acquire", 8)
+            return builder.load_atomic(data_pointer(context, builder, signature.args[0], args[0]), "acquire", 8)
 
         return counter.dtype(counter), codegen
 
@@ -41,7 +41,7 @@ else:
 
         def codegen(context, builder, signature, args):
             one = context.get_constant(signature.return_type, 1)
-            return builder.atomic_rmw("add", _pointer(context, builder, signature.args[0], args[0]), one, "acq_rel")
+            return builder.atomic_rmw("add", data_pointer(context, builder, signature.args[0], args[0]), one, "acq_rel")
 
         return counter.dtype(counter), codegen
 
