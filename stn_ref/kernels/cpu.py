@@ -5,13 +5,14 @@ another side of a kink, is windows_cpu.py.
 """
 
 import numpy as np
+from numba import config
 
 from stn_ref.kernels import bilinear_cpu, blocks, cubic_cpu, nearest_cpu, windows_cpu
 from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT
 
 FEW_TAPS = {"bilinear": bilinear_cpu, "nearest": nearest_cpu, "bicubic": cubic_cpu}
 
-_quiet = np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore")  # when interpreted
+_quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 
 
 def _options(mode, padding, a):
