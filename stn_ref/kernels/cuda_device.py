@@ -61,7 +61,7 @@ def one_line_errors(wanted: Callable[[], int]):
                 f"the GPU has no room for the {wanted() / 2**20:.0f} MiB that this call has asked for so far: take "
                 "fewer images at a time, free what other programs hold on it, or use backend='cpu'"
             ) from None
-        raise checks.DeviceError(f"{_remedy(text, type(error).__name__)} (CUDA says: {text})") from error
+        raise checks.DeviceError(f"{_remedy(text, type(error).__name__)} (CUDA says: {text})") from None
 
 
 def _remedy(text: str, kind: str) -> str:

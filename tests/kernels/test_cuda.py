@@ -179,6 +179,19 @@ def gpu() -> bool:
 on_a_gpu = pytest.mark.skipif(not gpu(), reason="no NVIDIA GPU")
 
 
+@pytest.mark.skipif(bool(os.environ.get("NUMBA_ENABLE_CUDASIM")), reason="not here")
+def test_the_whole_suite_is_collected_without_numba_cuda_and_pytorch(request):
+    script = (
+        "import sys, pytest; sys.modules.update(numba_cuda=None, torch=None); "
+        "sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider']))"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("STN_REF_REQUIRE")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=request.config.rootpath, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "error" not in done.stdout.splitlines()[-1], done.stdout[-2000:]
+
+
 @pytest.mark.gpu
 @on_a_gpu
 def test_on_a_gpu_the_contract_of_every_backend_is_kept():
