@@ -7,8 +7,7 @@ points; then, for each channel, one loop gathers (V, or dV/dx and dV/dy) and one
   block is scratch.
 - Places are 32-bit numbers, as the floats are: a vector register holds as many of the one as of the other. The argument
   `zero` carries the type (64 bits for planes near 2^31 pixels); sums are cast back to it, for Numba adds in 64 bits.
-- While one channel is worked on, memory is already asked for the pixels of the next (not in bicubic sampling, where
-  sixteen taps keep it busy enough).
+- While one channel is worked on, memory is already asked for the pixels of the next (bicubic does without).
 
 Read next: bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py.
 """

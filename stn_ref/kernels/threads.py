@@ -192,7 +192,8 @@ def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1
     Args:
         task: computes the items first to last - 1.
         count: how many items there are.
-        least: a range has at least so many items, unless it is the only one: to hand it over takes time (spin.py).
+        least: a range has about so many items or more, unless it is the only one: to hand it over takes time (spin.py).
+            The caller's range is the longest, by about a quarter of that.
     """
     if count == 0:
         return
