@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="where it is, or where it goes (default: data/NAME)")
 
+    experiment = add("experiment", commands.experiment, "run a published experiment at a declared scale", seed=True)
+    _add_experiment_options(experiment)
+
     bench = add("bench", commands.bench, "measure speed, against PyTorch if it is installed and the machine's limit")
     _add_bench_options(bench)
 
@@ -121,6 +124,35 @@ def _add_bench_options(bench: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
+    from stn_ref.experiments import EXPERIMENTS, SCALES
+
+    experiment.epilog = (
+        "Every cell of an experiment is a file of its own in --out; what is there is not computed again. Killed or "
+        "interrupted, the same command goes on from where it was. Run it twice at a time for two processes on one folder."
+    )
+    experiment.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} (none: list them)")
+    experiment.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="smoke",
+        help="smoke: seconds, to see it run; small: hours, for the paper's numbers; paper: its schedule, days "
+        "(default: smoke)",
+    )
+    experiment.add_argument(
+        "--data",
+        metavar="DIR",
+        help="the directory of the data, or `procedural` (default: procedural for smoke, else data/NAME)",
+    )
+    experiment.add_argument("--out", metavar="DIR", default="runs/experiments", help="(default: runs/experiments)")
+    experiment.add_argument("--seeds", type=int, default=1, metavar="N", help="N seeds, from --seed on (default: 1)")
+    experiment.add_argument(
+        "--only", action="extend", nargs="+", default=[], metavar="CELL", help="such as st-cnn-affine/R or 'st-cnn-*/R'"
+    )
+    experiment.add_argument("--again", action="store_true", help="compute also what is there, and replace it")
+    experiment.add_argument("--list", action="store_true", help="list the experiments")
+
+
 def _add_check_options(check: argparse.ArgumentParser) -> None:
     module = "MODULE:FUNCTION"
     check.add_argument(
@@ -152,11 +184,16 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     plain, families = models.BACKBONES, ", ".join(transforms.FAMILIES)
     kinds = ", ".join([*plain, *(f"st-{backbone}-FAMILY" for backbone in plain)])
     add("--model", f"{kinds}; FAMILY is one of {families}; or tutorial, PyTorch's, for 28x28")
-    add("--distortion", "none; R: rotated; RTS: rotated, scaled, anywhere in 42x42; TC: in 60x60 among clutter")
+    add(
+        "--distortion",
+        "none; R: rotated; RTS: rotated, scaled, anywhere in 42x42; P: as seen by a camera; E: bent; TC: in 60x60 "
+        "among clutter",
+    )
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")
     add("--batch-size", "examples a step", metavar="N")
-    add("--optimiser", "sgd has Nesterov momentum 0.9", "--optimizer", choices=OPTIMISERS)
+    add("--optimiser", "of the weights", "--optimizer", choices=OPTIMISERS)
+    add("--momentum", "of sgd, Nesterov's; 0: none", metavar="X")
     add("--lr", "the highest learning rate", metavar="X")
     add("--schedule", "of the learning rate", choices=SCHEDULES)
     add("--warmup", "steps over which the rate rises", metavar="N")
@@ -231,6 +268,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"stn-ref {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        hint = "; --resume continues from the last checkpoint" if args.command == "train" else ""
+        hints = {
+            "train": "; --resume continues from the last checkpoint",
+            "experiment": "; the same command goes on from there",
+        }
+        hint = hints.get(args.command, "")
         print(f"\nstn-ref {args.command}: interrupted{hint}", file=sys.stderr)
         return 130

@@ -27,6 +27,21 @@ def train(args, note, say):
     return 0, run.run(config, data_dir=args.data, out=args.out, resume=args.resume, note=note, say=say, **sizes)
 
 
+def experiment(args, note, say):
+    """Run a published experiment, or list what there is."""
+    from stn_ref import experiments
+    from stn_ref.experiments import run
+
+    if args.name is None or args.list:
+        for name in experiments.EXPERIMENTS if args.name is None else [args.name]:
+            say(f"{name:<12} {run.module(name).TITLE}")
+        return 0, {"experiments": list(experiments.EXPERIMENTS)}
+    options = ("scale", "out", "seed", "seeds", "only", "again")
+    chosen = {option: getattr(args, option) for option in options}
+    report = run.run(args.name, data_dir=args.data, note=note, say=say, **chosen)
+    return (1 if report["failed"] else 0), report
+
+
 def gradcheck(args, note, say):
     """Compare every layer's gradients with finite differences."""
     from stn_ref import checks
@@ -94,7 +109,7 @@ def bench(args, note, say):
 
 def info(args, note, say):
     """Show versions, threads and where data is looked for."""
-    from stn_ref.bench.environment import environment
+    from stn_ref.environment import environment
 
     report = environment()
     for name, value in report.items():

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from stn_ref.bench import environment, parts, processes, report, steps, timing
+from stn_ref import environment
+from stn_ref.bench import parts, processes, report, steps, timing
 from stn_ref.cli import main
 
 PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run

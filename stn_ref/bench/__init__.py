@@ -2,7 +2,7 @@
 
 Reading order: timing.py (calls in turns), machine.py (the limits); sampler.py, layers.py, steps.py, growth.py,
 memory.py and startup.py with processes.py, cuda.py (what is measured); pytorch.py (the same in PyTorch),
-environment.py (on what), report.py, parts.py (all in order).
+report.py, parts.py (all in order).
 """
 
 from stn_ref.bench.parts import PARTS, run

@@ -8,14 +8,13 @@ import datetime
 import importlib
 import math
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stn_ref import checks
 from stn_ref.bench import cuda, machine, report, timing
-from stn_ref.bench.environment import environment
+from stn_ref.environment import environment, processor
 from stn_ref.kernels import threads
 
 PARTS = {  # name -> module, function that yields its cases, what its numbers mean
@@ -35,16 +34,6 @@ PARTS = {  # name -> module, function that yields its cases, what its numbers me
 }
 QUICK_SECONDS = 0.1  # a row
 VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "torch", "python", "machine", "gpu")
-
-
-def processor() -> str:
-    """Return the name of the CPU, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for text in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if text.startswith("model name"):
-                return text.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"
 
 
 def _command(quick: bool, only: Iterable[str], n: int | None) -> str:

@@ -3,7 +3,17 @@
 Reading order: glyphs.py, digits.py, idx.py, distortions.py, batching.py.
 """
 
-from stn_ref.data.batching import Dataset, batches, epoch_batches, fixed_distortion, load, split, stream
+from stn_ref.data.batching import (
+    Dataset,
+    DistortedDigits,
+    Source,
+    batches,
+    epoch_batches,
+    fixed_distortion,
+    load,
+    split,
+    stream,
+)
 from stn_ref.data.digits import draw_digits
 from stn_ref.data.distortions import (
     KINDS,
@@ -21,6 +31,8 @@ __all__ = [
     "KINDS",
     "Dataset",
     "Distorted",
+    "DistortedDigits",
+    "Source",
     "apply_pose",
     "batches",
     "distort",

@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def epoch_batches(
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
         labels: (N,) integers.
-        kind: "R", "RTS", "TC" or "none".
+        kind: one of data.KINDS.
         batch_size: at least 1; the last batch may be shorter.
         seed: at least 0.
         epoch: at least 0.
@@ -108,7 +109,7 @@ def fixed_distortion(
 
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
-        kind: "R", "RTS", "TC" or "none".
+        kind: one of data.KINDS.
         seed: at least 0.
         part: "val" or "test", whose distortions are independent.
         backend: of the sampler.
@@ -165,6 +166,66 @@ class Dataset:
             crc = zlib.crc32(np.ascontiguousarray(images), crc)
             crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), crc)
         object.__setattr__(self, "fingerprint", crc)
+
+
+class Source(Protocol):
+    """What a training is fed with: examples by the batch, and two sets that stay as they are.
+
+    Whoever has images of another kind than digits writes these five down, and `training.Trainer` takes it from there.
+    """
+
+    name: str
+    fingerprint: int  # two sources that agree in it feed the same examples
+
+    def size(self, part: str) -> int:
+        """Return how many examples "train", "val" or "test" has."""
+
+    def batches(
+        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over an epoch from batch `start` on: (U (B, C, H, W) float32, labels (B,) int64)."""
+
+    def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (U, labels) of "val" or "test"; the seed decides, no epoch does."""
+
+
+@dataclass(frozen=True)
+class DistortedDigits:
+    """A Source: the digits of a data set, distorted anew in every epoch.
+
+    Args:
+        dataset: from `load`.
+        kind: of distortion, one of KINDS.
+    """
+
+    dataset: Dataset
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """The name of the data set."""
+        return self.dataset.name
+
+    @property
+    def fingerprint(self) -> int:
+        """The data set's; the distortion is in the configuration of the training."""
+        return self.dataset.fingerprint
+
+    def size(self, part: str) -> int:
+        """Return how many digits a part has."""
+        return len(getattr(self.dataset, f"{part}_labels"))
+
+    def batches(
+        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `epoch_batches`."""
+        images, labels = self.dataset.train_images, self.dataset.train_labels
+        return epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start)
+
+    def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `fixed_distortion`."""
+        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
+        return fixed_distortion(images, self.kind, seed, part=part).images, labels
 
 
 def load(

@@ -1,32 +1,47 @@
-"""Table 1's distortions of MNIST: R, RTS and TC. They are warps: target -> source points, and this package's sampler.
+"""Table 1's distortions of MNIST: R, RTS, P, E and TC. They are warps: target -> source, and this package's sampler.
 
-Reads: sampler.py, checks.py. Read next: batching.py.
+Reads: transforms/, sampler.py, checks.py. Read next: batching.py.
 
 What is known of them, and how well. Sources that do not copy each other agree on: R is a rotation by U(-90, 90)
 degrees; RTS a rotation by U(-45, 45), a scale of U(0.7, 1.2) and a random place in 42 x 42; TC a random place in
-60 x 60 and six 6 x 6 patches cut from other digits. Not found anywhere, so chosen here: the canvas of R (28 x 28);
-"random place" (below); where a patch is cut (within the 20 x 20 pixels that MNIST's ink fills, so that few are empty);
-ink upon ink (the brighter one stays).
+60 x 60 and six 6 x 6 patches cut from other digits. One source has that P and E scale a digit by U(0.75, 1), that P
+then moves each corner by N(0, 5) pixels, and E each of 16 control points of a thin-plate spline by N(0, 1.5) pixels.
+
+Not found anywhere, so chosen here: the canvas of R and E (28 x 28); that of P (42 x 42: on 28 x 28 the same 5 pixels
+shrink one digit in twenty to a third of its ink, and the nets err three times as often as the paper's); "random place"
+(below); whose corners P moves (those of the canvas, each coordinate on its own; drawn again until they make a convex
+quadrilateral about the middle, which a camera can see); that E moves the points at which the canvas looks, on a 4 x 4
+grid over it; where a patch is cut (within the 20 x 20 pixels that MNIST's ink fills, so that few are empty); ink upon
+ink (the brighter one stays).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from stn_ref import checks
+from stn_ref import checks, transforms
 from stn_ref.sampler import sample
 
 PATCHES, PATCH = 6, 6  # of TC: how many, and the pixels of a side
 MARGIN = 4  # MNIST's ink fills pixels 4..23 of 28
+CORNERS = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])  # of a canvas, normalised (x, y), in a round
+SPLINE = transforms.get("tps")  # of E
+FAR = 1e3  # half canvases; stands for points at infinity, which P may have beside the quadrilateral
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A distortion: the canvas in pixels, angle in degrees, scale; is the place random, in whole pixels, cluttered."""
+    """A distortion: canvas in pixels, angle in degrees, scale; by how many pixels corners or control points of the
+    canvas are moved (standard deviation of each coordinate); is the digit anywhere on it rather than in the middle, at
+    whole pixels; is it cluttered.
+    """
 
     canvas: int
     angle: tuple[float, float] = (0.0, 0.0)
     scale: tuple[float, float] = (1.0, 1.0)
+    corners: float = 0.0
+    bend: float = 0.0
+    anywhere: bool = False
     whole: bool = False
     clutter: bool = False
 
@@ -34,8 +49,10 @@ class Kind:
 KINDS = {
     "none": Kind(28),
     "R": Kind(28, angle=(-90.0, 90.0)),
-    "RTS": Kind(42, angle=(-45.0, 45.0), scale=(0.7, 1.2)),
-    "TC": Kind(60, whole=True, clutter=True),
+    "RTS": Kind(42, angle=(-45.0, 45.0), scale=(0.7, 1.2), anywhere=True),
+    "P": Kind(42, scale=(0.75, 1.0), corners=5.0),
+    "E": Kind(28, scale=(0.75, 1.0), bend=1.5),
+    "TC": Kind(60, anywhere=True, whole=True, clutter=True),
 }
 
 POSE = np.dtype(
@@ -43,6 +60,8 @@ POSE = np.dtype(
         ("angle", np.float64),  # degrees, counterclockwise as seen
         ("scale", np.float64),  # canvas pixels to one pixel of the digit
         ("centre", np.float64, 2),  # canvas pixel (x, y) where the middle of the digit's image lies
+        ("corners", np.float64, (4, 2)),  # P, else 0: canvas pixels (x, y) by which each corner, see CORNERS, is moved
+        ("bend", np.float64, (16, 2)),  # E, else 0: canvas pixels (x, y) by which the source of a control point moves
         ("patch_image", np.int64, PATCHES),  # TC, else -1: the image that a patch is cut from
         ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) there
         ("patch_place", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) on the canvas
@@ -68,12 +87,13 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     """Draw n distortions at random.
 
     Places: the digit's whole scaled image, 28 s pixels wide and taken as if not rotated, stays inside the canvas; its
-    centre is uniform over what that leaves. RTS puts it anywhere, TC at whole pixels, so that the grey levels stay.
+    centre is uniform over what that leaves. RTS puts it anywhere, TC at whole pixels, so that the grey levels stay, R,
+    P and E in the middle.
     A patch of TC comes from one of the other n - 1 images (from the same one if n = 1).
 
     Args:
         n: how many.
-        kind: "R", "RTS", "TC", or "none".
+        kind: one of KINDS.
         rng: the only source of randomness.
 
     Returns:
@@ -96,6 +116,12 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     free = rule.canvas - 28 * pose["scale"][:, None]  # what is left beside the digit's image
     corner = rng.integers(0, rule.canvas - 28, (n, 2), endpoint=True) if rule.whole else rng.random((n, 2)) * free
     pose["centre"] = corner + 14 * pose["scale"][:, None] - 0.5  # from edges to pixel centres
+    if not rule.anywhere:
+        pose["centre"] = (rule.canvas - 1) / 2
+    if rule.corners:
+        pose["corners"] = _draw_corners(n, rule, rng)
+    if rule.bend:
+        pose["bend"] = rng.normal(0, rule.bend, (n, 16, 2))
     if rule.clutter:
         others = rng.integers(1, max(n, 2), (n, PATCHES))
         pose["patch_image"] = (np.arange(n)[:, None] + others) % max(n, 1)
@@ -104,11 +130,50 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     return pose
 
 
+def _draw_corners(n: int, rule: Kind, rng: np.random.Generator) -> np.ndarray:
+    """Return (n, 4, 2) displacements of the corners, in pixels: together a convex quadrilateral about the middle."""
+    moved = np.zeros((n, 4, 2))
+    again = np.arange(n)
+    while len(again):
+        moved[again] = rng.normal(0, rule.corners, (len(again), 4, 2))
+        at = CORNERS * rule.canvas / 2 + moved[again]
+        after = np.roll(at, -1, axis=1)
+        turns = _cross(after - at, np.roll(at, -2, axis=1) - after) > 0  # each corner turns the same way,
+        about = _cross(at, after) > 0  # and so does every side as seen from the middle
+        again = again[~(turns & about).all(axis=1)]
+    return moved
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def homography(corners: np.ndarray) -> np.ndarray:
+    """Return theta (N, 8) of the projective transform that takes the moved corners of a canvas back to its corners.
+
+    Args:
+        corners: (N, 4, 2), normalised, in the order of CORNERS: to where each corner is moved.
+
+    Each corner (x, y) -> (u, v) gives two rows of a linear system, u (h31 x + h32 y + 1) = h11 x + h12 y + h13 and the
+    same for v (Hartley and Zisserman 2004, Sec. 4.1).
+    """
+    x, y = corners[..., 0], corners[..., 1]
+    (u, v), one, nil = CORNERS.T, np.ones_like(x), np.zeros_like(x)
+    rows = [
+        np.stack([x, y, one, nil, nil, nil, -u * x, -u * y], axis=-1),
+        np.stack([nil, nil, nil, x, y, one, -v * x, -v * y], axis=-1),
+    ]
+    system = np.concatenate(rows, axis=1)
+    wanted = np.broadcast_to(np.concatenate([u, v])[:, None], (len(corners), 8, 1))
+    return np.linalg.solve(system, wanted)[..., 0]
+
+
 def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
     """Where each canvas pixel takes its value from; the map from target to source, written down without an inverse.
 
-        x_s = 13.5 + ( cos a (x_t - cx) - sin a (y_t - cy)) / s
-        y_s = 13.5 + ( sin a (x_t - cx) + cos a (y_t - cy)) / s
+        (x, y) = T_theta(x_t, y_t)    P: projective, E: thin-plate spline, both of the canvas; else (x_t, y_t)
+        x_s = 13.5 + ( cos a (x - cx) - sin a (y - cy)) / s
+        y_s = 13.5 + ( sin a (x - cx) + cos a (y - cy)) / s
 
     Args:
         pose: (N,) structured array with the fields of POSE; a = angle, s = scale, (cx, cy) = centre.
@@ -119,9 +184,22 @@ def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
     """
     a = np.deg2rad(pose["angle"])[:, None, None]
     cos, sin = np.cos(a) / pose["scale"][:, None, None], np.sin(a) / pose["scale"][:, None, None]
-    x = np.arange(canvas) - pose["centre"][:, 0, None, None]
-    y = np.arange(canvas)[:, None] - pose["centre"][:, 1, None, None]
+    x, y = np.arange(canvas, dtype=np.float64), np.arange(canvas, dtype=np.float64)[:, None]
+    if pose["corners"].any() or pose["bend"].any():
+        x, y = np.moveaxis(_deformed(pose, canvas), -1, 0)
+    x, y = x - pose["centre"][:, 0, None, None], y - pose["centre"][:, 1, None, None]
     return np.stack([13.5 + (cos * x - sin * y), 13.5 + (sin * x + cos * y)], axis=-1).astype(np.float32)
+
+
+def _deformed(pose: np.ndarray, canvas: int) -> np.ndarray:
+    """Return (N, S, S, 2): each pixel of the canvas under the projective transform and the spline, in pixels."""
+    at = (2 * np.arange(canvas) + 1 - canvas) / canvas
+    xy = np.stack(np.broadcast_arrays(at, at[:, None]), axis=-1)[None]
+    if pose["bend"].any():
+        xy = SPLINE.apply((SPLINE.control_points + pose["bend"] * 2 / canvas).reshape(len(pose), -1), xy)
+    if pose["corners"].any():
+        xy = transforms.get("projective").apply(homography(CORNERS + pose["corners"] * 2 / canvas), xy)
+    return (canvas * np.clip(xy, -FAR, FAR) + canvas - 1) / 2
 
 
 def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
@@ -131,12 +209,17 @@ def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
         y_s = cy + s (-sin a (x_t - m) + cos a (y_t - m))
 
     Args:
-        pose: (N,) structured array with the fields of POSE.
+        pose: (N,) structured array with the fields of POSE, of R, RTS or TC: a spline has no inverse in closed form.
         size: pixels of a side of the view, at the digit's own resolution.
 
     Returns:
         points (N, size, size, 2) float32, canvas pixels (x, y).
+
+    Raises:
+        ValueError: a pose of P or E.
     """
+    if pose["corners"].any() or pose["bend"].any():
+        raise ValueError("pose must be of R, RTS or TC; got one whose corners or control points are moved (P or E)")
     a = np.deg2rad(pose["angle"])[:, None, None]
     cos, sin = np.cos(a) * pose["scale"][:, None, None], np.sin(a) * pose["scale"][:, None, None]
     cx, cy = (c[:, None, None] for c in pose["centre"].T)
@@ -195,7 +278,7 @@ def distort(images: np.ndarray, kind: str, rng: np.random.Generator, *, backend:
     Args:
         images: (N, 1, 28, 28) float32, background 0: an image that was shifted or scaled to another background would
             get an edge where the zero padding begins.
-        kind: "R" (28 x 28), "RTS" (42 x 42), "TC" (60 x 60), or "none" (28 x 28).
+        kind: "R", "E" (28 x 28), "RTS", "P" (42 x 42), "TC" (60 x 60), or "none" (28 x 28).
         rng: the only source of randomness; see `draw_pose`.
         backend: of the sampler: "cpu" or "vectorised".
 

@@ -6,7 +6,9 @@ A file is the old one or the new one, never half of either. Every array is read 
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,12 +23,17 @@ class CheckpointError(checks.DamagedFileError):
 
 def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and meta (anything JSON can hold; floats keep every bit) to `path`, or leave it as it was."""
+    header = np.frombuffer(json.dumps({"format": FORMAT, "arrays": sorted(arrays), **meta}).encode(), np.uint8)
+    replace(path, lambda file: np.savez(file, **{"meta.json": header}, **arrays))
+
+
+def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
+    """Put what `write(file)` writes at `path`, or leave the path as it was: there is never half a file."""
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")  # what a kill may leave behind, the next save overwrites
-    header = np.frombuffer(json.dumps({"format": FORMAT, "arrays": sorted(arrays), **meta}).encode(), np.uint8)
     try:
         with open(aside, "wb") as file:
-            np.savez(file, **{"meta.json": header}, **arrays)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

@@ -9,15 +9,14 @@ OPTIMISERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that decides the outcome of a training, apart from the data.
+class Recipe:
+    """Everything that decides the outcome of a training, apart from the net and the data.
 
     Attributes:
-        model: a name from models.MODELS or models.PUBLISHED.
-        distortion: a name from data.KINDS.
         epochs: passes over the training set.
         batch_size: examples a step.
-        optimiser: "sgd" (momentum 0.9, Nesterov) or "adam".
+        optimiser: "sgd" or "adam".
+        momentum: of SGD, Nesterov's; 0: none.
         lr: the highest learning rate, after the warm-up.
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
         warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
@@ -30,11 +29,10 @@ class Config:
         seed: of everything.
     """
 
-    model: str = "st-cnn-affine"
-    distortion: str = "R"
     epochs: int = 5
     batch_size: int = 32
     optimiser: str = "adam"
+    momentum: float = 0.9
     lr: float = 0.002
     schedule: str = "cosine"
     warmup: int = 300
@@ -45,11 +43,28 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        checks.one_of("model", self.model, (*models.MODELS, *models.PUBLISHED))
-        checks.one_of("distortion", self.distortion, data.KINDS)
         checks.one_of("optimiser", self.optimiser, OPTIMISERS)
         checks.one_of("schedule", self.schedule, SCHEDULES)
         for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
             checks.integer(name, getattr(self, name), least)
         for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
             checks.between(name, getattr(self, name), 0, 1e6)
+        checks.between("momentum", self.momentum, 0, 1)
+
+
+@dataclass(frozen=True)
+class Config(Recipe):
+    """A Recipe, with a net and a distortion of digits by name.
+
+    Attributes:
+        model: a name from models.MODELS or models.PUBLISHED.
+        distortion: a name from data.KINDS.
+    """
+
+    model: str = "st-cnn-affine"
+    distortion: str = "R"
+
+    def __post_init__(self):
+        checks.one_of("model", self.model, (*models.MODELS, *models.PUBLISHED))
+        checks.one_of("distortion", self.distortion, data.KINDS)
+        super().__post_init__()

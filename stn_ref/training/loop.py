@@ -18,7 +18,7 @@ from tqdm import tqdm
 from stn_ref import data, models
 from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
 from stn_ref.training import checkpoint
-from stn_ref.training.config import Config
+from stn_ref.training.config import Config, Recipe
 from stn_ref.training.history import Epoch, History
 
 
@@ -39,12 +39,20 @@ def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int
     return total / max(1, len(images)), correct / max(1, len(images))
 
 
+def _named(config: Config) -> Layer:
+    """Return the net that a Config names, with fresh weights."""
+    size, rng = data.KINDS[config.distortion].canvas, data.stream(config.seed, "weights")
+    return models.build(config.model, size, rng, localisation_lr_scale=config.localisation_lr_scale)
+
+
 class Trainer:
     """One training, epoch by epoch.
 
     Args:
-        config: what to train, and how.
-        dataset: from data.load.
+        config: how to train; a Config also says what.
+        source: what to feed, a data.Source; a data.Dataset is distorted as the Config says.
+        net: what to train, U -> scores; default: the model that the Config names. Its random choices, if any, are
+            from generators of its own (`Layer.rngs`).
         path: of the checkpoint; None: keep nothing.
         resume: continue from `path` if it is there.
         progress: show a bar on standard error (never when that is not a terminal).
@@ -56,29 +64,27 @@ class Trainer:
 
     def __init__(
         self,
-        config: Config,
-        dataset: data.Dataset,
+        config: Recipe,
+        source: data.Source | data.Dataset,
         *,
+        net: Layer | None = None,
         path: Path | None = None,
         resume: bool = False,
         progress: bool = False,
         save_seconds: float = 30.0,
     ):
-        if not len(dataset.train_labels):
-            raise ValueError("dataset must have at least one training image; got none")
-        if config.patience and not len(dataset.val_labels):
-            raise ValueError(f"patience={config.patience} needs validation images; the data set has none")
-        self.config, self.dataset, self.path, self.save_seconds = config, dataset, path, save_seconds
+        if isinstance(source, data.Dataset):
+            source = data.DistortedDigits(source, config.distortion)
+        self.n_train = source.size("train")
+        if not self.n_train:
+            raise ValueError("source must have at least one training image; got none")
+        if config.patience and not source.size("val"):
+            raise ValueError(f"patience={config.patience} needs validation images; there are none")
+        self.config, self.source, self.path, self.save_seconds = config, source, path, save_seconds
         self.bar_off = None if progress else True  # None: tqdm looks for a terminal
-        self.size = data.KINDS[config.distortion].canvas
-        self.net = models.build(
-            config.model,
-            self.size,
-            data.stream(config.seed, "weights"),
-            localisation_lr_scale=config.localisation_lr_scale,
-        )
+        self.net = _named(config) if net is None else net
         self.params = dict(self.net.named_params())
-        self.steps_per_epoch = math.ceil(len(dataset.train_labels) / config.batch_size)
+        self.steps_per_epoch = math.ceil(self.n_train / config.batch_size)
         steps = self.steps_per_epoch * config.epochs
         rate = {
             "cosine": CosineRate(config.lr, steps),
@@ -88,7 +94,7 @@ class Trainer:
         if warmup := min(config.warmup, steps // 10):
             rate = WarmUp(rate, warmup)
         if config.optimiser == "sgd":
-            momentum = {"momentum": 0.9, "nesterov": True}
+            momentum = {"momentum": config.momentum, "nesterov": config.momentum > 0}
             self.optimiser = SGD(self.params.values(), rate, weight_decay=config.weight_decay, **momentum)
         else:
             self.optimiser = Adam(self.params.values(), rate, weight_decay=config.weight_decay)
@@ -96,13 +102,9 @@ class Trainer:
         self.history = History()
         self.best = {}  # name -> value, of the best epoch so far
         self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0, "lr": 0.0}
-        self.val = self._fixed("val")
+        self.val = source.fixed("val", config.seed)
         if path is not None and resume and Path(path).exists():
             self._restore(*checkpoint.load(path))
-
-    def _fixed(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
-        return data.fixed_distortion(images, self.config.distortion, self.config.seed, part=part).images, labels
 
     @property
     def finished(self) -> bool:
@@ -122,21 +124,13 @@ class Trainer:
             yield row
 
     def _epoch(self) -> Epoch:
-        at, config, dataset = self.position, self.config, self.dataset
-        stream = data.epoch_batches(
-            dataset.train_images,
-            dataset.train_labels,
-            config.distortion,
-            config.batch_size,
-            config.seed,
-            at["epoch"],
-            start=at["batch"],
-        )
+        at, config = self.position, self.config
+        stream = self.source.batches(config.batch_size, config.seed, at["epoch"], start=at["batch"])
         bar = tqdm(
             stream,
             total=self.steps_per_epoch,
             initial=at["batch"],
-            desc=f"{config.model} epoch {at['epoch'] + 1}/{config.epochs}",
+            desc=f"{getattr(config, 'model', self.source.name)} epoch {at['epoch'] + 1}/{config.epochs}",
             leave=False,
             disable=self.bar_off,
         )
@@ -180,7 +174,7 @@ class Trainer:
             )
 
     def _row(self) -> Epoch:
-        at, n = self.position, len(self.dataset.train_labels)
+        at, n = self.position, self.n_train
         val_loss, val_accuracy = evaluate(self.net, *self.val) if len(self.val[1]) else (None, None)
         self._expect_finite(val_loss or 0.0, "on the validation images")
         return Epoch(
@@ -194,7 +188,7 @@ class Trainer:
         """
         for name, value in self.best.items():
             self.params[name].value[...] = value
-        images, labels = self._fixed("test")
+        images, labels = self.source.fixed("test", self.config.seed)
         return evaluate(self.net, images, labels) if len(labels) else (None, None)
 
     def weights_crc(self) -> str:
@@ -207,7 +201,7 @@ class Trainer:
     # State.
 
     def _identity(self) -> dict:
-        return {**asdict(self.config), "data": self.dataset.name, "fingerprint": self.dataset.fingerprint}
+        return {**asdict(self.config), "data": self.source.name, "fingerprint": self.source.fingerprint}
 
     def _save(self) -> None:
         if self.path is None:

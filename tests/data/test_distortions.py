@@ -81,13 +81,15 @@ def test_poses_stay_in_their_ranges_and_fill_them(kind):
     half = 14 * pose["scale"][:, None]
     assert (pose["centre"] - half >= -0.5 - 1e-9).all()  # the digit's image lies inside the canvas
     assert (pose["centre"] + half <= rule.canvas - 0.5 + 1e-9).all()
-    if rule.canvas == 28:
-        assert (pose["centre"] == 13.5).all()
+    if not rule.anywhere:
+        assert (pose["centre"] == (rule.canvas - 1) / 2).all()
+    for field, deviation in (("corners", rule.corners), ("bend", rule.bend)):
+        assert pose[field].std() == pytest.approx(deviation, rel=0.02)
 
 
 def test_table_1_has_the_canvases_28_42_and_60():
     images = np.repeat(blob(), 2, axis=0)
-    for kind, size in (("none", 28), ("R", 28), ("RTS", 42), ("TC", 60)):
+    for kind, size in (("none", 28), ("R", 28), ("RTS", 42), ("P", 42), ("E", 28), ("TC", 60)):
         V, pose = distort(images, kind, np.random.default_rng(0), backend="vectorised")
         assert V.shape == (2, 1, size, size) and V.dtype == np.float32 and pose.shape == (2,)
         assert V.min() >= 0 and V.max() <= 1
@@ -129,6 +131,46 @@ def test_the_upright_points_undo_the_distortion():
     assert_allclose(sample(canvas, upright_points(pose), backend="vectorised"), U, atol=0.08)  # blurred twice
 
 
+def test_the_homography_of_p_takes_the_moved_corners_back():
+    corners = distortions.CORNERS + draw_pose(200, "P", np.random.default_rng(8))["corners"] / 21
+    H = np.concatenate([distortions.homography(corners), np.ones((200, 1))], axis=1).reshape(-1, 3, 3)
+    X, Y, w = np.einsum("nij,nkj->ink", H, np.concatenate([corners, np.ones((200, 4, 1))], axis=2))
+    assert_allclose(np.stack([X / w, Y / w], axis=-1), np.tile(distortions.CORNERS, (200, 1, 1)), atol=1e-8)
+    assert (w > 0).all()  # all four are before the camera
+
+
+def test_a_corner_that_folds_the_canvas_over_is_drawn_again():
+    at = distortions.CORNERS * 21 + draw_pose(20_000, "P", np.random.default_rng(9))["corners"]
+    before, after = np.roll(at, 1, axis=1) - at, np.roll(at, -1, axis=1) - at
+    assert (after[..., 0] * before[..., 1] - after[..., 1] * before[..., 0] > 0).all()  # convex, and not turned over
+    x, y = at[..., 0], at[..., 1]
+    assert (x * np.roll(y, -1, axis=1) > y * np.roll(x, -1, axis=1)).all()  # the middle lies inside
+
+
+@pytest.mark.parametrize(("kind", "field", "there"), [("P", "corners", 1), ("E", "bend", -1)])
+def test_corners_move_where_the_ink_goes_and_control_points_where_it_comes_from(kind, field, there):
+    shift = np.array([3.0, -2.0])
+    V = apply_pose(RANDOM, posed(3, kind, scale=1, **{field: shift}), kind, backend="vectorised")
+    expected = apply_pose(RANDOM, posed(3, kind, scale=1, **{field: 0}), kind, backend="vectorised")
+    x, y = (there * shift).astype(int)
+    inner = slice(5, -5)
+    assert_allclose(V[..., inner, inner], np.roll(expected, (y, x), axis=(2, 3))[..., inner, inner], atol=1e-5)
+
+
+def test_where_p_looks_behind_the_camera_there_is_nothing():
+    corners = np.array([(9.0, 9.0), (-9.0, 9.0), (-3.0, -3.0), (3.0, -3.0)])  # far narrower at its upper side
+    pose = posed(3, "P", scale=1, corners=corners)
+    with np.errstate(all="raise"):
+        V = apply_pose(RANDOM, pose, "P", backend="vectorised")
+    assert np.isfinite(V).all() and (V[:, :, 0] == 0).all() and V.max() > 0
+
+
+@pytest.mark.parametrize("kind", ["P", "E"])
+def test_there_are_no_upright_points_where_no_inverse_is(kind):
+    with pytest.raises(ValueError, match="pose must be of R, RTS or TC"):
+        upright_points(draw_pose(2, kind, np.random.default_rng(0)))
+
+
 def test_the_two_maps_are_each_others_inverse():
     pose = draw_pose(4, "RTS", np.random.default_rng(7))
     there = upright_points(pose)[:, 3, 20]  # the canvas point that shows the digit's pixel x=20, y=3
@@ -137,7 +179,7 @@ def test_the_two_maps_are_each_others_inverse():
     assert_allclose(source_points(moved, 1)[:, 0, 0], np.tile([20, 3], (4, 1)), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["R", "RTS", "TC"])
+@pytest.mark.parametrize("kind", ["R", "RTS", "P", "E", "TC"])
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(kind):
     first, again, other = (distort(RANDOM, kind, np.random.default_rng(s), backend="vectorised") for s in (1, 1, 2))
     assert np.array_equal(first.images, again.images) and np.array_equal(first.pose, again.pose)
@@ -158,8 +200,8 @@ def test_no_images_give_no_images():
 
 def test_wrong_arguments_are_named():
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="kind must be one of 'none', 'R', 'RTS', 'TC'; got 'P'"):
-        distort(RANDOM, "P", rng)
+    with pytest.raises(ValueError, match="kind must be one of 'none', 'R', 'RTS', 'P', 'E', 'TC'; got 'X'"):
+        distort(RANDOM, "X", rng)
     with pytest.raises(TypeError, match="images must be float32; got float64"):
         distort(RANDOM.astype(float), "R", rng)
     with pytest.raises(TypeError, match="images must be a float32 or float64 NumPy array; got a NumPy array of uint8"):

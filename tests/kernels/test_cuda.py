@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stn_ref import checks, cli, commands, kernels
-from stn_ref.bench import environment
+from stn_ref import environment
 from stn_ref.sampler import Sampler, sample, sample_backward
 from stn_ref.widths import KernelSampler
 

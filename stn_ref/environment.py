@@ -58,3 +58,13 @@ def environment() -> dict[str, str]:
         "data": "digits drawn on the spot, or MNIST where --data points",
         "fetched to": f"{mnist}, {'there' if there else 'not there: stn-ref data fetch mnist'}",
     }
+
+
+def processor() -> str:
+    """Return the name of the CPU, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for text in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if text.startswith("model name"):
+                return text.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,16 @@
+"""The published experiments, each at a scale that is declared: smoke (seconds), small (hours) or paper (days).
+
+Reading order: store.py (results on the disk), cell.py (one number), table1.py, ..., run.py (all of them).
+
+An experiment is a module with
+
+    TITLE    one line
+    DATA     what --data holds: a data set of data/download.py; None if the experiment draws its own
+    cells    (scale, seed, data_dir) -> [Cell, ...]
+    table    (results) -> lines of text, one table of all seeds
+
+and its name in EXPERIMENTS.
+"""
+
+EXPERIMENTS = ("table1",)
+SCALES = ("smoke", "small", "paper")

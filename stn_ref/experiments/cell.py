@@ -1,0 +1,140 @@
+"""A cell: one number of an experiment, computed on its own, and everything that decides it.
+
+Reads: store.py, ../training/. Read next: table1.py, run.py.
+"""
+
+import datetime
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from stn_ref import data
+from stn_ref.environment import environment, processor
+from stn_ref.experiments import store
+from stn_ref.kernels import threads
+from stn_ref.nn import Layer
+from stn_ref.training import Recipe, Trainer, checkpoint
+
+VERSIONS = ("stn_ref", "python", "numpy", "scipy", "numba")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of an experiment.
+
+    Attributes:
+        name: within the experiment, such as "st-cnn-affine/R".
+        seed: of everything.
+        data: the name of the data, for the name of the file.
+        configuration: whatever else decides the outcome, as JSON has it. A result is taken for this cell's if the two
+            configurations are equal.
+        compute: (path of a checkpoint, show a bar?, note) -> {"result": {...}, ...}; what it returns is kept.
+    """
+
+    name: str
+    seed: int
+    data: str
+    configuration: dict
+    compute: Callable[[Path, bool, Callable[[str], None]], dict] = field(repr=False)
+
+    def path(self, out: Path, experiment: str, scale: str) -> Path:
+        """Return the file of the result in the folder `out`."""
+        return out / f"{store.file_name(experiment, scale, self.data, self.name, f'seed{self.seed}')}.json"
+
+    def known(self, path: Path) -> dict | None:
+        """Return the result at `path`, None if there is none.
+
+        Raises:
+            ResultError: what lies there is damaged, or of another configuration.
+        """
+        if not path.exists():
+            return None
+        result = store.read(path)
+        if differences := _differences(result.get("configuration"), self.configuration):
+            raise store.ResultError(
+                f"{path} is of another configuration: its {differences[0]}; give --again to replace it, or another --out"
+            )
+        return result
+
+    def run(
+        self, path: Path, experiment: str, scale: str, *, progress: bool = False, note: Callable[[str], None] = print
+    ) -> dict:
+        """Compute the cell, write the result to `path`, and return it."""
+        began, started = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
+        half_done = path.with_suffix(".checkpoint.npz")
+        computed = self.compute(half_done, progress, note)
+        known = environment()
+        result = {
+            "experiment": experiment,
+            "scale": scale,
+            "cell": self.name,
+            "seed": self.seed,
+            "data": self.data,
+            "configuration": self.configuration,
+            **computed,
+            "versions": {name: known[name] for name in VERSIONS},
+            "machine": f"{processor()}, {os.cpu_count()} cores, {threads.get_num_threads()} used",
+            "date": started.strftime("%Y-%m-%d %H:%M UTC"),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        store.write(path, result)
+        half_done.unlink(missing_ok=True)
+        return result
+
+
+def trained(
+    recipe: Recipe,
+    source: Callable[[], data.Source],
+    net: Callable[[], Layer] | None = None,
+    measure: Callable[[Layer, data.Source], dict] = lambda net, source: {},
+) -> Callable[[Path, bool, Callable[[str], None]], dict]:
+    """Return the `compute` of a cell that trains a net and tests the best weights.
+
+    Args:
+        recipe: how.
+        source: makes what to feed.
+        net: makes what to train, with fresh weights; default: the model that the recipe, a Config, names.
+        measure: (net with the best weights, source) -> more entries of the result.
+    """
+
+    def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
+        fed = source()
+        trainer = Trainer(recipe, fed, net=net and net(), path=path, resume=True, progress=progress)
+        if done := len(trainer.history.epochs):
+            note(f"  continuing after epoch {done}")
+        for row in trainer.epochs():
+            val = "" if row.val_accuracy is None else f", validation error {1 - row.val_accuracy:.2%}"
+            note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s")
+        _, accuracy = trainer.test()
+        return {
+            "result": {
+                "test_error_percent": None if accuracy is None else round(100 * (1 - accuracy), 10),
+                "n_test": fed.size("test"),
+                "parameters": sum(param.value.size for param in trainer.net.params()),
+                "best_epoch": trainer.history.best.epoch,
+                "training_seconds": round(sum(row.seconds for row in trainer.history.epochs), 1),
+                "weights_crc32": trainer.weights_crc(),
+                **measure(trainer.net, fed),
+            },
+            "history": trainer.history.to_list(),
+        }
+
+    return compute
+
+
+def described(recipe: Recipe, source: data.Source, **more) -> dict:
+    """Return the configuration of a cell that trains: the recipe, the data, and `more`."""
+    sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}
+    return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}
+
+
+def _differences(found: object, wanted: dict) -> list[str]:
+    if not isinstance(found, dict):
+        return ["configuration is missing"]
+    return [
+        f"{name} is {found.get(name)!r}, not {wanted.get(name)!r}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
