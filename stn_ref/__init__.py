@@ -11,6 +11,7 @@ Read it in the order of the paper:
     sampler.py         Sec. 3.3   V and its gradients
     widths.py          Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
+    parallel.py        Sec. 3.4   several of them, side by side
     models.py          Sec. 4     the nets of Table 1; published.py, nets that others published
     gradcheck/                    finite differences that know about kinks
     conformance/                  what every sampler must do, and a museum of those that do not
