@@ -197,10 +197,17 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     add("--lr", "the highest learning rate", metavar="X")
     add("--schedule", "of the learning rate", choices=SCHEDULES)
     add("--warmup", "steps over which the rate rises", metavar="N")
-    add("--weight-decay", "of weights, not of biases", metavar="X")
+    add("--dropout", "of units before fully-connected layers of the classifier, not of pixels", metavar="P")
+    add("--weight-decay", "L2 regularisation of weights, not of biases", metavar="X")
+    add(
+        "--consistency",
+        "factor of a loss that wants two distortions of a digit handed on as the same view; for nets with a "
+        "transformer; not in the paper; 0: none",
+        metavar="X",
+    )
     add("--clip", "largest norm of the gradient; 0: any", metavar="X")
     add("--localisation-lr-scale", "factor on the localisation net's learning rate", metavar="X")
-    add("--patience", "stop after so many epochs without improvement; 0: never", metavar="N")
+    add("--patience", "early stopping, after so many epochs without better validation accuracy; 0: never", metavar="N")
     for part, sizes in (("train", "10000, MNIST 55000"), ("val", "1000, MNIST 5000"), ("test", "2000, MNIST 10000")):
         train.add_argument(f"--n-{part}", type=int, metavar="N", help=f"images of the {part} set (default: {sizes})")
     train.add_argument(

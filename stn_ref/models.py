@@ -11,7 +11,7 @@ import numpy as np
 
 from stn_ref import checks, published, transforms
 from stn_ref.localisation import conv_localisation, fc_localisation
-from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
+from stn_ref.nn import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 from stn_ref.transformer import SpatialTransformer
 
 SIZES = (28, 42, 60)
@@ -19,31 +19,46 @@ VIEW = 28  # pixels of a side of what the transformer hands on
 CLASSES = 10
 
 
-def fcn(size: int, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
+def fcn(size: int, rng: np.random.Generator, *, dropout: float = 0.0, dtype=np.float32) -> Sequential:
     """Return the fully-connected net: size^2 -> 256 -> 200 -> 10, ReLU between.
 
     Args:
         size: pixels of a side of the input (N, 1, size, size).
-        rng: for the weights.
+        rng: for the weights, and then for dropout.
+        dropout: probability of dropping a unit of the two hidden layers; 0: there is no such layer.
         dtype: of the weights.
     """
     return Sequential(
         Flatten(),
         Linear(size * size, 256, rng, dtype=dtype),
         ReLU(),
+        *_dropout(dropout, rng),
         Linear(256, 200, rng, dtype=dtype),
         ReLU(),
+        *_dropout(dropout, rng),
         Linear(200, CLASSES, rng, dtype=dtype),
     )
 
 
-def cnn(size: int, rng: np.random.Generator, *, filters: tuple[int, int] = (32, 64), dtype=np.float32) -> Sequential:
+def _dropout(p: float, rng: np.random.Generator) -> list[Layer]:
+    return [Dropout(p, rng)] if p else []
+
+
+def cnn(
+    size: int,
+    rng: np.random.Generator,
+    *,
+    filters: tuple[int, int] = (32, 64),
+    dropout: float = 0.0,
+    dtype=np.float32,
+) -> Sequential:
     """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
 
     Args:
         size: pixels of a side of the input (N, 1, size, size).
-        rng: for the weights.
+        rng: for the weights, and then for dropout.
         filters: of the two convolutions.
+        dropout: probability of dropping a feature before the fully-connected layer; 0: there is no such layer.
         dtype: of the weights.
     """
     first, second = filters
@@ -56,6 +71,7 @@ def cnn(size: int, rng: np.random.Generator, *, filters: tuple[int, int] = (32, 
         MaxPool2d(2),
         ReLU(),
         Flatten(),
+        *_dropout(dropout, rng),
         Linear(second * left * left, CLASSES, rng, dtype=dtype),
     )
 
@@ -67,15 +83,22 @@ PUBLISHED = {"tutorial": (published.tutorial, 28), "cifar10": (published.cifar10
 
 
 def build(
-    name: str, size: int, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32
+    name: str,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    localisation_lr_scale: float = 1.0,
+    dropout: float = 0.0,
+    dtype=np.float32,
 ) -> Sequential:
     """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10), or one of published.py.
 
     Args:
         name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS); or "tutorial", "cifar10" (PUBLISHED).
         size: 28, 42 or 60; "tutorial" has 28, "cifar10" 32 (and 3 channels).
-        rng: for the weights.
+        rng: for the weights, and then for dropout.
         localisation_lr_scale: factor on the learning rate of the localisation net.
+        dropout: in the classifier, see `fcn` and `cnn`; the nets of published.py have their own.
         dtype: of the weights.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4.
@@ -88,7 +111,7 @@ def build(
     if name in PUBLISHED:
         return PUBLISHED[name][0](rng, localisation_lr_scale=localisation_lr_scale, dtype=dtype)
     if name in BACKBONES:
-        return BACKBONES[name][0](size, rng, dtype=dtype)
+        return BACKBONES[name][0](size, rng, dropout=dropout, dtype=dtype)
     _, backbone, family = name.split("-")
     classifier, localisation = BACKBONES[backbone]
     transform = transforms.get(family)
@@ -97,7 +120,7 @@ def build(
         look: list[Layer] = [SpatialTransformer(f_loc, transform)]
     else:
         look = [SpatialTransformer(f_loc, transform, out_size=(2 * VIEW, 2 * VIEW)), AvgPool2d(2)]
-    return Sequential(*look, *classifier(VIEW, rng, dtype=dtype).layers)
+    return Sequential(*look, *classifier(VIEW, rng, dropout=dropout, dtype=dtype).layers)
 
 
 def transformer_of(net: Sequential) -> SpatialTransformer | None:

@@ -1,4 +1,4 @@
-"""Training. Reading order: config.py, history.py, checkpoint.py, loop.py, run.py."""
+"""Training. Reading order: config.py, consistency.py, history.py, checkpoint.py, loop.py, run.py."""
 
 from stn_ref.training.checkpoint import CheckpointError
 from stn_ref.training.config import Config, Recipe

@@ -20,12 +20,14 @@ class Recipe:
         lr: the highest learning rate, after the warm-up.
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
         warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
-        weight_decay: of weights, not of biases.
+        weight_decay: of weights, not of biases: lambda W is added to each gradient, L2 regularisation.
+        consistency: factor of a loss that wants two distortions of an example handed on as the same view; 0: none. It
+            is not the paper's, see consistency.py. Needs a net that begins with a transformer, and a source of twins.
         clip: largest norm of the whole gradient; 0: no clipping.
         localisation_lr_scale: factor on the learning rate of the localisation net. A tenth is usual (the
             paper, on SVHN, with SGD). In five epochs of R, SGD with a tenth never left the identity; Adam with a
             warm-up and the full rate learned to turn the digits.
-        patience: stop after so many epochs without a better validation accuracy; 0: never.
+        patience: early stopping, after so many epochs without a better validation accuracy; 0: never.
         seed: of everything.
     """
 
@@ -37,6 +39,7 @@ class Recipe:
     schedule: str = "cosine"
     warmup: int = 300
     weight_decay: float = 0.0
+    consistency: float = 0.0
     clip: float = 5.0
     localisation_lr_scale: float = 1.0
     patience: int = 0
@@ -47,7 +50,7 @@ class Recipe:
         checks.one_of("schedule", self.schedule, SCHEDULES)
         for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0), ("patience", 0), ("seed", 0)):
             checks.integer(name, getattr(self, name), least)
-        for name in ("lr", "weight_decay", "clip", "localisation_lr_scale"):
+        for name in ("lr", "weight_decay", "consistency", "clip", "localisation_lr_scale"):
             checks.between(name, getattr(self, name), 0, 1e6)
         checks.between("momentum", self.momentum, 0, 1)
 
@@ -59,12 +62,17 @@ class Config(Recipe):
     Attributes:
         model: a name from models.MODELS or models.PUBLISHED.
         distortion: a name from data.KINDS.
+        dropout: probability of dropping a unit before each fully-connected layer but the one that sees the image; for
+            the nets of Table 1, the published ones have their own.
     """
 
     model: str = "st-cnn-affine"
     distortion: str = "R"
+    dropout: float = 0.0
 
     def __post_init__(self):
         checks.one_of("model", self.model, (*models.MODELS, *models.PUBLISHED))
         checks.one_of("distortion", self.distortion, data.KINDS)
+        if checks.between("dropout", self.dropout, 0, 1) and self.model in models.PUBLISHED:
+            raise ValueError(f"dropout must be left out for {self.model!r}, which has its own; got {self.dropout!r}")
         super().__post_init__()

@@ -1,8 +1,8 @@
 """The training loop: shuffled batches, freshly distorted; validation, best weights, early stopping; resumable.
 
-Reads: config.py, history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from (seed, epoch), or
-from a generator whose state is in the checkpoint, so that a training killed and resumed ends in the same bits as one
-that ran through.
+Reads: config.py, consistency.py, history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from
+(seed, epoch), or from a generator whose state is in the checkpoint, so that a training killed and resumed ends in the
+same bits as one that ran through.
 """
 
 import math
@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ref import data, models
-from stn_ref.nn import SGD, Adam, CosineRate, Layer, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
+from stn_ref.nn import SGD, Adam, CosineRate, Layer, Sequential, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
 from stn_ref.training import checkpoint
 from stn_ref.training.config import Config, Recipe
+from stn_ref.training.consistency import SameView
 from stn_ref.training.history import Epoch, History
 
 
@@ -42,7 +43,8 @@ def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int
 def _named(config: Config) -> Layer:
     """Return the net that a Config names, with fresh weights."""
     size, rng = data.KINDS[config.distortion].canvas, data.stream(config.seed, "weights")
-    return models.build(config.model, size, rng, localisation_lr_scale=config.localisation_lr_scale)
+    options = {"localisation_lr_scale": config.localisation_lr_scale, "dropout": config.dropout}
+    return models.build(config.model, size, rng, **options)
 
 
 class Trainer:
@@ -83,6 +85,7 @@ class Trainer:
         self.config, self.source, self.path, self.save_seconds = config, source, path, save_seconds
         self.bar_off = None if progress else True  # None: tqdm looks for a terminal
         self.net = _named(config) if net is None else net
+        self.same_view = self._same_view() if config.consistency else None
         self.params = dict(self.net.named_params())
         self.steps_per_epoch = math.ceil(self.n_train / config.batch_size)
         steps = self.steps_per_epoch * config.epochs
@@ -106,6 +109,15 @@ class Trainer:
         if path is not None and resume and Path(path).exists():
             self._restore(*checkpoint.load(path))
 
+    def _same_view(self) -> SameView:
+        wants = f"consistency={self.config.consistency:g} needs"
+        if not (isinstance(self.net, Sequential) and models.transformer_of(self.net)):
+            name = getattr(self.config, "model", type(self.net).__name__)
+            raise ValueError(f"{wants} a net that begins with a transformer, such as 'st-cnn-affine'; got {name!r}")
+        if not hasattr(self.source, "twins"):
+            raise ValueError(f"{wants} a source with twins, examples distorted twice; {self.source.name!r} has none")
+        return SameView(self.net)
+
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or patience has run out."""
@@ -125,9 +137,8 @@ class Trainer:
 
     def _epoch(self) -> Epoch:
         at, config = self.position, self.config
-        stream = self.source.batches(config.batch_size, config.seed, at["epoch"], start=at["batch"])
         bar = tqdm(
-            stream,
+            self._batches(),
             total=self.steps_per_epoch,
             initial=at["batch"],
             desc=f"{getattr(config, 'model', self.source.name)} epoch {at['epoch'] + 1}/{config.epochs}",
@@ -136,9 +147,9 @@ class Trainer:
         )
         began = saved = time.monotonic()
         before = at["seconds"]
-        for U, y in bar:
+        for U, y, twin in bar:
             at["lr"] = self.optimiser.rate()
-            loss, correct = self._step(U, y)
+            loss, correct = self._step(U, y, twin)
             at["batch"] += 1
             at["loss"] += loss * len(y)
             at["correct"] += correct
@@ -154,13 +165,26 @@ class Trainer:
         self._save()
         return row
 
-    def _step(self, U: np.ndarray, y: np.ndarray) -> tuple[float, int]:
-        """Forward, backward, one update; return (loss, how many were right)."""
-        scores = self.net.forward(U)
+    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Iterate over what is left of the epoch: (U, labels, the same examples otherwise distorted, if needed)."""
+        epoch, start = self.position["epoch"], self.position["batch"]
+        which = self.config.batch_size, self.config.seed, epoch
+        batches = self.source.batches(*which, start=start)
+        if self.same_view is None:
+            return ((U, y, None) for U, y in batches)
+        return ((U, y, twin) for (U, y), twin in zip(batches, self.source.twins(*which, start=start), strict=True))
+
+    def _step(self, U: np.ndarray, y: np.ndarray, twin: np.ndarray | None) -> tuple[float, int]:
+        """Forward, backward, one update; return (loss without that of `consistency`, how many were right)."""
+        weight = np.asarray(self.config.consistency, U.dtype)
+        scores, apart = (self.net.forward(U), 0.0) if twin is None else self.same_view.forward(U, twin)
         loss = self.loss.forward(scores, y)
-        self._expect_finite(loss, f"batch {self.position['batch'] + 1}")
+        self._expect_finite(loss + float(weight * apart), f"batch {self.position['batch'] + 1}")
         self.optimiser.zero_grad()
-        self.net.backward(self.loss.backward(), needs=False)
+        if twin is None:
+            self.net.backward(self.loss.backward(), needs=False)
+        else:
+            self.same_view.backward(self.loss.backward(), weight, needs=False)
         if self.config.clip:
             clip_grad_norm(self.params.values(), self.config.clip)
         self.optimiser.step()
