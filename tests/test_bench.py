@@ -1,86 +1,13 @@
 """The benchmark measures what it says, in turns, and compares like with like. How fast anything is, no test asks."""
 
-import math
-import os
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from stn_ref import models, nn
+from stn_ref import models
 from stn_ref.bench import growth, layers, machine, report, steps, timing
 from stn_ref.bench import sampler as bench_sampler
 from stn_ref.kernels import threads
 from stn_ref.sampler import MODES, PADDING_MODES, pixel_padding, sample, sample_backward
-
-
-class Clock:
-    """A clock that only calls and sleeps move."""
-
-    def __init__(self):
-        self.now, self.log = 0.0, []
-
-    def call(self, name, seconds):
-        def run():
-            self.log.append(name)
-            self.now += seconds
-
-        return run
-
-    def sleep(self, seconds):
-        self.log.append("rest")
-        self.now += seconds
-
-
-def fake_rounds(seconds, calls, **options):
-    clock = Clock()
-    calls = {name: clock.call(name, duration) for name, duration in calls.items()}
-    return timing.interleaved(calls, seconds, clock=lambda: clock.now, sleep=clock.sleep, **options), clock.log
-
-
-def test_calls_take_turns_and_each_round_begins_with_another():
-    times, log = fake_rounds(0.0, {"a": 1.0, "b": 2.0}, turn=0.5)
-    assert timing.LEAST_ROUNDS == 5
-    assert "".join(log) == "ab" + "aabb" + "bbaa" + "aabb" + "bbaa" + "aabb"  # once before all, then untimed and timed
-    assert times == {"a": [1.0] * 5, "b": [2.0] * 5}
-
-
-def test_a_turn_repeats_quick_calls_and_rests_before():
-    times, log = fake_rounds(0.0, {"a": 1.0, "b": 2.0}, turn=4.0, rest=0.25)
-    assert "".join(log[2:]).startswith("rest" + "aaaaa" + "rest" + "bbb" + "rest" + "bbb")
-    assert log.count("rest") == 10 and len(times["a"]) == len(times["b"]) == 5
-
-
-def test_rounds_go_on_while_there_is_time():
-    times, _ = fake_rounds(100.0, {"a": 1.0, "b": 2.0}, turn=0.5)
-    assert len(times["a"]) == len(times["b"]) == math.ceil(100 / 6)
-
-
-def test_a_turn_may_be_taken_by_another_clock():
-    turns = iter(range(100))
-    taken = timing.interleaved({"a": str, "b": str}, 0.0, take_turn=lambda call, seconds: next(turns))
-    assert taken == {"a": [0, 3, 4, 7, 8], "b": [1, 2, 5, 6, 9]}
-
-
-def test_a_turn_counts_its_median_and_not_its_first_call():
-    clock = Clock()
-    durations = iter([1000.0, 1.0, 5.0, 2.0, 100.0])  # together 108 seconds without the first
-
-    def call():
-        clock.now += next(durations)
-
-    assert timing._turn(call, 50, lambda: clock.now) == 3.5
-
-
-def test_garbage_is_collected_again_after_a_call_that_fails():
-    import gc
-
-    with pytest.raises(ZeroDivisionError):
-        timing.interleaved({"a": lambda: 1 / 0}, 0.0)
-    calls = iter([None] * 3)
-    with pytest.raises(StopIteration):
-        timing.interleaved({"a": lambda: next(calls)}, 0.0)
-    assert gc.isenabled()
 
 
 def test_ratios_are_taken_round_by_round():
@@ -120,21 +47,6 @@ def test_a_copy_of_any_size_copies_all_of_it(n_bytes, n, monkeypatch):
     assert sum(copied) * share == pytest.approx(max(8, n_bytes // 8 * 8))
 
 
-def test_operations_of_a_step_are_three_products_a_layer_but_two_for_the_first(rng):
-    net = nn.Sequential(nn.Conv2d(2, 3, (3, 5), rng), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4 * 2, 7, rng))
-    U = rng.random((5, 2, 6, 6), dtype=np.float32)
-    conv, linear = 2 * (5 * 3 * 4 * 2) * (2 * 3 * 5), 2 * (5 * 7) * 24  # by hand: outputs times terms
-    assert steps.step_operations(net, U) == 2 * conv + 3 * linear
-    net.forward(U)  # nothing waits for a backward, nothing is left on the layers
-    assert not any("forward" in vars(layer) for layer in net.layers)
-
-
-def test_a_step_behind_a_flatten_knows_that_its_input_is_the_image(rng):
-    net = models.build("fcn", 28, rng)
-    U = rng.random((4, 1, 28, 28), dtype=np.float32)
-    assert steps.step_operations(net, U) == 2 * 4 * (2 * 784 * 256 + 3 * 256 * 200 + 3 * 200 * 10)
-
-
 @pytest.mark.parity
 @pytest.mark.parametrize(("name", "size", "batch"), steps.STEPS)
 def test_a_step_trains_as_many_parameters_in_pytorch(name, size, batch, rng):
@@ -147,22 +59,6 @@ def test_a_step_trains_as_many_parameters_in_pytorch(name, size, batch, rng):
     assert {"tutorial": 27_360, "cifar10": 1_585_008}.get(name, ours) == ours
     U, labels = steps.example(name, size, 2)
     assert net.eval().forward(U).shape == (2, 10) and labels.shape == (2,)
-
-
-@pytest.mark.parametrize(("busy", "cores"), [((10.0, 13.0), 1.5), ((10.0, 9.9), 0.0), ((None, None), None)])
-def test_what_others_worked_is_counted_in_cores(monkeypatch, busy, cores):
-    clock, busy = iter((100.0, 102.0)), iter(busy)
-    monkeypatch.setattr(machine, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    monkeypatch.setattr(machine, "_busy_seconds", lambda: next(busy))
-    assert machine.Others().cores() == cores
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="Linux counts it")
-def test_our_own_work_is_not_that_of_others(monkeypatch):
-    before = machine._busy_seconds()
-    now = os.times()
-    monkeypatch.setattr(machine.os, "times", lambda: (now[0] + 1e6, *now[1:]))
-    assert machine._busy_seconds() < before - 9e5
 
 
 def test_a_row_during_which_others_worked_is_marked():

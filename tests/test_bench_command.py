@@ -13,6 +13,7 @@ import pytest
 from stn_ref import environment
 from stn_ref.bench import parts, processes, report, steps, timing
 from stn_ref.cli import main
+from stn_ref.turns import LEAST_ROUNDS
 
 PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run
 
@@ -80,7 +81,7 @@ def test_rows_of_the_report_have_times_ratios_and_limits(quick):
     _, found, _ = quick
     for part in ("sampler", "modes", "layers", "steps", "growth"):
         for row in found["parts"][part]:
-            assert row["ours_ms"] > 0 and row["rounds"] >= timing.LEAST_ROUNDS
+            assert row["ours_ms"] > 0 and row["rounds"] >= LEAST_ROUNDS
             names = ["of_limit", *(["ratio"] if timing.has_torch() else [])]
             for name in names:
                 low, high = row[f"{name}_10_90"]

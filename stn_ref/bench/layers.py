@@ -12,6 +12,7 @@ import numpy as np
 
 from stn_ref import nn
 from stn_ref.bench import machine, timing
+from stn_ref.nn.operations import operations
 
 LAYERS = [  # name, layer(rng), shape of x, whether it is the first of its net
     ("Conv2d 1->32 9x9", lambda rng: nn.Conv2d(1, 32, 9, rng), (256, 1, 28, 28), True),
@@ -28,21 +29,6 @@ LAYERS = [  # name, layer(rng), shape of x, whether it is the first of its net
     ("ReLU", lambda rng: nn.ReLU(), (256, 32, 10, 10), False),
 ]
 QUICK = ("Linear 1024->10", "ReLU")  # without a convolution to compile
-
-
-def operations(layer: nn.Layer, y: np.ndarray) -> float:
-    """Return the multiplications and additions of a forward to y that are matrix products; 0 for other layers.
-
-    Backward does as many for the gradient of the weights, and as many for that of the input.
-
-    >>> operations(nn.Linear(3, 5, np.random.default_rng(0)), np.zeros((2, 5)))
-    60.0
-    """
-    if isinstance(layer, nn.Linear):
-        return 2.0 * y.size * layer.W.value.shape[1]
-    if isinstance(layer, nn.Conv2d):
-        return 2.0 * y.size * layer.W.value[0].size
-    return 0.0
 
 
 def _limit(layer: nn.Layer, x: np.ndarray, y: np.ndarray, times: int):

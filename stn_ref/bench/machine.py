@@ -5,8 +5,6 @@ matrix product of float32 does 2 K^3 operations. Both on our own threads, one pr
 """
 
 import functools
-import os
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -50,33 +48,6 @@ def products(dtype=np.float32) -> tuple[Callable[[], None], float]:
             threads.parallel(lambda k: np.dot(A, B, out=C[k]), n)
 
     return multiply, 2.0 * n * K**3
-
-
-class Others:
-    """How many cores were busy with other programs since it was made: what makes a measurement worth less.
-
-    From the counters of the Linux kernel; elsewhere not known.
-    """
-
-    def __init__(self):
-        self.began, self.busy = time.perf_counter(), _busy_seconds()
-
-    def cores(self) -> float | None:
-        """Return the mean number of cores, None where it is not known."""
-        if self.busy is None:
-            return None
-        return max(0.0, (_busy_seconds() - self.busy) / (time.perf_counter() - self.began))
-
-
-def _busy_seconds() -> float | None:
-    """Return the seconds that all cores together have worked, less those for this process and its children."""
-    try:
-        with open("/proc/stat", encoding="ascii") as counters:
-            user, nice, system, _, _, irq, softirq, steal = map(int, counters.readline().split()[1:9])
-    except (OSError, ValueError):
-        return None
-    ours = sum(os.times()[:4])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - ours
 
 
 def _copy_row(n_bytes: int, seconds: float) -> dict:

@@ -10,12 +10,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from stn_ref import checks
-from stn_ref.bench import cuda, machine, report, timing
+from stn_ref.bench import cuda, report, timing
 from stn_ref.environment import environment, processor
 from stn_ref.kernels import threads
+from stn_ref.turns import Others
 
 PARTS = {  # name -> module, function that yields its cases, what its numbers mean
     "machine": ("machine", "cases", "what the machine can do: bytes copied, float operations of matrix products"),
@@ -125,7 +125,7 @@ def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, note:
     say(f"\n{name}: {meaning}")
     say(report.HEAD)
     for case in cases(counts, quick):
-        row, others = {"name": case.name, "threads": case.threads}, machine.Others()
+        row, others = {"name": case.name, "threads": case.threads}, Others()
         try:
             with timing.on_threads(case.threads):
                 row |= case.measure(QUICK_SECONDS if quick else case.seconds)

@@ -9,8 +9,8 @@ import numpy as np
 
 from stn_ref import data, models
 from stn_ref.bench import machine, timing
-from stn_ref.bench.layers import operations
 from stn_ref.nn import SGD, Layer, SoftmaxCrossEntropy
+from stn_ref.nn.operations import step_operations
 
 STEPS = [  # model, pixels of a side, batch
     ("fcn", 28, 256),
@@ -51,50 +51,11 @@ def our_step(net: Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
     return step
 
 
-def step_operations(net: Layer, U: np.ndarray) -> float:
-    """Return the operations of the matrix products of one training step.
-
-    Three products for each convolution and Linear layer: forward, the gradient of the weights, that of the input. The
-    last falls away where the input is U itself.
-    """
-    total = 0.0
-
-    def watch(layer: Layer) -> None:
-        forward = layer.forward
-
-        def watched(x, *more):
-            nonlocal total
-            y = forward(x, *more)
-            total += (2 if np.may_share_memory(x, U) else 3) * operations(layer, y)
-            return y
-
-        layer.forward = watched  # on the instance, and off again below
-
-    layers = [layer for layer in _leaves(net) if operations(layer, np.ones(1))]
-    for layer in layers:
-        watch(layer)
-    try:
-        net.forward(U)
-    finally:
-        net.forget()
-        for layer in layers:
-            del layer.forward
-    return total
-
-
-def _leaves(layer: Layer) -> Iterator[Layer]:
-    children = list(layer.children())
-    for child in children:
-        yield from _leaves(child)
-    if not children:
-        yield layer
-
-
 def _measure(seconds: float, name: str, size: int, batch: int) -> dict:
     rng = np.random.default_rng(0)
     U, labels = example(name, size, batch)
     net = models.build(name, size, rng)
-    flops = step_operations(net, U)
+    flops = sum(step_operations(net, U))
     product, of_product = machine.products()
     with_torch = None
     if timing.has_torch():

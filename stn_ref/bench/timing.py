@@ -1,23 +1,19 @@
-"""Comparing calls that do the same work: in turns, so that a machine that slows down slows all of them.
+"""Our calls and PyTorch's that do the same work, on as many threads, and the rows of the report.
 
-Read next: machine.py, sampler.py.
+Reads: ../turns.py. Read next: machine.py, sampler.py.
 """
 
 import contextlib
-import functools
-import gc
 import importlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from stn_ref.kernels import threads
+from stn_ref.turns import TURN, interleaved
 
-TURN = 0.02  # seconds of calls in one turn
 REST = 0.015  # seconds between turns on several threads: PyTorch's idle threads keep their cores busy for some 10 ms
-LEAST_ROUNDS = 5
 
 
 @dataclass
@@ -61,72 +57,6 @@ def on_threads(n: int) -> Iterator[None]:
         threads.set_num_threads(before)
         if torch:
             torch.set_num_threads(torch_before)
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def interleaved(
-    calls: dict[str, Callable[[], object]],
-    seconds: float,
-    *,
-    turn: float = TURN,
-    rest: float = 0.0,
-    take_turn: Callable[[Callable, float], float] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-    sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, list[float]]:
-    """Time several calls in turns; return name -> seconds of one call, for each round.
-
-    In a turn a call runs once without being timed, so that it finds the caches and threads as it leaves them itself,
-    and then again and again for `turn` seconds, at least once: the median counts. A round is one turn of each; every
-    round begins with another one. The first call of all, which may compile, is not counted either.
-
-    Args:
-        calls: name -> what to time.
-        seconds: begin rounds for so long, and do at least LEAST_ROUNDS.
-        turn: seconds.
-        rest: seconds of sleep before each turn.
-        take_turn: (call, seconds) -> seconds of one call; None: as described, by the clock.
-        clock: returns seconds.
-        sleep: called with `rest`.
-    """
-    take_turn = take_turn or functools.partial(_turn, clock=clock)
-    for call in calls.values():
-        call()
-    names, times = list(calls), {name: [] for name in calls}
-    rounds, end = 0, clock() + seconds
-    with _no_garbage_collection():
-        while rounds < LEAST_ROUNDS or clock() < end:
-            first = rounds % len(names)
-            for name in names[first:] + names[:first]:
-                if rest:
-                    sleep(rest)
-                times[name].append(take_turn(calls[name], turn))
-            rounds += 1
-    return times
-
-
-def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
-    """Return the median time of a call, repeated for some seconds; the first is not counted."""
-    call()
-    samples, began = [], clock()
-    end = began + seconds
-    while not samples or began < end:
-        call()
-        now = clock()
-        samples.append(now - began)
-        began = now
-    return float(np.median(samples))
 
 
 def compare(

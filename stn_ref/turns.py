@@ -1,0 +1,106 @@
+"""Timing calls in turns, so that a machine that slows down slows all of them, and how busy others kept it meanwhile."""
+
+import contextlib
+import functools
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+TURN = 0.02  # seconds of calls in one turn
+LEAST_ROUNDS = 5
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def interleaved(
+    calls: dict[str, Callable[[], object]],
+    seconds: float,
+    *,
+    turn: float = TURN,
+    rest: float = 0.0,
+    take_turn: Callable[[Callable, float], float] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, list[float]]:
+    """Time several calls in turns; return name -> seconds of one call, for each round.
+
+    In a turn a call runs once without being timed, so that it finds the caches and threads as it leaves them itself,
+    and then again and again for `turn` seconds, at least once: the median counts. A round is one turn of each; every
+    round begins with another one. The first call of all, which may compile, is not counted either.
+
+    Args:
+        calls: name -> what to time.
+        seconds: begin rounds for so long, and do at least LEAST_ROUNDS.
+        turn: seconds.
+        rest: seconds of sleep before each turn.
+        take_turn: (call, seconds) -> seconds of one call; None: as described, by the clock.
+        clock: returns seconds.
+        sleep: called with `rest`.
+    """
+    take_turn = take_turn or functools.partial(_turn, clock=clock)
+    for call in calls.values():
+        call()
+    names, times = list(calls), {name: [] for name in calls}
+    rounds, end = 0, clock() + seconds
+    with _no_garbage_collection():
+        while rounds < LEAST_ROUNDS or clock() < end:
+            first = rounds % len(names)
+            for name in names[first:] + names[:first]:
+                if rest:
+                    sleep(rest)
+                times[name].append(take_turn(calls[name], turn))
+            rounds += 1
+    return times
+
+
+def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
+    """Return the median time of a call, repeated for some seconds; the first is not counted."""
+    call()
+    samples, began = [], clock()
+    end = began + seconds
+    while not samples or began < end:
+        call()
+        now = clock()
+        samples.append(now - began)
+        began = now
+    return float(np.median(samples))
+
+
+class Others:
+    """How many cores were busy with other programs since it was made: what makes a measurement worth less.
+
+    From the counters of the Linux kernel; elsewhere not known.
+    """
+
+    def __init__(self):
+        self.began, self.busy = time.perf_counter(), _busy_seconds()
+
+    def cores(self) -> float | None:
+        """Return the mean number of cores, None where it is not known."""
+        if self.busy is None:
+            return None
+        return max(0.0, (_busy_seconds() - self.busy) / (time.perf_counter() - self.began))
+
+
+def _busy_seconds() -> float | None:
+    """Return the seconds that all cores together have worked, less those for this process and its children."""
+    try:
+        with open("/proc/stat", encoding="ascii") as counters:
+            user, nice, system, _, _, irq, softirq, steal = map(int, counters.readline().split()[1:9])
+    except (OSError, ValueError):
+        return None
+    ours = sum(os.times()[:4])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - ours
