@@ -7,17 +7,7 @@ import numpy as np
 import pytest
 
 from stn_ref import checks
-from stn_ref.plotting import curves, grids, pooling, style
-
-
-def test_isolated_maxima_by_hand():
-    assert pooling.isolated_counts(2).tolist() == [[3, 3], [3, 3]]
-    assert pooling.isolated_counts(3).tolist() == [[3, 5, 3], [5, 8, 5], [3, 5, 3]]
-
-
-@pytest.mark.parametrize(("k", "mean"), [(2, 1.90), (3, 3.14)])
-def test_random_pixels_allow_fewer_shifts(rng, k, mean):
-    assert pooling.random_mean(k, rng, 40_000) == pytest.approx(mean, abs=0.04)  # 4 standard errors
+from stn_ref.plotting import curves, grids, style
 
 
 @pytest.mark.parametrize("suffix", ("png", "svg"))

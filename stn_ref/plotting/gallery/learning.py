@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from stn_ref import data, models, sampler, transforms
+from stn_ref import data, invariance, models, sampler, transforms
 from stn_ref.grid import GridGenerator
 from stn_ref.nn import MaxPool2d
 from stn_ref.plotting import pooling, style
@@ -23,8 +23,8 @@ def pooling_shifts() -> Drawing:
     before = pool.forward(image[None, None])[0, 0]
     same = []
     columns = fig.subplots(2, 9).T
-    for column, (dy, dx) in zip(columns, [(0, 0), *pooling.SHIFTS], strict=True):
-        shifted = np.roll(image, (dy, dx), axis=(0, 1))
+    for column, (dy, dx) in zip(columns, [(0, 0), *invariance.SHIFTS], strict=True):
+        shifted = invariance.shifted(image, dy, dx)
         after = pool.forward(shifted[None, None])[0, 0]
         same.append(bool((after == before).all()))
         for ax, picture in zip(column, (shifted, after), strict=True):
@@ -48,14 +48,14 @@ def pooling_shifts() -> Drawing:
 
 
 def pooling_counts() -> Drawing:
-    """The counts of pooling.py."""
+    """The counts of invariance.py."""
     fig = pooling.pooling_figure()
     return Drawing(
         fig,
         "For each place of the maximum in a 2x2 and a 3x3 window, how many of 8 shifts leave the output as it was: 3 "
         "everywhere; 3 at the corners, 5 at the edges, 8 in the centre.",
         '"3 of 8" and "5 of 8" hold for one isolated maximum, the second in the middle of an edge only.',
-        {"2": pooling.isolated_counts(2), "3": pooling.isolated_counts(3)},
+        {str(k): invariance.isolated_counts(k) for k in (2, 3)},
     )
 
 
