@@ -129,7 +129,8 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
 
     experiment.epilog = (
         "Every cell of an experiment is a file of its own in --out; what is there is not computed again. Killed or "
-        "interrupted, the same command goes on from where it was. Run it twice at a time for two processes on one folder."
+        "interrupted, the same command goes on from where it was. Several processes may work on one folder at a time. "
+        "A cell whose training diverges does not stop the others (status 1)."
     )
     experiment.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} (none: list them)")
     experiment.add_argument(
@@ -150,7 +151,7 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
         "--only", action="extend", nargs="+", default=[], metavar="CELL", help="such as st-cnn-affine/R or 'st-cnn-*/R'"
     )
     experiment.add_argument("--again", action="store_true", help="compute also what is there, and replace it")
-    experiment.add_argument("--list", action="store_true", help="list the experiments")
+    experiment.add_argument("--list", action="store_true", help="list the cells of NAME, and which of them are there")
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:

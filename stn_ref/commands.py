@@ -32,13 +32,14 @@ def experiment(args, note, say):
     from stn_ref import experiments
     from stn_ref.experiments import run
 
-    if args.name is None or args.list:
-        for name in experiments.EXPERIMENTS if args.name is None else [args.name]:
+    if args.name is None:
+        for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")
         return 0, {"experiments": list(experiments.EXPERIMENTS)}
-    options = ("scale", "out", "seed", "seeds", "only", "again")
-    chosen = {option: getattr(args, option) for option in options}
-    report = run.run(args.name, data_dir=args.data, note=note, say=say, **chosen)
+    options = {option: getattr(args, option) for option in ("scale", "out", "seed", "seeds", "only")}
+    if args.list:
+        return 0, {"cells": run.listed(args.name, data_dir=args.data, say=say, **options)}
+    report = run.run(args.name, data_dir=args.data, again=args.again, note=note, say=say, **options)
     return (1 if report["failed"] else 0), report
 
 

@@ -45,12 +45,23 @@ def _kept() -> str:
     return str(jit.folder() or "for this process only")
 
 
+def versions() -> dict[str, str]:
+    """Return the version of each of PACKAGES, and of Python; it asks nobody else and takes milliseconds."""
+    return {package: _version(package) for package in PACKAGES} | {"python": platform.python_version()}
+
+
+def shipped(name: str) -> Path:
+    """Return the folder figures/NAME: in an installed package inside it, in a checkout beside it."""
+    package = Path(__file__).parent
+    installed = package / f"_{name}"
+    return installed if installed.is_dir() else package.parent / "figures" / name
+
+
 def environment() -> dict[str, str]:
     """Return versions, machine, threads, GPU, and where data is looked for."""
     mnist = Path("data/mnist").resolve()
     there = any(mnist.glob("*ubyte*"))
-    return {package: _version(package) for package in PACKAGES} | {
-        "python": platform.python_version(),
+    return versions() | {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "threads": str(threads.get_num_threads()),
         "gpu": _gpu(),

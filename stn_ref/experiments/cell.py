@@ -4,18 +4,21 @@ Reads: store.py, ../training/. Read next: table1.py, run.py.
 """
 
 import datetime
+import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 from stn_ref import data
-from stn_ref.environment import environment, processor
+from stn_ref.environment import processor, versions
 from stn_ref.experiments import store
+from stn_ref.experiments.summary import duration
 from stn_ref.kernels import threads
 from stn_ref.nn import Layer
-from stn_ref.training import Recipe, Trainer, checkpoint
+from stn_ref.training import CheckpointError, Recipe, Trainer
 
 VERSIONS = ("stn_ref", "python", "numpy", "scipy", "numba")
 
@@ -43,35 +46,46 @@ class Cell:
         """Return the file of the result in the folder `out`."""
         return out / f"{store.file_name(experiment, scale, self.data, self.name, f'seed{self.seed}')}.json"
 
-    def known(self, path: Path) -> dict | None:
+    def known(self, path: Path, experiment: str, scale: str) -> dict | None:
         """Return the result at `path`, None if there is none.
 
         Raises:
-            ResultError: what lies there is damaged, or of another configuration.
+            ResultError: what lies there is damaged, or of another cell or configuration.
         """
         if not path.exists():
             return None
         result = store.read(path)
-        if differences := _differences(result.get("configuration"), self.configuration):
+        for key, wanted in self._named(experiment, scale).items():
+            if result[key] != wanted:
+                raise store.ResultError(
+                    f"{path} is of another cell: its {key} is {result[key]!r}, not {wanted!r}; move it away"
+                )
+        if difference := _difference(result["configuration"], self.configuration):
             raise store.ResultError(
-                f"{path} is of another configuration: its {differences[0]}; give --again to replace it, or another --out"
+                f"{path} is of another configuration: its {difference}; "
+                f"--only {self.name} --again replaces it, another --out keeps it"
             )
         return result
 
     def run(
         self, path: Path, experiment: str, scale: str, *, progress: bool = False, note: Callable[[str], None] = print
     ) -> dict:
-        """Compute the cell, write the result to `path`, and return it."""
+        """Compute the cell, write the result to `path`, and return it.
+
+        Raises:
+            DivergedError: a training came to no end.
+            ResultError: the checkpoint that lies there is damaged, or of another configuration.
+            OSError: the result or a checkpoint cannot be written.
+        """
         began, started = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
-        half_done = path.with_suffix(".checkpoint.npz")
-        computed = self.compute(half_done, progress, note)
-        known = environment()
+        half_done = store.half_done(path)
+        try:
+            computed = self.compute(half_done, progress, note)
+        except CheckpointError as error:
+            raise store.ResultError(f"{error}; move it away, and the cell begins anew") from None
+        known = versions()
         result = {
-            "experiment": experiment,
-            "scale": scale,
-            "cell": self.name,
-            "seed": self.seed,
-            "data": self.data,
+            **self._named(experiment, scale),
             "configuration": self.configuration,
             **computed,
             "versions": {name: known[name] for name in VERSIONS},
@@ -82,6 +96,9 @@ class Cell:
         store.write(path, result)
         half_done.unlink(missing_ok=True)
         return result
+
+    def _named(self, experiment: str, scale: str) -> dict:
+        return {"experiment": experiment, "scale": scale, "cell": self.name, "seed": self.seed, "data": self.data}
 
 
 def trained(
@@ -105,8 +122,10 @@ def trained(
         if done := len(trainer.history.epochs):
             note(f"  continuing after epoch {done}")
         for row in trainer.epochs():
-            val = "" if row.val_accuracy is None else f", validation error {1 - row.val_accuracy:.2%}"
-            note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s")
+            val = "" if row.val_accuracy is None else f", validation error {100 * (1 - row.val_accuracy):.2f} %"
+            left = fmean(row.seconds for row in trainer.history.epochs) * (recipe.epochs - row.epoch)
+            left = f", {duration(left)} left" if left else ""
+            note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s{left}")
         _, accuracy = trainer.test()
         return {
             "result": {
@@ -130,11 +149,15 @@ def described(recipe: Recipe, source: data.Source, **more) -> dict:
     return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}
 
 
-def _differences(found: object, wanted: dict) -> list[str]:
-    if not isinstance(found, dict):
-        return ["configuration is missing"]
-    return [
-        f"{name} is {found.get(name)!r}, not {wanted.get(name)!r}"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
-    ]
+def _difference(found: dict, wanted: dict) -> str:
+    """Say where two configurations differ, an empty string if nowhere.
+
+    A setting that the file does not know, because it is older, was off: 0, empty, None.
+    """
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as they did in the file
+    for name in sorted(found.keys() | wanted.keys()):
+        there, here = found.get(name), wanted.get(name)
+        both_off = not (there or here) and (name not in found or name not in wanted)
+        if there != here and not both_off:
+            return f"{name} is {there!r}, not {here!r}"
+    return ""

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from stn_ref import checks
-from stn_ref.experiments import EXPERIMENTS, SCALES
+from stn_ref.experiments import EXPERIMENTS, SCALES, store
 from stn_ref.experiments.cell import Cell
-from stn_ref.experiments.store import claimed
+from stn_ref.experiments.summary import duration, expected_seconds
 from stn_ref.training import DivergedError
 
 OUT = Path("runs/experiments")
@@ -53,7 +53,7 @@ def run(
         seed: the first seed.
         seeds: how many seeds, one after the other.
         only: names of cells, or patterns such as "st-cnn-*/R"; default: all.
-        again: compute also what is already there, and replace it.
+        again: compute also what is already there, and replace it. Stopped, it begins with the first cell again.
         progress: show a bar on standard error.
         note: called with lines of progress.
         say: called with the table.
@@ -64,45 +64,41 @@ def run(
     Raises:
         ValueError: an unknown experiment, scale or cell.
         FileNotFoundError, DamagedFileError: the data cannot be read.
-        ResultError: a result that is already there is damaged, or of another configuration.
+        ResultError: a result that is already there is damaged, or of another cell or configuration.
         OSError: a result cannot be written; those before it are kept.
     """
-    experiment = module(name)
-    checks.one_of("scale", scale, SCALES)
-    seed, seeds = checks.integer("seed", seed), checks.integer("seeds", seeds, 1)
-    data_dir = _data_dir(experiment.DATA, scale, data_dir)
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out} is not a directory; it is where the results should go")
-    cells = [cell for s in range(seed, seed + seeds) for cell in _chosen(experiment.cells(scale, s, data_dir), only)]
-    files = {cell.path(out, name, scale): cell for cell in cells}
-    results = {path: None if again else cell.known(path) for path, cell in files.items()}
+    cells = _planned(name, scale, data_dir=data_dir, out=out, seed=seed, seeds=seeds, only=only)
+    stamps = {path: store.stamp(path) for path in cells}
+    results = {path: None if again else cell.known(path, name, scale) for path, cell in cells.items()}
     there = sum(result is not None for result in results.values())
-    note(f"{name}, {scale}: {len(cells)} cells of {cells[0].data} data, {there} of them in {out}")
-    out.mkdir(parents=True, exist_ok=True)
-    failed, elsewhere = {}, 0
-    for k, (path, cell) in enumerate(files.items()):
+    note(f"{name}, {scale}: {len(cells)} cells of {next(iter(cells.values())).data} data, {there} of them in {out}")
+    Path(out).mkdir(parents=True, exist_ok=True)
+    failed = {}
+    for k, (path, cell) in enumerate(cells.items(), 1):
         if results[path] is not None:
             continue
-        with claimed(path) as mine:
-            if not mine:
-                elsewhere += 1
-                continue
-            if not again and (found := cell.known(path)):  # another process has finished it meanwhile
-                results[path] = found
+        with store.claimed(path) as mine:
+            if not mine or store.stamp(path) != stamps[path]:  # another process is at it, or has finished meanwhile
                 continue
             if again:
-                path.with_suffix(".checkpoint.npz").unlink(missing_ok=True)
-            note(f"{k + 1}/{len(cells)} {cell.name}, seed {cell.seed}")
+                store.half_done(path).unlink(missing_ok=True)
+            note(f"{k}/{len(cells)} {_called(cell)}")
             try:
                 results[path] = cell.run(path, name, scale, progress=progress, note=note)
+                note(f"  {_outcome(results[path])}{_left(results, cells)}")
             except DivergedError as error:
                 note(f"  failed: {error}")
-                failed[cell.name] = str(error)
+                failed[_called(cell)] = str(error)
+    for path, cell in cells.items():
+        if results[path] is None and store.stamp(path) != stamps[path]:
+            results[path] = cell.known(path, name, scale)
     done = [result for result in results.values() if result is not None]
-    for line in experiment.table(done):
+    for line in module(name).table(done):
         say(line)
-    if elsewhere:
+    missing = [_called(cell) for path, cell in cells.items() if results[path] is None]
+    for cell, why in failed.items():
+        say(f"FAILED: {cell}: {why}")
+    if elsewhere := len(missing) - len(failed):
         say(f"{elsewhere} cells are with another process that works in {out}")
     say(f"{len(done)} of {len(cells)} cells in {out}")
     return {
@@ -110,9 +106,62 @@ def run(
         "scale": scale,
         "out": str(out),
         "results": done,
-        "missing": [f"{cell.name}, seed {cell.seed}" for path, cell in files.items() if results[path] is None],
+        "missing": missing,
         "failed": failed,
     }
+
+
+def listed(name: str, scale: str = "smoke", *, say: Callable[[str], None] = print, **options) -> list[dict]:
+    """Say which cells there are, and return them as {"cell", "seed", "file", "there"}; `options` as of `run`."""
+    rows = [
+        {"cell": cell.name, "seed": cell.seed, "file": str(path), "there": cell.known(path, name, scale) is not None}
+        for path, cell in _planned(name, scale, **options).items()
+    ]
+    width = max(len(row["cell"]) for row in rows)
+    for row in rows:
+        say(f"{row['cell']:<{width}}  seed {row['seed']}  {'there' if row['there'] else '-'}")
+    return rows
+
+
+def _planned(
+    name: str,
+    scale: str,
+    *,
+    data_dir: str | os.PathLike | None,
+    out: str | os.PathLike,
+    seed: int,
+    seeds: int,
+    only: Iterable[str],
+) -> dict[Path, Cell]:
+    """Return the cells in their order, by the files of their results; arguments and errors as of `run`."""
+    experiment, only = module(name), tuple(only)
+    checks.one_of("scale", scale, SCALES)
+    seed, seeds = checks.integer("seed", seed), checks.integer("seeds", seeds, 1)
+    data_dir, out = _data_dir(experiment.DATA, scale, data_dir), Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is not a directory; it is where the results should go")
+    cells = [cell for s in range(seed, seed + seeds) for cell in _chosen(experiment.cells(scale, s, data_dir), only)]
+    files = {cell.path(out, name, scale): cell for cell in cells}
+    assert len(files) == len(cells), f"two cells of {name} have one name"
+    return files
+
+
+def _called(cell: Cell) -> str:
+    return f"{cell.name}, seed {cell.seed}"
+
+
+def _outcome(result: dict) -> str:
+    error = result["result"].get("test_error_percent")
+    return f"{'done' if error is None else f'test error {error:.2f} %'} in {duration(result['seconds'])}"
+
+
+def _left(results: dict[Path, dict | None], cells: dict[Path, Cell]) -> str:
+    """Say how long the cells that are not there will take, going by those that are."""
+    took = [(result["cell"], result["seconds"]) for result in results.values() if result is not None]
+    waiting = [cell for path, cell in cells.items() if results[path] is None]
+    if not waiting:
+        return ""
+    return f"; {len(waiting)} left, about {duration(sum(expected_seconds(cell.name, took) for cell in waiting))}"
 
 
 def _data_dir(wanted: str | None, scale: str, data_dir: str | os.PathLike | None) -> str | None:
@@ -131,11 +180,10 @@ def _data_dir(wanted: str | None, scale: str, data_dir: str | os.PathLike | None
     return None if str(data_dir) == "procedural" else str(data_dir)
 
 
-def _chosen(cells: list[Cell], only: Iterable[str]) -> list[Cell]:
+def _chosen(cells: list[Cell], only: tuple[str, ...]) -> list[Cell]:
     """Return the cells that a name or a pattern asks for."""
-    only = list(only)
-    names = [cell.name for cell in cells]
     for pattern in only:
-        if not fnmatch.filter(names, pattern):
-            raise ValueError(f"cell must be one of {', '.join(names)}, or a pattern; got {pattern!r}")
+        if not any(fnmatch.fnmatchcase(cell.name, pattern) for cell in cells):
+            names = ", ".join(cell.name for cell in cells[:3])
+            raise ValueError(f"no cell is named {pattern!r}; --list shows all {len(cells)}, such as {names}")
     return [cell for cell in cells if not only or any(fnmatch.fnmatchcase(cell.name, pattern) for pattern in only)]

@@ -1,6 +1,6 @@
 """Results on the disk: a cell is a file, written whole or not at all, and computed by one process at a time.
 
-Reads: ../training/checkpoint.py, ../environment.py. Read next: cell.py.
+Reads: ../training/checkpoint.py. Read next: cell.py.
 """
 
 import contextlib
@@ -9,15 +9,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from stn_ref import checks
 from stn_ref.training import checkpoint
 
 FORMAT = "stn_ref result 1"
+_KINDS = {"experiment": str, "scale": str, "cell": str, "seed": int, "data": str, "configuration": dict, "result": dict}
 
 
 class ResultError(checks.DamagedFileError):
-    """A file of results is damaged, or not ours, or of another configuration; the message names it."""
+    """A file of results is damaged, or not ours, or of another cell or configuration; the message names it."""
 
 
 def read(path: str | os.PathLike) -> dict:
@@ -30,24 +32,28 @@ def read(path: str | os.PathLike) -> dict:
     path = Path(path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        if result["format"] != FORMAT:
-            raise ResultError(f"{path} has format {result['format']!r}; this version reads {FORMAT!r}")
-        for key, kind in (("experiment", str), ("scale", str), ("cell", str), ("seed", int), ("result", dict)):
-            if not isinstance(result[key], kind):
-                raise KeyError(key)
-        return result
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such result") from None
     except IsADirectoryError:
         raise ResultError(f"{path} is a directory, expected a file of results") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ResultError(
-            f"{path} is damaged or not a result of an experiment; move it away, or give --again to replace it"
-        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{path} is damaged or not a file of results ({error}); move it away") from None
+    if not isinstance(result, dict) or "format" not in result:
+        raise ResultError(f"{path} is not a file of results: it does not say its format; move it away")
+    if result["format"] != FORMAT:
+        raise ResultError(f"{path} has format {result['format']!r}; this version reads {FORMAT!r}")
+    for key, kind in _KINDS.items():
+        if not isinstance(result.get(key), kind):
+            raise ResultError(f"{path} is damaged: its {key} is {result.get(key)!r}; move it away")
+    return result
 
 
 def write(path: Path, result: dict) -> None:
-    """Write a result, all of it or nothing; floats keep every bit."""
+    """Write a result, all of it or nothing; floats keep every bit.
+
+    Raises:
+        OSError: it cannot be written; the message names the file.
+    """
     text = json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n"
     checkpoint.replace(path, lambda file: file.write(text.encode()))
 
@@ -61,12 +67,28 @@ def file_name(*parts: str | int) -> str:
     return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(part)).strip("-") for part in parts)
 
 
+def half_done(path: Path) -> Path:
+    """Return where the checkpoint of a cell is kept while it runs, beside its result."""
+    return path.with_suffix(".checkpoint.npz")
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced, None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
+
+
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Context for computing what goes to `path`: True if nobody else is at it, False if another process is.
 
     The claim is a lock on a file beside it, and ends with the process, however that ends. Where the system has no such
-    locks (Windows), every claim succeeds: then run one process a folder.
+    locks (Windows, some network disks), every claim succeeds: then run one process a folder.
+
+    Raises:
+        OSError: nothing can be written there.
     """
     try:
         import fcntl
@@ -74,13 +96,28 @@ def claimed(path: Path) -> Iterator[bool]:
         yield True
         return
     lock = path.with_name(f".{path.name}.lock")
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
+    while True:
+        with open(lock, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:  # a disk without locks
+                yield True
+                return
+            if not _is_at(lock, file):
+                continue  # whoever had it before us has removed it meanwhile: ours would keep nobody out
+            try:
+                yield True
+            finally:
+                lock.unlink(missing_ok=True)
             return
-        try:
-            yield True
-        finally:
-            lock.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    """Return whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,4 +1,4 @@
-"""Results of several seeds as one number and its spread, and tables of them.
+"""Results of several seeds as one number and its spread, tables of them, and how long a cell may take.
 
 Reads: nothing but results, the dictionaries of store.py.
 """
@@ -6,6 +6,7 @@ Reads: nothing but results, the dictionaries of store.py.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Summary:
     n: int
 
     def __str__(self) -> str:
-        spread = "" if self.spread is None else f" +-{self.spread:.2f}"
+        spread = "" if self.spread is None else f" ± {self.spread:.2f}"
         return f"{self.mean:.2f}{spread}"
 
 
@@ -33,23 +34,45 @@ def over_seeds(results: Iterable[dict], key: str = "test_error_percent") -> dict
     for result in results:
         if (value := result["result"].get(key)) is not None:
             values.setdefault(result["cell"], []).append(value)
-    return {name: _summary(found) for name, found in values.items()}
-
-
-def _summary(values: Sequence[float]) -> Summary:
-    n = len(values)
-    mean = math.fsum(values) / n
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
-    return Summary(mean, spread, n)
+    return {
+        name: Summary(fmean(found), stdev(found) if len(found) > 1 else None, len(found))
+        for name, found in values.items()
+    }
 
 
 def standard_error(percent: float, n: int) -> float:
     """Return the binomial standard error of an error of `percent` measured on n examples, in points.
 
-        100 sqrt(p (1 - p) / n),   p = percent / 100
+    100 sqrt(p (1 - p) / n),   p = percent / 100
     """
     p = percent / 100
     return 100 * math.sqrt(p * (1 - p) / n)
+
+
+def expected_seconds(name: str, took: Sequence[tuple[str, float]]) -> float:
+    """Return about how long a cell will take: the mean of those that share most of its name.
+
+    Args:
+        name: of the cell, its parts divided by "/".
+        took: (name, seconds) of at least one cell.
+
+    >>> expected_seconds("cnn/R", [("cnn/E", 10.0), ("fcn/E", 2.0), ("cnn/P", 20.0)])
+    15.0
+    """
+    alike = [sum(a == b for a, b in zip(name.split("/"), other.split("/"), strict=False)) for other, _ in took]
+    most = max(alike)
+    return fmean(seconds for (_, seconds), n in zip(took, alike, strict=True) if n == most)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, to two digits or so.
+
+    >>> duration(8.24), duration(754.0), duration(12_600.0)
+    ('8 s', '13 min', '3.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -28,7 +28,11 @@ def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> 
 
 
 def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Put what `write(file)` writes at `path`, or leave the path as it was: there is never half a file."""
+    """Put what `write(file)` writes at `path`, or leave the path as it was: there is never half a file.
+
+    Raises:
+        OSError: it cannot be written; the message names the path, also where the system's does not (a full disk).
+    """
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")  # what a kill may leave behind, the next save overwrites
     try:
@@ -37,6 +41,8 @@ def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> Non
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
     if os.name == "posix":  # the rename itself reaches the disk with its directory

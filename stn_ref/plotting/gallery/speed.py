@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from stn_ref.environment import shipped
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 
@@ -18,12 +19,6 @@ _LOOKS = [  # of the numbers of threads, in their order: colour, marker, face
     ("blue", "o", "none"),
     ("vermillion", "D", "full"),
 ]
-
-
-def folder() -> Path:
-    """Return the folder of what was measured: in an installed package inside it, in a checkout beside it."""
-    package = Path(__file__).parent.parent.parent
-    return package / "_bench" if (package / "_bench").is_dir() else package.parent / "figures" / "bench"
 
 
 def measured(path: Path) -> dict:
@@ -41,7 +36,7 @@ def measured(path: Path) -> dict:
 
 def speed() -> Drawing:
     """How many times as fast as PyTorch, and how time and memory grow with the number of pixels."""
-    return draw(measured(folder() / "cpu.json"))
+    return draw(measured(shipped("bench") / "cpu.json"))
 
 
 def draw(report: dict) -> Drawing:
