@@ -58,7 +58,7 @@ def test_help_names_every_command_and_each_explains_itself():
         (["train", "--json", "no/such/place/x.json"], "no/such/place/x.json"),
         (["gradcheck", "--threads", "0"], "the number of threads must be at least 1"),
         (["data", "verify", "--dir", "no/such/place"], "no/such/place is not a directory"),
-        (["data", "verify", "cifar"], "name must be one of 'mnist'; got 'cifar'"),
+        (["data", "verify", "cifar"], "name must be one of 'mnist', 'cifar10'; got 'cifar'"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Fetch and verify data sets: known files, their lengths and SHA-256 sums.
 
-A file is written aside and takes its name only when its sum is right; what is there already is never overwritten.
+A file is written aside and takes its name only when its sum is right; what is there already is never overwritten. An
+archive is unpacked only when its sum is right.
 """
 
 import hashlib
@@ -12,8 +13,12 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+from tqdm import tqdm
 
 from stn_ref import checks
+from stn_ref.data import cifar
 from stn_ref.data.idx import read_idx
 
 
@@ -26,13 +31,34 @@ class KnownFile:
     sha256: str
 
 
+def _array(path: Path) -> str:
+    """Say what an IDX file holds."""
+    return f"array of shape {read_idx(path).shape}"
+
+
+def _batches(path: Path) -> str:
+    """Say what CIFAR-10's archive or folder holds."""
+    images, _, test_images, _ = cifar.load_cifar10(path)
+    return f"{len(images):,} + {len(test_images):,} colour images"
+
+
 @dataclass(frozen=True)
 class KnownSet:
-    """A data set: what it is, its files, and the addresses of directories that hold them, tried in turn."""
+    """A data set.
+
+    Attributes:
+        what: it is, in a line.
+        files: as they are fetched.
+        mirrors: the addresses of directories that hold them, tried in turn.
+        holds: what a file holds, in words; raises DamagedFileError if it cannot be used.
+        unpacked: the module that unpacks the set's one file (unpack, find_folder, is_unpacked); None: used as fetched.
+    """
 
     what: str
     files: tuple[KnownFile, ...]
     mirrors: tuple[str, ...]
+    holds: Callable[[Path], str] = _array
+    unpacked: ModuleType | None = None
 
 
 SETS = {
@@ -65,6 +91,19 @@ SETS = {
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
     ),
+    "cifar10": KnownSet(
+        "colour photographs of ten classes, 50,000 for training and 10,000 for test, 32 x 32 (Krizhevsky), 170 MB",
+        (
+            KnownFile(
+                cifar.ARCHIVE,
+                170052171,
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            ),
+        ),
+        ("https://www.cs.toronto.edu/~kriz/",),
+        _batches,
+        cifar,
+    ),
 }
 
 
@@ -84,23 +123,31 @@ def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
         One dict a file: "file", "ok" (it can be used), "canonical" (its sum is the published one), "says".
     """
     checks.one_of("name", name, SETS)
-    report = []
-    for known in SETS[name].files:
-        path = Path(directory) / known.name
-        canonical = path.is_file() and sha256(path) == known.sha256
-        try:
-            if not path.exists():
-                raise FileNotFoundError(f"{path}: no such file")
-            shape = read_idx(path).shape
-            ok, says = (
-                True,
-                f"array of shape {shape}, "
-                + ("the published file" if canonical else "readable, but not the published file (its SHA-256 differs)"),
-            )
-        except (checks.DamagedFileError, OSError) as error:
-            ok, says = False, str(error)
-        report.append({"file": known.name, "ok": ok, "canonical": canonical, "says": says})
+    dataset, directory = SETS[name], Path(directory)
+    paths = {directory / known.name: known for known in dataset.files}
+    report = [
+        _row(dataset, path, path.is_file() and sha256(path) == known.sha256, " (its SHA-256 differs)")
+        for path, known in paths.items()
+    ]
+    if dataset.unpacked and (folder := dataset.unpacked.find_folder(directory)):
+        (archive,), (row,) = paths, report
+        published = row["canonical"] and dataset.unpacked.is_unpacked(archive, folder)
+        report.append(_row(dataset, folder, published, f" unpacked from {archive.name}"))
+        if not archive.exists():  # it is not needed any more
+            del report[0]
     return report
+
+
+def _row(dataset: KnownSet, path: Path, canonical: bool, why: str) -> dict:
+    """Return the row of `verify` for one path; `why` it is not the published file, if it can be read but is not."""
+    try:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file")
+        origin = "the published file" if canonical else f"readable, but not the published file{why}"
+        ok, says = True, f"{dataset.holds(path)}, {origin}"
+    except (checks.DamagedFileError, OSError) as error:
+        ok, says = False, str(error)
+    return {"file": path.name, "ok": ok, "canonical": canonical, "says": says}
 
 
 def fetch(
@@ -139,6 +186,9 @@ def fetch(
         else:
             raise OSError(f"{known.name} could not be fetched: " + "; ".join(answers))
         say(f"{path}: fetched, checksum right")
+    if unpacked := SETS[name].unpacked:
+        for path in unpacked.unpack(directory / SETS[name].files[0].name):
+            say(f"{path}: unpacked")
 
 
 def _download(url: str, path: Path, known: KnownFile) -> str | None:
@@ -146,7 +196,9 @@ def _download(url: str, path: Path, known: KnownFile) -> str | None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with urllib.request.urlopen(url, timeout=30) as answer, open(aside, "wb") as file:
-            shutil.copyfileobj(answer, file)
+            bar = {"total": known.size, "desc": known.name, "leave": False, "disable": None}  # None: only on a terminal
+            with tqdm.wrapattr(answer, "read", **bar) as counted:
+                shutil.copyfileobj(counted, file)
         if aside.stat().st_size != known.size:
             return f"{aside.stat().st_size} bytes, expected {known.size}"
         if sha256(aside) != known.sha256:

@@ -19,7 +19,7 @@ from stn_ref.checks import DamagedFileError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 STEMS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
-_ADVICE = "fetch it again"
+ADVICE = "fetch it again"
 _PIECE = 1 << 20  # bytes read at once: a header that promises terabytes costs no more memory than the file holds
 
 
@@ -47,32 +47,32 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         first = raw.read(256)
         raw.seek(0)
         if not first.startswith(b"\x1f\x8b"):
-            _refuse_strangers(path, first)
+            refuse_strangers(path, first, "an IDX file")
             return _parse(path, raw)
         try:
             with gzip.open(raw, "rb") as stream:
                 return _parse(path, stream)
         except EOFError:
-            raise DamagedFileError(f"{path}: the gzip stream ends too early: {_ADVICE}") from None
+            raise DamagedFileError(f"{path}: the gzip stream ends too early: {ADVICE}") from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise DamagedFileError(f"{path}: the gzip stream is corrupt ({error}): {_ADVICE}") from None
+            raise DamagedFileError(f"{path}: the gzip stream is corrupt ({error}): {ADVICE}") from None
 
 
-def _refuse_strangers(path: Path, first: bytes) -> None:
-    """Raise for the things that are found under these names instead of IDX files."""
+def refuse_strangers(path: Path, first: bytes, wanted: str) -> None:
+    """Raise DamagedFileError for the things that are found under the names of data files; `first`: its first bytes."""
     text = first.lstrip().lower()
     if not first:
-        raise DamagedFileError(f"{path} is empty: {_ADVICE}")
+        raise DamagedFileError(f"{path} is empty: {ADVICE}")
     if b"/annex/" in first or first.startswith(b"version https://git-lfs"):
         raise DamagedFileError(f"{path} is a pointer of git-annex or git-lfs, not the data: have that tool fetch it")
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise DamagedFileError(f"{path} is a web page, not an IDX file: its address has moved, fetch it elsewhere")
+        raise DamagedFileError(f"{path} is a web page, not {wanted}: its address has moved, fetch it elsewhere")
 
 
 def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
     magic = stream.read(4)
     if not magic:
-        raise DamagedFileError(f"{path}: a gzip header with nothing behind it: {_ADVICE}")
+        raise DamagedFileError(f"{path}: a gzip header with nothing behind it: {ADVICE}")
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DamagedFileError(f"{path} is not an IDX file: expected two zero bytes first, got {magic.hex(' ')}")
     code, axes = magic[2:]
@@ -83,7 +83,7 @@ def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
         raise DamagedFileError(f"{path}: the header must state at least 1 axis; got 0")
     sizes = stream.read(4 * axes)
     if len(sizes) < 4 * axes:
-        raise DamagedFileError(f"{path} ends within its header of {axes} axes: {_ADVICE}")
+        raise DamagedFileError(f"{path} ends within its header of {axes} axes: {ADVICE}")
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     dtype = np.dtype(TYPES[code])
     wanted, held = math.prod(shape) * dtype.itemsize, bytearray()
@@ -91,7 +91,7 @@ def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
         held += piece
     if len(held) < wanted:
         raise DamagedFileError(
-            f"{path} is cut short: the header {shape} promises {wanted} bytes of values, got {len(held)}: {_ADVICE}"
+            f"{path} is cut short: the header {shape} promises {wanted} bytes of values, got {len(held)}: {ADVICE}"
         )
     if stream.read(1):  # this also makes gzip verify its checksum
         raise DamagedFileError(f"{path}: bytes left over behind the {wanted} that its header {shape} promises")
