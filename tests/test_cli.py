@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 import stn_ref
 from stn_ref.cli import main
+from stn_ref.training import Config
 
 
 def stn_ref_command(*arguments, **options):
@@ -42,18 +44,32 @@ def test_help_names_every_command_and_each_explains_itself():
         assert "--json" in stn_ref_command(command, "--help").stdout
 
 
+def test_help_of_train_names_every_field_of_config(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = capsys.readouterr().out
+    for field in fields(Config):
+        assert f" --{field.name.replace('_', '-')} " in shown, field.name
+    assert "not in the paper" in " ".join(shown.split("--consistency X ")[1].split("--clip")[0].split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "--model", "vgg"], "model must be one of 'fcn', 'cnn'"),
         (["train", "--n-train", "-5"], "n_train must be at least 0; got -5"),
         (["train", "--n-train", "40", "--n-val", "0", "--patience", "2"], "patience=2 needs validation images"),
+        (
+            ["train", "--n-train", "40", "--model", "cnn", "--consistency", "1"],
+            "consistency=1 needs a net that begins with",
+        ),
+        (["train", "--model", "tutorial", "--dropout", "0.5"], "dropout must be left out for 'tutorial'"),
         (["gradcheck", "--seed", "-1"], "seed must be at least 0; got -1"),
         (["demo", "--seed", "-1"], "seed must be at least 0; got -1"),
         (["train", "--distortion", "Q"], "distortion must be one of"),
         (["train", "--data", "no/such/place"], "no/such/place"),
         (["train", "--epochs", "0"], "epochs must be at least 1; got 0"),
-        (["train", "--n-train", "0"], "dataset must have at least one training image"),
+        (["train", "--n-train", "0"], "source must have at least one training image"),
         (["train", "--seed", "-3"], "seed must be at least 0"),
         (["train", "--json", "no/such/place/x.json"], "no/such/place/x.json"),
         (["gradcheck", "--threads", "0"], "the number of threads must be at least 1"),

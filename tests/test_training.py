@@ -94,7 +94,7 @@ def test_the_row_of_an_epoch_counts_every_example_once(digits):
 def weights_by_hand(config, dataset):
     """The same training in one loop, with the formulas of the optimisers spelt out."""
     size = data.KINDS[config.distortion].canvas
-    net = models.build(config.model, size, data.stream(config.seed, "weights"))
+    net = models.build(config.model, size, data.stream(config.seed, "weights"), dropout=config.dropout)
     params, loss = dict(net.named_params()), SoftmaxCrossEntropy()
     scale = {
         name: config.localisation_lr_scale if name.startswith("layers.0.localisation.") else 1.0 for name in params
@@ -138,6 +138,7 @@ CHANGES = [
     {"schedule": "constant"},
     {"warmup": 2},
     {"weight_decay": 0.5},
+    {"dropout": 0.4},
     {"clip": 0.1},
     {"clip": 0.0},
     {"localisation_lr_scale": 0.3},
