@@ -12,5 +12,8 @@ An experiment is a module with
 and its name in EXPERIMENTS.
 """
 
-EXPERIMENTS = ("table1",)
+EXPERIMENTS = (
+    "table1",
+    "pooling",
+)
 SCALES = ("smoke", "small", "paper")
