@@ -106,6 +106,7 @@ def trained(
     source: Callable[[], data.Source],
     net: Callable[[], Layer] | None = None,
     measure: Callable[[Layer, data.Source], dict] = lambda net, source: {},
+    watched: str = "validation",
 ) -> Callable[[Path, bool, Callable[[str], None]], dict]:
     """Return the `compute` of a cell that trains a net and tests the best weights.
 
@@ -114,6 +115,7 @@ def trained(
         source: makes what to feed.
         net: makes what to train, with fresh weights; default: the model that the recipe, a Config, names.
         measure: (net with the best weights, source) -> more entries of the result.
+        watched: what to call the images that the source has for validation.
     """
 
     def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
@@ -122,7 +124,7 @@ def trained(
         if done := len(trainer.history.epochs):
             note(f"  continuing after epoch {done}")
         for row in trainer.epochs():
-            val = "" if row.val_accuracy is None else f", validation error {100 * (1 - row.val_accuracy):.2f} %"
+            val = "" if row.val_accuracy is None else f", {watched} error {100 * (1 - row.val_accuracy):.2f} %"
             left = fmean(row.seconds for row in trainer.history.epochs) * (recipe.epochs - row.epoch)
             left = f", {duration(left)} left" if left else ""
             note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s{left}")
