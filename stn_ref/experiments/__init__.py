@@ -15,5 +15,6 @@ and its name in EXPERIMENTS.
 EXPERIMENTS = (
     "table1",
     "pooling",
+    "regularisers",
 )
 SCALES = ("smoke", "small", "paper")
