@@ -15,6 +15,8 @@ and its name in EXPERIMENTS.
 EXPERIMENTS = (
     "table1",
     "pooling",
+    "overhead",
+    "cifar10",
     "regularisers",
 )
 SCALES = ("smoke", "small", "paper")

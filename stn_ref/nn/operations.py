@@ -54,7 +54,7 @@ def step_operations(net: Layer, U: np.ndarray) -> tuple[float, float]:
 
         layer.forward, layer.backward = watched_forward, watched_backward  # on the instance, and off again below
 
-    layers = [layer for layer in _leaves(net) if isinstance(layer, (Linear, Conv2d))]
+    layers = [layer for layer in leaves(net) if isinstance(layer, (Linear, Conv2d))]
     for layer in layers:
         watch(layer)
     try:
@@ -67,9 +67,10 @@ def step_operations(net: Layer, U: np.ndarray) -> tuple[float, float]:
     return done["forward"], done["backward"]
 
 
-def _leaves(layer: Layer) -> Iterator[Layer]:
+def leaves(layer: Layer) -> Iterator[Layer]:
+    """Yield the layers of a net that hold no others, itself if it holds none."""
     children = list(layer.children())
     for child in children:
-        yield from _leaves(child)
+        yield from leaves(child)
     if not children:
         yield layer
