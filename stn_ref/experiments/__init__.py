@@ -16,7 +16,6 @@ EXPERIMENTS = (
     "table1",
     "pooling",
     "overhead",
-    "cifar10",
     "regularisers",
 )
 SCALES = ("smoke", "small", "paper")
