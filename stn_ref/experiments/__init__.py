@@ -16,6 +16,7 @@ EXPERIMENTS = (
     "table1",
     "pooling",
     "overhead",
+    "cifar10",
     "regularisers",
 )
 SCALES = ("smoke", "small", "paper")
