@@ -158,6 +158,7 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
             "accuracy_percent": {
                 what: poses.sweep(trained_net, what, testing[what], images, labels) for what in poses.TRAINED
             },
+            "trained_range": {what: list(span) for what, span in poses.TRAINED.items()},  # of RTS, for the figure
             "one_pixel": poses.one_pixel(trained_net, images[: testing["n_one_pixel"]]),
         }
 

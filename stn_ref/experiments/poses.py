@@ -15,7 +15,6 @@ from stn_ref import data
 from stn_ref.data.distortions import POSE
 from stn_ref.invariance import SHIFTS, shifted
 from stn_ref.nn import Layer, MaxPool2d, Sequential
-from stn_ref.training import evaluate
 
 RTS = data.KINDS["RTS"]
 CANVAS = RTS.canvas
@@ -24,8 +23,8 @@ TRAINED = {  # what RTS has shown a net: the farthest shift, angles, scales
     "rotation": RTS.angle,
     "scale": RTS.scale,
 }
-UNITS = {"shift": "pixels", "rotation": "degrees", "scale": "times"}
 DIRECTIONS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])  # (x, y) of a shift: the digits take them in turns
+AT_ONCE = 200  # digits: what is computed on the way then stays small
 SAME = 1e-5  # of the largest activation: below it a difference is rounding
 
 
@@ -87,12 +86,14 @@ def sweep(net: Layer, what: str, values: Sequence[float], images: np.ndarray, la
 
     A shift of d moves each digit by d pixels to the right, down, to the left or up, one after the other.
     """
-    directions = DIRECTIONS[np.arange(len(images)) % 4]
-    found = []
-    for value in values:
-        pose = {"shift": {"shift": value * directions}, "rotation": {"angle": value}, "scale": {"scale": value}}[what]
-        found.append(100 * evaluate(net, posed(images, **pose), labels)[1])
-    return found
+    net, correct = net.share().eval(), np.zeros(len(values), int)
+    for part in _parts(len(images)):
+        directions = DIRECTIONS[np.arange(part.start, part.stop) % 4]
+        for k, value in enumerate(values):
+            poses = {"shift": {"shift": value * directions}, "rotation": {"angle": value}, "scale": {"scale": value}}
+            scores = net.forward(posed(images[part], **poses[what]))
+            correct[k] += np.count_nonzero(scores.argmax(1) == labels[part])
+    return [100 * int(n) / len(images) for n in correct]
 
 
 def one_pixel(net: Sequential, images: np.ndarray) -> dict[str, float]:
@@ -106,16 +107,16 @@ def one_pixel(net: Sequential, images: np.ndarray) -> dict[str, float]:
     """
     U, net = posed(images), net.share().eval()
     pooled = Sequential(*net.layers[: first_pooling(net) + 1]).eval()
-    before, decided, blank = pooled.forward(U), net.forward(U).argmax(1), pooled.forward(np.zeros_like(U[:1]))
+    before, decided, blank = _outputs(pooled, U), _outputs(net, U).argmax(1), pooled.forward(np.zeros_like(U[:1]))
     equal = SAME * np.abs(before).max()
     seen_before = np.abs(before - blank) > equal
     size = np.linalg.norm((before - blank).reshape(len(U), -1), axis=1)
     class_stays, outputs_stay, change = [], [], []
     for shift in SHIFTS:
         V = shifted(U, *shift)
-        after = pooled.forward(V)
+        after = _outputs(pooled, V)
         seen = seen_before | (np.abs(after - blank) > equal)
-        class_stays.append(np.mean(net.forward(V).argmax(1) == decided))
+        class_stays.append(np.mean(_outputs(net, V).argmax(1) == decided))
         outputs_stay.append(np.mean((np.abs(after - before) <= equal)[seen]))
         change.append(np.mean(np.linalg.norm((after - before).reshape(len(U), -1), axis=1) / size))
     return {
@@ -123,6 +124,14 @@ def one_pixel(net: Sequential, images: np.ndarray) -> dict[str, float]:
         "outputs_stay_of_8": float(np.sum(outputs_stay)),
         "relative_change": float(np.mean(change)),
     }
+
+
+def _parts(n: int) -> list[slice]:
+    return [slice(k, min(k + AT_ONCE, n)) for k in range(0, n, AT_ONCE)]
+
+
+def _outputs(net: Layer, U: np.ndarray) -> np.ndarray:
+    return np.concatenate([net.forward(U[part]) for part in _parts(len(U))])
 
 
 def first_pooling(net: Sequential) -> int:

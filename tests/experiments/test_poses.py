@@ -36,7 +36,8 @@ class Right(nn.Layer):
         return self.keep(np.stack([~right, right], axis=1).astype(np.float32))
 
 
-def test_of_the_shifts_one_in_four_goes_to_the_right():
+def test_of_the_shifts_one_in_four_goes_to_the_right(monkeypatch):
+    monkeypatch.setattr(poses, "AT_ONCE", 3)  # parts of 3, 3 and 2
     images = np.zeros((8, 1, 28, 28), np.float32)
     images[:, 0, 14, 11] = 1
     labels = np.ones(8, np.int64)
