@@ -93,9 +93,9 @@ class Cell:
             "date": started.strftime("%Y-%m-%d %H:%M UTC"),
             "seconds": round(time.monotonic() - began, 1),
         }
-        store.write(path, result)
+        written = store.write(path, result)
         half_done.unlink(missing_ok=True)
-        return result
+        return written
 
     def _named(self, experiment: str, scale: str) -> dict:
         return {"experiment": experiment, "scale": scale, "cell": self.name, "seed": self.seed, "data": self.data}

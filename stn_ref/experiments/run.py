@@ -76,6 +76,7 @@ def run(
     failed = {}
     for k, (path, cell) in enumerate(cells.items(), 1):
         if results[path] is not None:
+            store.tidy(path)
             continue
         with store.claimed(path) as mine:
             if not mine or store.stamp(path) != stamps[path]:  # another process is at it, or has finished meanwhile

@@ -48,14 +48,15 @@ def read(path: str | os.PathLike) -> dict:
     return result
 
 
-def write(path: Path, result: dict) -> None:
-    """Write a result, all of it or nothing; floats keep every bit.
+def write(path: Path, result: dict) -> dict:
+    """Write a result, all of it or nothing, and return what `read` will return; floats keep every bit.
 
     Raises:
         OSError: it cannot be written; the message names the file.
     """
     text = json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n"
     checkpoint.replace(path, lambda file: file.write(text.encode()))
+    return json.loads(text)
 
 
 def file_name(*parts: str | int) -> str:
@@ -70,6 +71,14 @@ def file_name(*parts: str | int) -> str:
 def half_done(path: Path) -> Path:
     """Return where the checkpoint of a cell is kept while it runs, beside its result."""
     return path.with_suffix(".checkpoint.npz")
+
+
+def tidy(path: Path) -> None:
+    """Remove the checkpoint beside a result that is there, which a kill between the two may have left."""
+    if half_done(path).exists():
+        with claimed(path) as mine:
+            if mine:
+                half_done(path).unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

@@ -1,0 +1,155 @@
+"""A cell: what it writes, which file it takes for its own, and what a training adds to it. And numbers over seeds."""
+
+import math
+
+import pytest
+
+from stn_ref import data
+from stn_ref.experiments import store, summary
+from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.training import Config, Trainer
+
+CONFIG = Config(model="st-fcn-affine", distortion="none", epochs=2, batch_size=32)
+
+
+def quiet(line):
+    pass
+
+
+@pytest.fixture
+def source(digits):
+    return data.DistortedDigits(digits, "none")
+
+
+def cell(source, config=CONFIG, **more):
+    return Cell(
+        "st-fcn-affine/none", 0, source.name, described(config, source, **more), trained(config, lambda: source)
+    )
+
+
+def run(made, folder):
+    path = made.path(folder, "toy", "smoke")
+    return path, made.run(path, "toy", "smoke", note=quiet)
+
+
+def test_a_cell_is_what_the_training_says_and_everything_that_decided_it(source, digits, tmp_path):
+    path, result = run(cell(source), tmp_path)
+    assert path.name == "toy-smoke-procedural-st-fcn-affine-none-seed0.json"
+    assert store.read(path) == result and result["format"] == store.FORMAT
+    trainer = Trainer(CONFIG, digits)
+    assert [row.train_loss for row in trainer.epochs()] == [row["train_loss"] for row in result["history"]]
+    _, accuracy = trainer.test()
+    assert result["result"]["test_error_percent"] == pytest.approx(100 * (1 - accuracy), abs=1e-9)
+    assert result["result"]["weights_crc32"] == trainer.weights_crc() and result["result"]["n_test"] == 32
+    assert result["result"]["best_epoch"] == trainer.history.best.epoch
+    assert result["result"]["parameters"] == sum(param.value.size for param in trainer.net.params())
+    assert {"n_train": 96, "lr": CONFIG.lr, "data_crc32": digits.fingerprint}.items() <= result["configuration"].items()
+    assert set(result["versions"]) == {"stn_ref", "python", "numpy", "scipy", "numba"} and result["seconds"] >= 0
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]  # and no checkpoint any more
+
+
+def test_measure_sees_the_best_weights_and_adds_to_the_result(source, digits, tmp_path):
+    def measure(net, fed):
+        return {"weights": [param.value.sum().item() for param in net.params()], "same": fed is source}
+
+    _, result = run(Cell("x", 0, "d", {}, trained(CONFIG, lambda: source, measure=measure)), tmp_path)
+    trainer = Trainer(CONFIG, digits)
+    for _ in trainer.epochs():
+        pass
+    trainer.test()
+    assert result["result"]["weights"] == [param.value.sum().item() for param in trainer.net.params()]
+    assert result["result"]["same"] and "test_error_percent" in result["result"]
+
+
+def test_a_finished_cell_is_known_again_and_another_is_not(source, tmp_path):
+    path, result = run(cell(source), tmp_path)
+    assert cell(source).known(path, "toy", "smoke") == result
+    assert cell(source).known(tmp_path / "nothing.json", "toy", "smoke") is None
+    with pytest.raises(store.ResultError, match=r"is of another configuration: its lr is 0\.002, not 0\.003; --only"):
+        cell(source, Config(**vars(CONFIG) | {"lr": 0.003})).known(path, "toy", "smoke")
+
+
+def other(**changes):
+    return Cell(**{"name": "a", "seed": 0, "data": "d", "configuration": {}, "compute": None} | changes)
+
+
+@pytest.mark.parametrize(
+    ("made", "experiment", "scale", "says"),
+    [
+        (other(name="b"), "toy", "smoke", "its cell is 'a', not 'b'"),
+        (other(seed=1), "toy", "smoke", "its seed is 0, not 1"),
+        (other(data="mnist"), "toy", "smoke", "its data is 'd', not 'mnist'"),
+        (other(), "table1", "smoke", "its experiment is 'toy', not 'table1'"),
+        (other(), "toy", "small", "its scale is 'smoke', not 'small'"),
+    ],
+)
+def test_a_result_under_a_wrong_name_is_refused(tmp_path, made, experiment, scale, says):
+    path, _ = run(other(compute=lambda path, progress, note: {"result": {}}), tmp_path)
+    with pytest.raises(store.ResultError, match=f"is of another cell: {says}; move it away"):
+        made.known(path, experiment, scale)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        ({"lr": 0.1}, {"lr": 0.1}, None),
+        ({"sizes": (3, 4), "deep": {"a": (1,)}}, {"sizes": (3, 4), "deep": {"a": (1,)}}, None),  # lists in the file
+        ({"lr": 0.1}, {"lr": 0.1, "dropout": 0.0, "twin": None, "name": ""}, None),  # switches that came later, off
+        ({"lr": 0.1, "old": 0}, {"lr": 0.1}, None),
+        ({"lr": 0.1}, {"lr": 0.1, "dropout": 0.5}, "dropout is None, not 0.5"),
+        ({"lr": 0.1, "old": 3}, {"lr": 0.1}, "old is 3, not None"),
+        ({"clip": 0.0}, {"clip": None}, "clip is 0.0, not None"),
+    ],
+)
+def test_two_configurations_are_one_if_all_they_name_is_equal(tmp_path, before, now, says):
+    path, _ = run(other(configuration=before, compute=lambda path, progress, note: {"result": {}}), tmp_path)
+    if says is None:
+        assert other(configuration=now).known(path, "toy", "smoke")["result"] == {}
+    else:
+        with pytest.raises(store.ResultError, match=f"its {says}; "):
+            other(configuration=now).known(path, "toy", "smoke")
+
+
+@pytest.mark.parametrize("damage", ("bytes", "another run"))
+def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(source, tmp_path, damage):
+    made, before = cell(source), cell(source, Config(**vars(CONFIG) | {"lr": 0.003}))
+    half_done = store.half_done(made.path(tmp_path, "toy", "smoke"))
+    if damage == "bytes":
+        half_done.write_bytes(b"PK half")
+    else:
+        before.compute(half_done, False, quiet)
+    with pytest.raises(store.ResultError, match=r"checkpoint\.npz is .*; move it away, and the cell begins anew$"):
+        run(made, tmp_path)
+    assert half_done.exists()
+
+
+def test_each_epoch_says_how_long_the_others_will_take(source, tmp_path):
+    lines = []
+    cell(source).run(tmp_path / "r.json", "toy", "smoke", note=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["  epoch 1/2", "  epoch 2/2"]
+    assert lines[0].endswith(" s left") and not lines[1].endswith("left") and "validation error" in lines[1]
+
+
+# Numbers over seeds.
+
+
+def results(*errors, cell="a"):
+    return [{"cell": cell, "result": {"test_error_percent": error}} for error in errors]
+
+
+def test_mean_and_spread_over_seeds_by_hand():
+    found = summary.over_seeds(results(1.0, 2.0, 6.0) + results(0.5, cell="b") + results(None, cell="c"))
+    assert found == {"a": summary.Summary(3.0, math.sqrt(7), 3), "b": summary.Summary(0.5, None, 1)}  # (4 + 1 + 9) / 2
+    assert str(found["a"]) == "3.00 ± 2.65" and str(found["b"]) == "0.50"
+
+
+def test_the_binomial_standard_error_by_hand():
+    assert summary.standard_error(0.7, 10_000) == pytest.approx(math.sqrt(0.7 * 99.3 / 10_000))
+    assert summary.standard_error(50, 100) == 5
+
+
+def test_a_cell_is_expected_to_take_as_long_as_those_most_like_it():
+    took = [("cnn/R", 10.0), ("cnn/TC", 40.0), ("fcn/TC", 4.0)]
+    assert summary.expected_seconds("cnn/TC", took) == 40
+    assert summary.expected_seconds("fcn/R", took) == 7  # cnn/R and fcn/TC share a half
+    assert summary.expected_seconds("st-cnn/E", took) == 18

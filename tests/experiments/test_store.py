@@ -1,0 +1,129 @@
+"""Results on the disk: whole or not at all, refused when damaged, and claimed by one process at a time."""
+
+import json
+import os
+
+import pytest
+
+from stn_ref.experiments import store
+
+fcntl = pytest.importorskip("fcntl")
+
+RESULT = {
+    "experiment": "toy", "scale": "smoke", "cell": "a/b", "seed": 0, "data": "none", "configuration": {"lr": 0.1},
+    "result": {"test_error_percent": 0.1 + 0.2}, "history": [{"loss": 1e-17}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    store.write(tmp_path / "r.json", RESULT)
+    return tmp_path / "r.json"
+
+
+def test_a_result_comes_back_with_every_bit_and_leaves_nothing_else_behind(path):
+    assert store.read(path) == {"format": store.FORMAT, **RESULT} and os.listdir(path.parent) == ["r.json"]
+
+
+@pytest.mark.parametrize("number", (float("nan"), float("inf")))
+def test_a_number_that_json_cannot_hold_leaves_the_result_as_it_was(path, number):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write(path, RESULT | {"result": {"x": number}})
+    assert path.read_bytes() == before and os.listdir(path.parent) == ["r.json"]
+
+
+def test_a_full_disk_is_named_with_the_file_and_leaves_the_result_as_it_was(path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"cannot write: No space left on device: .*r\.json"):
+        store.write(path, RESULT | {"seed": 1})
+    assert path.read_bytes() == before and os.listdir(path.parent) == ["r.json"]
+
+
+def test_a_result_cut_short_anywhere_is_refused(path):
+    content = path.read_bytes()
+    for size in range(len(content) - 2):  # without its last line break it is whole
+        path.write_bytes(content[:size])
+        with pytest.raises(store.ResultError, match=r"r\.json is damaged or not a file of results") as error:
+            store.read(path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"<html>not found</html>", "is damaged or not a file of results"),
+        (b"\xff\xfe\x00", "is damaged or not a file of results"),
+        (b"[" * 100_000, "is damaged or not a file of results"),
+        (b"[1, 2]", "is not a file of results: it does not say its format"),
+        (b'{"command": "train"}', "is not a file of results: it does not say its format"),
+        (b'{"format": "stn_ref result 9"}', "has format 'stn_ref result 9'; this version reads 'stn_ref result 1'"),
+        (json.dumps({"format": store.FORMAT, **RESULT, "seed": "0"}).encode(), "is damaged: its seed is '0'"),
+        (json.dumps({"format": store.FORMAT, **RESULT, "result": [1]}).encode(), r"is damaged: its result is \[1\]"),
+    ],
+    ids=["html", "bytes", "deep", "list", "another report", "another version", "seed", "result"],
+)
+def test_what_is_no_result_is_named(path, content, says):
+    path.write_bytes(content)
+    with pytest.raises(store.ResultError, match=rf"r\.json {says}"):
+        store.read(path)
+
+
+def test_a_folder_and_nothing_are_named(tmp_path):
+    with pytest.raises(store.ResultError, match="is a directory, expected a file of results"):
+        store.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"x\.json: no such result"):
+        store.read(tmp_path / "x.json")
+
+
+def test_a_name_of_a_file_has_nothing_in_it_that_a_system_could_mistake():
+    assert store.file_name("a/b", "..\\c d", 'e:"*?', "0.002") == "a-b-..-c-d-e-0.002"
+
+
+def test_only_one_has_a_claim_and_it_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "r.json"
+    with store.claimed(path) as first, store.claimed(path) as second, store.claimed(tmp_path / "s.json") as other:
+        assert (first, second, other) == (True, False, True)
+    with store.claimed(path) as again:
+        assert again
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_left_by_a_process_that_was_killed_claims_nothing(tmp_path):
+    (tmp_path / ".r.json.lock").touch()
+    with store.claimed(tmp_path / "r.json") as mine:
+        assert mine
+
+
+def test_a_lock_that_was_removed_before_it_was_ours_is_taken_anew(tmp_path, monkeypatch):
+    path, flock, calls = tmp_path / "r.json", fcntl.flock, []
+
+    def late(file, how):  # whoever had it removes it between our opening and our locking
+        calls.append(how)
+        if len(calls) == 1:
+            (tmp_path / ".r.json.lock").unlink()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with store.claimed(path) as first, store.claimed(path) as second:
+        assert (first, second, len(calls)) == (True, False, 3)
+
+
+def test_where_a_disk_has_no_locks_every_claim_succeeds(tmp_path, monkeypatch):
+    def none(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with store.claimed(tmp_path / "r.json") as first, store.claimed(tmp_path / "r.json") as second:
+        assert first and second
+
+
+def test_what_goes_wrong_while_it_is_claimed_ends_the_claim(tmp_path):
+    with pytest.raises(KeyboardInterrupt), store.claimed(tmp_path / "r.json"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
