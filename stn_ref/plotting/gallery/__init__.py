@@ -1,6 +1,6 @@
 """The figures of figures/: each a function that draws, and returns the numbers it drew.
 
-Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py.
+Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py.
 """
 
 import importlib
