@@ -126,24 +126,32 @@ def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
     dataset, directory = SETS[name], Path(directory)
     paths = {directory / known.name: known for known in dataset.files}
     report = [
-        _row(dataset, path, path.is_file() and sha256(path) == known.sha256, " (its SHA-256 differs)")
+        _row(
+            dataset,
+            path,
+            path.is_file() and sha256(path) == known.sha256,
+            "not the published file (its SHA-256 differs)",
+        )
         for path, known in paths.items()
     ]
     if dataset.unpacked and (folder := dataset.unpacked.find_folder(directory)):
         (archive,), (row,) = paths, report
         published = row["canonical"] and dataset.unpacked.is_unpacked(archive, folder)
-        report.append(_row(dataset, folder, published, f" unpacked from {archive.name}"))
+        other = (
+            "not what the archive holds" if row["canonical"] else f"the published {archive.name} is not here to compare"
+        )
+        report.append(_row(dataset, folder, published, other))
         if not archive.exists():  # it is not needed any more
             del report[0]
     return report
 
 
-def _row(dataset: KnownSet, path: Path, canonical: bool, why: str) -> dict:
-    """Return the row of `verify` for one path; `why` it is not the published file, if it can be read but is not."""
+def _row(dataset: KnownSet, path: Path, canonical: bool, other: str) -> dict:
+    """Return the row of `verify` for one path; `other`: what to say of it if it can be read, but is not canonical."""
     try:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file")
-        origin = "the published file" if canonical else f"readable, but not the published file{why}"
+        origin = "the published file" if canonical else f"readable, but {other}"
         ok, says = True, f"{dataset.holds(path)}, {origin}"
     except (checks.DamagedFileError, OSError) as error:
         ok, says = False, str(error)

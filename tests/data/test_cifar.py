@@ -204,6 +204,7 @@ def test_fetch_unpacks_and_verify_tells_the_published_from_others(tmp_path, monk
     (here / cifar.FOLDER / cifar.TEST).write_bytes(content(5))
     (here / cifar.ARCHIVE).unlink()
     assert rows() == [(cifar.FOLDER, True, False)]
+    assert "is not here to compare" in download.verify(here, "cifar10")[0]["says"]
     for path in (here / cifar.FOLDER).iterdir():
         path.unlink()
     assert rows() == [(cifar.ARCHIVE, False, False)]
