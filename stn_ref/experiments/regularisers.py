@@ -19,14 +19,13 @@ Adam, a warm-up and a cosine, as in Table 1.
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from stn_ref import data, models
 from stn_ref.experiments.cell import Cell, described, trained
 from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.experiments.table1 import digits
 from stn_ref.nn import Layer
 from stn_ref.training import Config, evaluate
+from stn_ref.training.consistency import ViewsApart
 
 TITLE = "Regularisers, alone and together: a CNN and an ST-CNN that learn 1,000 rotated digits by heart"
 DATA = "mnist"
@@ -103,12 +102,7 @@ def measured(net: Layer, source: data.DistortedDigits, seed: int) -> dict[str, f
 
 
 def views_apart(net: Layer, source: data.DistortedDigits, seed: int, n: int = 1000) -> float:
-    """Return how much of what distinguishes two views is due to the distortion, not to the digit; 0: nothing is.
-
-        mean (V_1 - V_2)^2 / (2 var V),   V_1, V_2 the views of one test digit under two distortions
-
-    Views of two digits drawn at random are 2 var V apart. The ratio does not see how bright the views are, so that who
-    looks at nothing gains nothing by it; if all views are the same it is 1.
+    """Return `ViewsApart` of the views of n test digits: 0 if the transformer undoes every distortion.
 
     Args:
         net: begins with a transformer.
@@ -117,14 +111,11 @@ def views_apart(net: Layer, source: data.DistortedDigits, seed: int, n: int = 10
         n: how many digits.
     """
     images = source.dataset.test_images[:n]
-    views = [
+    views = (
         models.transformer_of(net).look(data.fixed_distortion(images, source.kind, seed, part=part).images)[2]
         for part in ("test", "val")
-    ]
-    V_1, V_2 = (V.astype(np.float64) for V in views)
-    mean = (V_1.mean(axis=0) + V_2.mean(axis=0)) / 2
-    variance = (np.square(V_1 - mean).mean() + np.square(V_2 - mean).mean()) / 2
-    return float(np.square(V_1 - V_2).mean() / (2 * variance)) if variance else 1.0
+    )
+    return float(ViewsApart().eval().forward(*views))
 
 
 def table(results: list[dict]) -> list[str]:
