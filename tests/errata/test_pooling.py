@@ -25,6 +25,14 @@ def test_all_four_outputs_of_a_4x4_image_of_independent_pixels_survive_0_07_of_8
     assert float(invariance.random_count(2, side=2)) == pytest.approx(0.07, abs=0.005)
 
 
+@pytest.mark.parametrize(("k", "side"), [(2, 1), (3, 1), (2, 2), (3, 2)])
+def test_counted_on_images_the_numbers_of_surviving_shifts_are_the_same(k, side, rng):
+    images = rng.random((40_000, 1, (side + 2) * k, (side + 2) * k), dtype=np.float32)
+    mean, error = invariance.mean_and_error(invariance.surviving(images, k, side))
+    exact = float(invariance.random_count(k, side))
+    assert abs(mean - exact) < 4 * error < 0.3 * exact
+
+
 # "Superior to pooling in all respects", and feature maps.
 
 
