@@ -19,24 +19,34 @@ VIEW = 28  # pixels of a side of what the transformer hands on
 CLASSES = 10
 
 
-def fcn(size: int, rng: np.random.Generator, *, dropout: float = 0.0, dtype=np.float32) -> Sequential:
-    """Return the fully-connected net: size^2 -> 256 -> 200 -> 10, ReLU between.
+def fcn(
+    size: int,
+    rng: np.random.Generator,
+    *,
+    channels: int = 1,
+    classes: int = CLASSES,
+    dropout: float = 0.0,
+    dtype=np.float32,
+) -> Sequential:
+    """Return the fully-connected net: channels size^2 -> 256 -> 200 -> classes, ReLU between.
 
     Args:
-        size: pixels of a side of the input (N, 1, size, size).
+        size: pixels of a side of the input (N, channels, size, size).
         rng: for the weights, and then for dropout.
+        channels: of the input.
+        classes: scores an image gets.
         dropout: probability of dropping a unit of the two hidden layers; 0: there is no such layer.
         dtype: of the weights.
     """
     return Sequential(
         Flatten(),
-        Linear(size * size, 256, rng, dtype=dtype),
+        Linear(channels * size * size, 256, rng, dtype=dtype),
         ReLU(),
         *_dropout(dropout, rng),
         Linear(256, 200, rng, dtype=dtype),
         ReLU(),
         *_dropout(dropout, rng),
-        Linear(200, CLASSES, rng, dtype=dtype),
+        Linear(200, classes, rng, dtype=dtype),
     )
 
 
@@ -49,22 +59,26 @@ def cnn(
     rng: np.random.Generator,
     *,
     filters: tuple[int, int] = (32, 64),
+    channels: int = 1,
+    classes: int = CLASSES,
     dropout: float = 0.0,
     dtype=np.float32,
 ) -> Sequential:
     """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
 
     Args:
-        size: pixels of a side of the input (N, 1, size, size).
+        size: pixels of a side of the input (N, channels, size, size).
         rng: for the weights, and then for dropout.
         filters: of the two convolutions.
+        channels: of the input.
+        classes: scores an image gets.
         dropout: probability of dropping a feature before the fully-connected layer; 0: there is no such layer.
         dtype: of the weights.
     """
     first, second = filters
     left = ((size - 8) // 2 - 6) // 2
     return Sequential(
-        Conv2d(1, first, 9, rng, dtype=dtype),
+        Conv2d(channels, first, 9, rng, dtype=dtype),
         MaxPool2d(2),
         ReLU(),
         Conv2d(first, second, 7, rng, dtype=dtype),
@@ -72,7 +86,7 @@ def cnn(
         ReLU(),
         Flatten(),
         *_dropout(dropout, rng),
-        Linear(second * left * left, CLASSES, rng, dtype=dtype),
+        Linear(second * left * left, classes, rng, dtype=dtype),
     )
 
 

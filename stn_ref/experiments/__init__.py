@@ -14,6 +14,7 @@ and its name in EXPERIMENTS.
 
 EXPERIMENTS = (
     "table1",
+    "addition",
     "pooling",
     "overhead",
     "cifar10",

@@ -1,0 +1,168 @@
+"""MNIST addition: two distorted digits, one in each channel, and the label is their sum.
+
+Reads: cell.py, ../parallel.py, ../models.py. Read next: parts.py.
+
+One transformer looks at both channels in the same place: it can undo the distortion of one digit, and spoils the other.
+Two can share the work. Each is given both channels and hands on both, so that four channels reach the classifier;
+nobody says which transformer is for which digit.
+
+Known of the paper's experiment: 42 x 42, RTS, 19 classes, fully-connected nets, errors of the nets below (those of one
+ST-FCN, and of the affine and the projective pair, from one source only). Not found, so chosen here: a pair is a digit
+and another one of the same set at random, anew in each epoch; validation and test pairs stay as they are. The nets are
+those of Table 1, with two channels and 19 classes, so that the CNN's filters see both digits from the start; each
+transformer hands on 28 x 28 pixels, averaged from 56 x 56. All nets see the same pairs in the same order. `paper` is
+Table 1's schedule, for lack of another; `small` is Adam with a warm-up and a cosine.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from stn_ref import data, models, transforms
+from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.experiments.summary import aligned, over_seeds
+from stn_ref.experiments.table1 import digits
+from stn_ref.localisation import fc_localisation
+from stn_ref.nn import AvgPool2d, Layer, Sequential
+from stn_ref.parallel import Parallel
+from stn_ref.training import Recipe
+from stn_ref.transformer import SpatialTransformer
+
+TITLE = "MNIST addition: the error of the sum of two distorted digits, with no, one and two transformers"
+DATA = "mnist"
+KIND, CANVAS, SUMS = "RTS", 42, 19
+PAPER = {  # test error in %
+    "fcn": 47.7,
+    "cnn": 14.7,
+    "st-fcn-affine": 22.6,
+    "2xst-fcn-affine": 9.0,
+    "2xst-fcn-projective": 5.9,
+    "2xst-fcn-tps": 5.8,
+}
+SIZES = {
+    "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
+    "small": {"n_train": 55_000, "n_val": 5_000, "n_test": 10_000},
+    "paper": {"n_train": 60_000, "n_val": 0, "n_test": 10_000},
+}
+RECIPES = {
+    "smoke": {"epochs": 1, "batch_size": 50},
+    "small": {"epochs": 10, "batch_size": 64},
+    "paper": {
+        "epochs": 638,
+        "batch_size": 256,
+        "optimiser": "sgd",
+        "momentum": 0.0,
+        "lr": 0.01,
+        "schedule": "step",
+        "warmup": 0,
+        "clip": 0.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class DigitPairs:
+    """A Source: pairs of digits, each distorted on its own, U (B, 2, 42, 42), and their sums (B,).
+
+    The partner and both distortions of a digit follow from (seed, epoch, its index, how many digits there are).
+
+    Args:
+        dataset: of digits.
+        kind: of distortion, one of data.KINDS but TC.
+    """
+
+    dataset: data.Dataset
+    kind: str = KIND
+
+    @property
+    def name(self) -> str:
+        """The name of the data set."""
+        return self.dataset.name
+
+    @property
+    def fingerprint(self) -> int:
+        """The data set's."""
+        return self.dataset.fingerprint
+
+    def size(self, part: str) -> int:
+        """Return how many pairs a part has: as many as digits."""
+        return len(getattr(self.dataset, f"{part}_labels"))
+
+    def batches(
+        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over an epoch from batch `start` on: (U (B, 2, S, S) float32, sums (B,) int64)."""
+        pairs = self._pairs("train", data.stream(seed, "distortion", epoch))
+        return map(pairs, data.batches(self.size("train"), batch_size, seed=seed, epoch=epoch, start=start))
+
+    def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (U, sums) of "val" or "test"; the seed decides, no epoch does."""
+        return self._pairs(part, data.stream(seed, part))(np.arange(self.size(part)))
+
+    def _pairs(self, part: str, rng: np.random.Generator):
+        """Return a function: indices of digits -> (U, sums)."""
+        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
+        n = len(labels)
+        partner = (np.arange(n) + rng.integers(1, max(2, n), n)) % max(1, n)
+        poses = [data.draw_pose(n, self.kind, rng) for _ in range(2)]
+
+        def pairs(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            both = batch, partner[batch]
+            U = [
+                data.apply_pose(data.to_float(images[which]), pose[batch], self.kind)
+                for which, pose in zip(both, poses, strict=True)
+            ]
+            return np.concatenate(U, axis=1), sum(labels[which].astype(np.int64) for which in both)
+
+        return pairs
+
+
+def build(name: str, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
+    """Return a net of the experiment: (N, 2, 42, 42) -> scores (N, 19).
+
+    Args:
+        name: "fcn", "cnn", "st-fcn-FAMILY" or "2xst-fcn-FAMILY" with a family of transforms.FAMILIES.
+        rng: for the weights.
+        dtype: of the weights.
+    """
+    wanted = {"channels": 2, "classes": SUMS, "dtype": dtype}
+    if name in ("fcn", "cnn"):
+        return getattr(models, name)(CANVAS, rng, **wanted)
+    count, family = (2 if name.startswith("2x") else 1), transforms.get(name.rsplit("-", 1)[1])
+    look = Parallel(*(_transformer(family, rng, dtype) for _ in range(count)))
+    return Sequential(look, *models.fcn(models.VIEW, rng, **wanted | {"channels": 2 * count}).layers)
+
+
+def _transformer(family: transforms.Transform, rng: np.random.Generator, dtype) -> Layer:
+    """Return one transformer of both channels, (N, 2, 42, 42) -> (N, 2, 28, 28), with a localisation net of its own."""
+    f_loc = fc_localisation((2, CANVAS, CANVAS), family, rng, dtype=dtype)
+    return Sequential(SpatialTransformer(f_loc, family, (2 * models.VIEW, 2 * models.VIEW)), AvgPool2d(2))
+
+
+def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
+    """Return the cells of one seed: a net each."""
+    source = DigitPairs(digits(data_dir, seed, **SIZES[scale]))
+    recipe = Recipe(seed=seed, **RECIPES[scale])
+    return [
+        Cell(
+            name,
+            seed,
+            source.name,
+            described(recipe, source, model=name, distortion=KIND),
+            trained(recipe, lambda: source, functools.partial(_fresh, name, seed)),
+        )
+        for name in PAPER
+    ]
+
+
+def _fresh(name: str, seed: int) -> Sequential:
+    return build(name, data.stream(seed, "weights"))
+
+
+def table(results: list[dict]) -> list[str]:
+    """Return the table of test errors in % beside the paper's; several seeds: mean and standard deviation."""
+    found = over_seeds(results)
+    rows = [("test error of the sum, %", "here", "paper")]
+    return aligned(rows + [(net, str(found.get(net, "-")), f"{paper:g}") for net, paper in PAPER.items()])
