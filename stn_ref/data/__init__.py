@@ -1,6 +1,6 @@
 """Digits, drawn or read, their distortions, and batches of them. Importing it compiles nothing.
 
-Reading order: glyphs.py, digits.py, idx.py, distortions.py, batching.py, cifar.py, download.py.
+Reading order: glyphs.py, digits.py, idx.py, deform.py, distortions.py, batching.py, cifar.py, download.py.
 """
 
 from stn_ref.data.batching import (

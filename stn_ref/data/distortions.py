@@ -1,6 +1,6 @@
 """Table 1's distortions of MNIST: R, RTS, P, E and TC. They are warps: target -> source, and this package's sampler.
 
-Reads: transforms/, sampler.py, checks.py. Read next: batching.py.
+Reads: deform.py, sampler.py, checks.py. Read next: batching.py.
 
 What is known of them, and how well. Sources that do not copy each other agree on: R is a rotation by U(-90, 90)
 degrees; RTS a rotation by U(-45, 45), a scale of U(0.7, 1.2) and a random place in 42 x 42; TC a random place in
@@ -19,21 +19,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stn_ref import checks, transforms
+from stn_ref import checks
+from stn_ref.data import deform
 from stn_ref.sampler import sample
 
 PATCHES, PATCH = 6, 6  # of TC: how many, and the pixels of a side
 MARGIN = 4  # MNIST's ink fills pixels 4..23 of 28
-CORNERS = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])  # of a canvas, normalised (x, y), in a round
-SPLINE = transforms.get("tps")  # of E
-FAR = 1e3  # half canvases; stands for points at infinity, which P may have beside the quadrilateral
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A distortion: canvas in pixels, angle in degrees, scale; by how many pixels corners or control points of the
-    canvas are moved (standard deviation of each coordinate); is the digit anywhere on it rather than in the middle, at
-    whole pixels; is it cluttered.
+    """A distortion.
+
+    Attributes:
+        canvas: pixels of a side.
+        angle: range, degrees.
+        scale: range, canvas pixels to one pixel of the digit.
+        corners: by how many pixels those of the canvas are moved, the standard deviation of each coordinate.
+        bend: the same of 16 control points.
+        anywhere: is the digit anywhere on the canvas, rather than in the middle?
+        whole: at whole pixels?
+        clutter: are there patches of other digits?
     """
 
     canvas: int
@@ -60,7 +66,7 @@ POSE = np.dtype(
         ("angle", np.float64),  # degrees, counterclockwise as seen
         ("scale", np.float64),  # canvas pixels to one pixel of the digit
         ("centre", np.float64, 2),  # canvas pixel (x, y) where the middle of the digit's image lies
-        ("corners", np.float64, (4, 2)),  # P, else 0: canvas pixels (x, y) by which each corner, see CORNERS, is moved
+        ("corners", np.float64, (4, 2)),  # P, else 0: canvas pixels (x, y) by which each corner moves; deform.CORNERS
         ("bend", np.float64, (16, 2)),  # E, else 0: canvas pixels (x, y) by which the source of a control point moves
         ("patch_image", np.int64, PATCHES),  # TC, else -1: the image that a patch is cut from
         ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) there
@@ -119,7 +125,7 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     if not rule.anywhere:
         pose["centre"] = (rule.canvas - 1) / 2
     if rule.corners:
-        pose["corners"] = _draw_corners(n, rule, rng)
+        pose["corners"] = deform.draw_corners(n, rule.canvas, rule.corners, rng)
     if rule.bend:
         pose["bend"] = rng.normal(0, rule.bend, (n, 16, 2))
     if rule.clutter:
@@ -128,44 +134,6 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
         pose["patch_cut"] = rng.integers(MARGIN, 28 - MARGIN - PATCH, (n, PATCHES, 2), endpoint=True)
         pose["patch_place"] = rng.integers(0, rule.canvas - PATCH, (n, PATCHES, 2), endpoint=True)
     return pose
-
-
-def _draw_corners(n: int, rule: Kind, rng: np.random.Generator) -> np.ndarray:
-    """Return (n, 4, 2) displacements of the corners, in pixels: together a convex quadrilateral about the middle."""
-    moved = np.zeros((n, 4, 2))
-    again = np.arange(n)
-    while len(again):
-        moved[again] = rng.normal(0, rule.corners, (len(again), 4, 2))
-        at = CORNERS * rule.canvas / 2 + moved[again]
-        after = np.roll(at, -1, axis=1)
-        turns = _cross(after - at, np.roll(at, -2, axis=1) - after) > 0  # each corner turns the same way,
-        about = _cross(at, after) > 0  # and so does every side as seen from the middle
-        again = again[~(turns & about).all(axis=1)]
-    return moved
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-
-
-def homography(corners: np.ndarray) -> np.ndarray:
-    """Return theta (N, 8) of the projective transform that takes the moved corners of a canvas back to its corners.
-
-    Args:
-        corners: (N, 4, 2), normalised, in the order of CORNERS: to where each corner is moved.
-
-    Each corner (x, y) -> (u, v) gives two rows of a linear system, u (h31 x + h32 y + 1) = h11 x + h12 y + h13 and the
-    same for v (Hartley and Zisserman 2004, Sec. 4.1).
-    """
-    x, y = corners[..., 0], corners[..., 1]
-    (u, v), one, nil = CORNERS.T, np.ones_like(x), np.zeros_like(x)
-    rows = [
-        np.stack([x, y, one, nil, nil, nil, -u * x, -u * y], axis=-1),
-        np.stack([nil, nil, nil, x, y, one, -v * x, -v * y], axis=-1),
-    ]
-    system = np.concatenate(rows, axis=1)
-    wanted = np.broadcast_to(np.concatenate([u, v])[:, None], (len(corners), 8, 1))
-    return np.linalg.solve(system, wanted)[..., 0]
 
 
 def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
@@ -186,20 +154,9 @@ def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
     cos, sin = np.cos(a) / pose["scale"][:, None, None], np.sin(a) / pose["scale"][:, None, None]
     x, y = np.arange(canvas, dtype=np.float64), np.arange(canvas, dtype=np.float64)[:, None]
     if pose["corners"].any() or pose["bend"].any():
-        x, y = np.moveaxis(_deformed(pose, canvas), -1, 0)
+        x, y = np.moveaxis(deform.deformed(pose["corners"], pose["bend"], canvas), -1, 0)
     x, y = x - pose["centre"][:, 0, None, None], y - pose["centre"][:, 1, None, None]
     return np.stack([13.5 + (cos * x - sin * y), 13.5 + (sin * x + cos * y)], axis=-1).astype(np.float32)
-
-
-def _deformed(pose: np.ndarray, canvas: int) -> np.ndarray:
-    """Return (N, S, S, 2): each pixel of the canvas under the projective transform and the spline, in pixels."""
-    at = (2 * np.arange(canvas) + 1 - canvas) / canvas
-    xy = np.stack(np.broadcast_arrays(at, at[:, None]), axis=-1)[None]
-    if pose["bend"].any():
-        xy = SPLINE.apply((SPLINE.control_points + pose["bend"] * 2 / canvas).reshape(len(pose), -1), xy)
-    if pose["corners"].any():
-        xy = transforms.get("projective").apply(homography(CORNERS + pose["corners"] * 2 / canvas), xy)
-    return (canvas * np.clip(xy, -FAR, FAR) + canvas - 1) / 2
 
 
 def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:

@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose
 
 from stn_ref.checks import ShapeError
 from stn_ref.data import distortions
+from stn_ref.data.deform import CORNERS, homography
 from stn_ref.data.distortions import KINDS, apply_pose, distort, draw_pose, source_points, upright_points
 from stn_ref.sampler import sample
 
@@ -132,15 +133,15 @@ def test_the_upright_points_undo_the_distortion():
 
 
 def test_the_homography_of_p_takes_the_moved_corners_back():
-    corners = distortions.CORNERS + draw_pose(200, "P", np.random.default_rng(8))["corners"] / 21
-    H = np.concatenate([distortions.homography(corners), np.ones((200, 1))], axis=1).reshape(-1, 3, 3)
+    corners = CORNERS + draw_pose(200, "P", np.random.default_rng(8))["corners"] / 21
+    H = np.concatenate([homography(corners), np.ones((200, 1))], axis=1).reshape(-1, 3, 3)
     X, Y, w = np.einsum("nij,nkj->ink", H, np.concatenate([corners, np.ones((200, 4, 1))], axis=2))
-    assert_allclose(np.stack([X / w, Y / w], axis=-1), np.tile(distortions.CORNERS, (200, 1, 1)), atol=1e-8)
+    assert_allclose(np.stack([X / w, Y / w], axis=-1), np.tile(CORNERS, (200, 1, 1)), atol=1e-8)
     assert (w > 0).all()  # all four are before the camera
 
 
 def test_a_corner_that_folds_the_canvas_over_is_drawn_again():
-    at = distortions.CORNERS * 21 + draw_pose(20_000, "P", np.random.default_rng(9))["corners"]
+    at = CORNERS * 21 + draw_pose(20_000, "P", np.random.default_rng(9))["corners"]
     before, after = np.roll(at, 1, axis=1) - at, np.roll(at, -1, axis=1) - at
     assert (after[..., 0] * before[..., 1] - after[..., 1] * before[..., 0] > 0).all()  # convex, and not turned over
     x, y = at[..., 0], at[..., 1]

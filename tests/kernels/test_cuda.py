@@ -9,8 +9,7 @@ import cuda_runs
 import numpy as np
 import pytest
 
-from stn_ref import checks, cli, commands, kernels
-from stn_ref import environment
+from stn_ref import checks, cli, commands, environment, kernels
 from stn_ref.sampler import Sampler, sample, sample_backward
 from stn_ref.widths import KernelSampler
 
