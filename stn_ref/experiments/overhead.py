@@ -3,12 +3,12 @@
 Reads: ../turns.py, ../nn/operations.py, cell.py.
 
 The paper says 6 %, of one net: on SVHN the ST-CNN Multi is 6 % slower than the CNN, forward and backward. Those nets
-are large, and nothing is known of the machine, so there is no `paper` scale. Here the nets of Table 1 and the published
-ones are taken apart. Three nets take turns in one process:
+are large, and nothing is known of the machine, so there is no `paper` scale. Here the nets of Table 1, the published
+ones, and one with two transformers are taken apart. Three nets take turns in one process:
 
     whole    U -> transformer, and the 2x2 average behind it on the larger canvases -> classifier
     behind   V -> the same classifier, fed with an image of the size that the transformer hands on
-    plain    U -> the net without a transformer that Table 1 compares with; on 28 x 28 that is `behind`
+    plain    U -> the net without a transformer that the paper compares with; on 28 x 28 that is `behind`
 
 Shares are 1 - behind / whole; "slower" is whole / plain - 1, the paper's way. It can be negative: on larger canvases
 the transformer hands on 28 x 28 pixels, and a convolutional classifier saves more by that than the transformer costs.
@@ -30,30 +30,35 @@ channels and K parameters
 but not those of pooling and of the update.
 """
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stn_ref import data, models
+from stn_ref.experiments import addition
 from stn_ref.experiments.cell import Cell
 from stn_ref.experiments.summary import Summary, aligned, over_seeds
 from stn_ref.grid import GridGenerator
 from stn_ref.kernels import threads
 from stn_ref.nn import SGD, AvgPool2d, Layer, Linear, Sequential, SoftmaxCrossEntropy
 from stn_ref.nn.operations import leaves, step_operations
+from stn_ref.transformer import SpatialTransformer
 from stn_ref.turns import Others, interleaved
 
 TITLE = "What a transformer costs: its share of a net's time and multiplications (the paper: 6 %, of one net)"
 DATA = None
 PAPER_PERCENT = 6.0  # slower, SVHN's ST-CNN Multi alone
+ADDITION = ("2xst-fcn-affine",)  # of addition.py: two transformers, each with a localisation net of its own
 NETS = [  # model, pixels of a side
     *((f"st-{net}-{family}", 28) for net in ("fcn", "cnn") for family in ("affine", "projective", "tps")),
     *((f"st-{net}-{family}", 42) for net in ("fcn", "cnn") for family in ("affine", "tps")),
     ("st-fcn-affine", 60),
     ("st-cnn-affine", 60),
+    *((name, addition.CANVAS) for name in ADDITION),
     *((name, size) for name, (_, size) in models.PUBLISHED.items()),
 ]
 SCALES = {
@@ -98,18 +103,21 @@ class Taken:
 
     @classmethod
     def apart(cls, name: str, size: int, batch: int, seed: int) -> "Taken":
-        """Return a net of models.py, what is behind its transformer, and the net without that it is compared with."""
+        """Return a net, what is behind its transformers, and the net without that it is compared with."""
         rng = data.stream(seed, "weights")
-        whole = models.build(name, size, rng)
-        _look_elsewhere(models.transformer_of(whole).localisation, rng)
-        channels = 3 if name == "cifar10" else 1
+        whole = _build(name, size, rng)
+        for transformer in _transformers(whole):
+            _look_elsewhere(transformer.localisation, rng)
+        channels = 3 if name == "cifar10" else 2 if name in ADDITION else 1
         U = rng.random((batch, channels, size, size), dtype=np.float32)
         front = 2 if isinstance(whole[1], AvgPool2d) else 1
         V = Sequential(*whole.layers[:front]).forward(U)
         whole.forget()
-        nets = {"whole": (whole, U), "behind": (_fresh(name, size, seed, front), V)}
+        behind = _build(name, size, data.stream(seed, "weights")).layers[front:]  # with Params and memory of its own
+        nets = {"whole": (whole, U), "behind": (Sequential(*behind), V)}
         if V.shape != U.shape:
-            nets["plain"] = (models.build(name.split("-")[1], size, rng), U)
+            build = addition.build if name in ADDITION else functools.partial(models.build, size=size)
+            nets["plain"] = (build(name.split("-")[1], rng=rng), U)
         return cls(nets, rng.integers(0, models.CLASSES, batch))
 
     @property
@@ -184,9 +192,16 @@ def sampling_multiplications(net: Layer, U: np.ndarray) -> tuple[float, float]:
     return forward, backward
 
 
-def _fresh(name: str, size: int, seed: int, front: int) -> Sequential:
-    """Return the layers behind the first `front` ones, with Params and memory of their own."""
-    return Sequential(*models.build(name, size, data.stream(seed, "weights")).layers[front:])
+def _build(name: str, size: int, rng: np.random.Generator) -> Sequential:
+    return addition.build(name, rng) if name in ADDITION else models.build(name, size, rng)
+
+
+def _transformers(layer: Layer) -> Iterator[SpatialTransformer]:
+    """Yield the transformers of a net, those side by side as well."""
+    if isinstance(layer, SpatialTransformer):
+        yield layer
+    for child in layer.children():
+        yield from _transformers(child)
 
 
 def _look_elsewhere(localisation: Layer, rng: np.random.Generator) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stn_ref import models, nn, transforms
+from stn_ref import nn, transforms
 from stn_ref.cli import main
 from stn_ref.experiments import overhead, run
 from stn_ref.parallel import Parallel
@@ -42,6 +42,7 @@ def test_sampling_is_counted_for_every_transformer_in_the_net(rng):
         ("st-cnn-affine", 42, (2, 1, 28, 28), (2, 1, 42, 42)),
         ("st-fcn-tps", 28, (2, 1, 28, 28), None),
         ("cifar10", 32, (2, 3, 32, 32), None),
+        ("2xst-fcn-affine", 42, (2, 4, 28, 28), (2, 2, 42, 42)),
     ],
 )
 def test_a_net_is_taken_apart_where_its_transformer_ends(name, size, behind, plain):
@@ -54,8 +55,11 @@ def test_a_net_is_taken_apart_where_its_transformer_ends(name, size, behind, pla
     assert {id(p) for p in whole.params()}.isdisjoint(id(p) for p in classifier.params())
     front = nn.Sequential(*whole.layers[: len(whole) - len(classifier)]).eval()
     np.testing.assert_array_equal(front.forward(U), V)
-    theta, points, _ = models.transformer_of(whole).look(U)
-    assert np.abs(theta[0] - theta[1]).max() > 1e-3 and np.mean(points == np.rint(points)) < 0.1
+    transformers = list(overhead._transformers(whole))
+    assert len(transformers) == (2 if name.startswith("2x") else 1)
+    for transformer in transformers:
+        theta, points, _ = transformer.look(U)
+        assert np.abs(theta[0] - theta[1]).max() > 1e-3 and np.mean(points == np.rint(points)) < 0.1
 
 
 def test_shares_are_taken_round_by_round(monkeypatch):
