@@ -65,17 +65,17 @@ def test_a_net_is_taken_apart_where_its_transformer_ends(name, size, behind, pla
 def test_shares_are_taken_round_by_round(monkeypatch):
     taken = overhead.Taken.apart("st-fcn-affine", 28, 2, 0)
     times = {
-        "whole forward": [0.002, 0.004, 0.002],
-        "whole step": [0.006, 0.008, 0.006],
-        "behind forward": [0.001, 0.001, 0.001],
-        "behind step": [0.003, 0.002, 0.003],
+        "whole forward": [0.002, 0.004, 0.004],
+        "whole step": [0.006, 0.008, 0.008],
+        "behind forward": [0.001, 0.002, 0.001],
+        "behind step": [0.003, 0.004, 0.003],
     }
     monkeypatch.setattr(overhead, "interleaved", lambda calls, seconds, clock: {name: times[name] for name in calls})
     found = taken.timed(1.0)
-    assert found["share_percent"]["forward"] == [50, 50, 70]  # of 50, 75, 50
+    assert found["share_percent"]["forward"] == [50, 50, 70]  # of 50, 50, 75
     assert found["share_percent"]["step"][0] == 50 and found["slower_percent"]["step"][0] == 100
-    assert found["share_percent"]["backward"][0] == 50  # 1 - 2/4, 1 - 1/4, 1 - 2/4
-    assert found["milliseconds"]["whole"] == {"forward": 2, "backward": 4, "step": 6}
+    assert found["share_percent"]["backward"] == [50, 50, 50]  # 1 - 2/4, always
+    assert found["milliseconds"]["whole"] == {"forward": 4, "backward": 4, "step": 8}
     assert found["rounds"] == 3 and "no function of the configuration" in found["timing"]
 
 

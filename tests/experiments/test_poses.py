@@ -60,6 +60,16 @@ def test_one_bright_pixel_stays_in_three_of_eight_pooled_maps(transformed, rng):
     assert net.training and all(layer.training for layer in net.layers)
 
 
+def test_an_output_that_sees_ink_only_after_the_shift_counts_as_one_that_has_changed():
+    """One pixel at the first corner of its window and one at the last: six shifts leave one of them in its window, and
+    then three outputs see ink, of which one stays; two shifts move both out.
+    """
+    images = np.zeros((1, 1, 28, 28), np.float32)
+    images[0, 0, 13, 11] = images[0, 0, 18, 16] = 1  # on the canvas at (20, 18) and (25, 23)
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear.constant(21 * 21, np.float32([0, 1])))
+    assert poses.one_pixel(net, images)["outputs_stay_of_8"] == pytest.approx(6 / 3)
+
+
 def test_a_class_that_flips_with_a_shift_is_found():
     net = nn.Sequential(nn.MaxPool2d(1), Right())
     images = np.zeros((1, 1, 28, 28), np.float32)
