@@ -145,13 +145,23 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the directory of the data, or `procedural` (default: procedural for smoke, else data/NAME)",
     )
-    experiment.add_argument("--out", metavar="DIR", default="runs/experiments", help="(default: runs/experiments)")
+    experiment.add_argument("--out", metavar="DIR", help="folder of the results (default: runs/experiments)")
     experiment.add_argument("--seeds", type=int, default=1, metavar="N", help="N seeds, from --seed on (default: 1)")
     experiment.add_argument(
         "--only", action="extend", nargs="+", default=[], metavar="CELL", help="such as st-cnn-affine/R or 'st-cnn-*/R'"
     )
     experiment.add_argument("--again", action="store_true", help="compute also what is there, and replace it")
     experiment.add_argument("--list", action="store_true", help="list the cells of NAME, and which of them are there")
+    experiment.add_argument(
+        "--results",
+        action="store_true",
+        help="compute nothing: the results in --out (default: those that come with the package) beside the paper's",
+    )
+    experiment.add_argument(
+        "--markdown",
+        metavar="FILE",
+        help="with --results: write them between the marks in FILE, not to standard output",
+    )
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:

@@ -28,18 +28,28 @@ def train(args, note, say):
 
 
 def experiment(args, note, say):
-    """Run a published experiment, or list what there is."""
+    """Run a published experiment, or list what there is, or show results that are kept."""
     from stn_ref import experiments
-    from stn_ref.experiments import run
+    from stn_ref.experiments import results, run
 
+    if args.markdown is not None and not args.results:
+        raise ValueError("--markdown is for --results")
+    if args.results:
+        kept = results.kept(None if args.out is None else Path(args.out), args.name)
+        if args.markdown is not None:
+            results.insert(Path(args.markdown), results.markdown(kept))
+        for line in results.markdown(kept) if args.markdown is None else ():
+            say(line)
+        return 0, {"results": [result for group in kept.values() for result in group]}
     if args.name is None:
         for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")
         return 0, {"experiments": list(experiments.EXPERIMENTS)}
-    options = {option: getattr(args, option) for option in ("scale", "out", "seed", "seeds", "only")}
+    options = {option: getattr(args, option) for option in ("scale", "seed", "seeds", "only")}
+    options |= {"data_dir": args.data, "out": args.out or run.OUT}
     if args.list:
-        return 0, {"cells": run.listed(args.name, data_dir=args.data, say=say, **options)}
-    report = run.run(args.name, data_dir=args.data, again=args.again, note=note, say=say, **options)
+        return 0, {"cells": run.listed(args.name, say=say, **options)}
+    report = run.run(args.name, again=args.again, note=note, say=say, **options)
     return (1 if report["failed"] else 0), report
 
 

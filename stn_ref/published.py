@@ -1,8 +1,8 @@
-"""Nets that others published, layer for layer, so that their numbers can be looked at again.
+"""Nets and numbers that others published: the nets layer for layer, so that the numbers can be looked at again.
 
 Reads: transformer.py, nn/. Read next: models.py.
 
-The two are of one kind: a transformer before a small convolutional net, each with two convolutions and two
+The two nets are of one kind: a transformer before a small convolutional net, each with two convolutions and two
 fully-connected layers, and dropout in the net. The log-softmax at their end is part of the loss here.
 """
 
@@ -14,6 +14,16 @@ from stn_ref.nn import Conv2d, Dropout, Dropout2d, Flatten, Linear, MaxPool2d, R
 from stn_ref.transformer import SpatialTransformer
 
 CLASSES = 10
+TABLE_1 = {  # net -> distortion -> test error in %, two sources or more for each; TC is from the paper's text
+    "fcn": {"R": 2.1, "RTS": 5.2, "P": 3.1, "E": 3.2, "TC": 13.2},
+    "cnn": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 1.4, "TC": 3.5},
+    "st-fcn-affine": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 2.7, "TC": 2.0},
+    "st-fcn-projective": {"R": 1.3, "RTS": 0.9, "P": 1.4, "E": 2.6},
+    "st-fcn-tps": {"R": 1.1, "RTS": 0.8, "P": 1.4, "E": 2.4},
+    "st-cnn-affine": {"R": 0.7, "RTS": 0.5, "P": 0.8, "E": 1.2, "TC": 1.7},
+    "st-cnn-projective": {"R": 0.8, "RTS": 0.6, "P": 0.8, "E": 1.3},
+    "st-cnn-tps": {"R": 0.7, "RTS": 0.5, "P": 0.8, "E": 1.1},
+}
 CIFAR10_CLASSIFIER = ((16, 5), (32, 5), 1024)  # (filters, kernel) twice, and the hidden width
 CIFAR10_CORRECT = (  # of 10,000 test images after each of 50 epochs, as the README of `cifar10` logged them
     *(3439, 4266, 4567, 4790, 5053, 5157, 5332, 5392, 5550, 5854, 5591, 5873, 5690, 5980, 6220, 6205, 6148),

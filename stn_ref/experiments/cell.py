@@ -60,9 +60,9 @@ class Cell:
                 raise store.ResultError(
                     f"{path} is of another cell: its {key} is {result[key]!r}, not {wanted!r}; move it away"
                 )
-        if difference := _difference(result["configuration"], self.configuration):
+        if why := difference(result["configuration"], self.configuration):
             raise store.ResultError(
-                f"{path} is of another configuration: its {difference}; "
+                f"{path} is of another configuration: its {why}; "
                 f"--only {self.name} --again replaces it, another --out keeps it"
             )
         return result
@@ -151,7 +151,7 @@ def described(recipe: Recipe, source: data.Source, **more) -> dict:
     return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}
 
 
-def _difference(found: dict, wanted: dict) -> str:
+def difference(found: dict, wanted: dict) -> str:
     """Say where two configurations differ, an empty string if nowhere.
 
     A setting that the file does not know, because it is older, was off: 0, empty, None.

@@ -86,3 +86,32 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
+
+
+def piped(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown: the first column to the left, the others to the right.
+
+    >>> piped([("net", "R"), ("cnn", "1.20")])
+    ['| net | R |', '|---|---:|', '| cnn | 1.20 |']
+    """
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], f"|---{'|---:' * (len(rows[0]) - 1)}|", *lines[1:]]
+
+
+def samples_seen(results: Iterable[dict]) -> dict[str, int]:
+    """Return cell name -> how many training examples it was shown, over all epochs, where it was trained."""
+    return {
+        result["cell"]: len(result["history"]) * result["configuration"]["n_train"]
+        for result in results
+        if "history" in result and "n_train" in result["configuration"]
+    }
+
+
+def span(values: Iterable[float], form: str = "{:g}") -> str:
+    """Return the one value, or from which to which they go; a dash for none.
+
+    >>> span([3, 3]), span([3, 8, 5]), span([])
+    ('3', '3 to 8', '-')
+    """
+    values = sorted(values)
+    return " to ".join(dict.fromkeys(form.format(value) for value in (values[0], values[-1]))) if values else "-"

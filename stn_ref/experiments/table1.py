@@ -12,25 +12,15 @@ import functools
 
 from stn_ref import data
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds
+from stn_ref.experiments.summary import Summary, aligned, over_seeds, piped, samples_seen, span, standard_error
+from stn_ref.published import TABLE_1 as PAPER
 from stn_ref.training import Config
 
 TITLE = "Table 1: test error on distorted MNIST, 8 nets on R, RTS, P, E, and 4 nets on TC"
 DATA = "mnist"
-COLUMNS = ("R", "RTS", "P", "E", "TC")
-NETS = ("fcn", "cnn", *(f"st-{net}-{family}" for net in ("fcn", "cnn") for family in ("affine", "projective", "tps")))
-ON_TC = ("fcn", "cnn", "st-fcn-affine", "st-cnn-affine")
-
-PAPER = {  # test error in %, at least two independent sources for each; TC is the paper's text, not its Table 1
-    "fcn": {"R": 2.1, "RTS": 5.2, "P": 3.1, "E": 3.2, "TC": 13.2},
-    "cnn": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 1.4, "TC": 3.5},
-    "st-fcn-affine": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 2.7, "TC": 2.0},
-    "st-fcn-projective": {"R": 1.3, "RTS": 0.9, "P": 1.4, "E": 2.6},
-    "st-fcn-tps": {"R": 1.1, "RTS": 0.8, "P": 1.4, "E": 2.4},
-    "st-cnn-affine": {"R": 0.7, "RTS": 0.5, "P": 0.8, "E": 1.2, "TC": 1.7},
-    "st-cnn-projective": {"R": 0.8, "RTS": 0.6, "P": 0.8, "E": 1.3},
-    "st-cnn-tps": {"R": 0.7, "RTS": 0.5, "P": 0.8, "E": 1.1},
-}
+NETS = tuple(PAPER)
+COLUMNS = tuple(PAPER["fcn"])
+PAPER_SAMPLES = 150_000 * 256
 
 SIZES = {
     "smoke": {"n_train": 200, "n_val": 50, "n_test": 100},
@@ -59,9 +49,9 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     """Return the cells of one seed: 36, a net and a distortion each."""
     dataset = digits(data_dir, seed, **SIZES[scale])
     found = []
-    for net in NETS:
-        for kind in COLUMNS:
-            if kind != "TC" or net in ON_TC:
+    for kind in COLUMNS:
+        for net in NETS:
+            if kind in PAPER[net]:
                 recipe = RECIPES[scale] | ({"epochs": EPOCHS[kind]} if scale == "small" else {})
                 config = Config(model=net, distortion=kind, seed=seed, **recipe)
                 source = data.DistortedDigits(dataset, kind)
@@ -88,7 +78,54 @@ def table(results: list[dict]) -> list[str]:
     found = over_seeds(results)
     rows = [("test error, % (paper)", *COLUMNS)]
     for net in NETS:
-        errors = [found.get(f"{net}/{kind}", "-") for kind in COLUMNS]
-        paper = [PAPER[net].get(kind) for kind in COLUMNS]
-        rows.append((net, *(f"{e} ({p})" if p else "" for e, p in zip(errors, paper, strict=True))))
+        paper = [(kind, PAPER[net].get(kind)) for kind in COLUMNS]
+        rows.append((net, *(f"{found.get(f'{net}/{kind}', '-')} ({p})" if p else "" for kind, p in paper)))
     return aligned(rows)
+
+
+def markdown(results: list[dict]) -> list[str]:
+    """Return the table for a page, with the differences, how much was trained, and what transformers do."""
+    found, seen = over_seeds(results), samples_seen(results)
+    samples = [[seen[f"{net}/{kind}"] for net in NETS if f"{net}/{kind}" in seen] for kind in COLUMNS]
+    return [
+        *piped(
+            [
+                ("test error, %", *COLUMNS),
+                *((f"`{net}`", *(_beside(net, kind, found) for kind in COLUMNS)) for net in NETS),
+                ("million samples seen", *(span([n / 1e6 for n in column], "{:.2f}") for column in samples)),
+            ]
+        ),
+        "",
+        "In brackets the paper's error, and the difference. "
+        f"The paper's nets saw {PAPER_SAMPLES / 1e6:.0f} million samples, by SGD.",
+        *_with_and_without(found, results),
+    ]
+
+
+def _beside(net: str, kind: str, found: dict[str, Summary]) -> str:
+    """Return a cell of the table: our error, the paper's and the difference."""
+    paper, ours = PAPER[net].get(kind), found.get(f"{net}/{kind}")
+    if paper is None:
+        return ""
+    return f"- ({paper})" if ours is None else f"**{ours}** ({paper}, {ours.mean - paper:+.2f})"
+
+
+def _with_and_without(found: dict[str, Summary], results: list[dict]) -> list[str]:
+    """Say in how many pairs a net with a transformer has less error than the same net without, and where not."""
+    pairs = [
+        (found[name], found[without], name)
+        for name in found
+        if name.startswith("st-") and (without := name.split("-", 2)[1] + name[name.index("/") :]) in found
+    ]
+    if not pairs:
+        return []
+    worse = [
+        f"`{name}` ({ours.mean - plain.mean:+.2f}, standard error "
+        f"{standard_error(ours.mean, ours.n * results[0]['result']['n_test']):.2f})"
+        for ours, plain, name in pairs
+        if ours.mean >= plain.mean
+    ]
+    where = f"; not so: {', '.join(worse)}" if worse else ""
+    return [
+        f"With a transformer the error is lower than without in {len(pairs) - len(worse)} of {len(pairs)} pairs{where}."
+    ]

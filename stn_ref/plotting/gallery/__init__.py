@@ -1,6 +1,6 @@
 """The figures of figures/: each a function that draws, and returns the numbers it drew.
 
-Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py.
+Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py, results.py.
 """
 
 import importlib
@@ -24,6 +24,7 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "aliasing": "maps",
     "explorer": "maps",
     "speed": "speed",
+    "results": "results",
 }
 
 

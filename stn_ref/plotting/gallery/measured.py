@@ -42,7 +42,7 @@ def results(experiment: str, folder: Path | None = None) -> list[dict]:
     folder = shipped("results") if folder is None else folder
     for scale in SCALES:
         found = [
-            json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{experiment}-{scale}-*"))
+            json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{experiment}-{scale}-*.json"))
         ]
         if found:
             return found

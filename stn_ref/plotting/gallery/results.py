@@ -1,0 +1,95 @@
+"""The figure of Table 1: our errors, from the results in figures/results, beside the paper's.
+
+Reads: measured.py, ../../published.py, drawing.py.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from stn_ref.plotting import style
+from stn_ref.plotting.gallery import measured
+from stn_ref.plotting.gallery.drawing import Drawing
+from stn_ref.published import TABLE_1
+
+COLUMNS = {
+    "R": "R: rotated",
+    "RTS": "RTS: and scaled, moved",
+    "P": "P: projective",
+    "E": "E: elastic",
+    "TC": "TC: moved, cluttered",
+}
+NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # the fully-connected ones first, each family behind its plain net
+GAP = 0.7  # of a line, between the two
+TICKS = (0.5, 1, 2, 5, 10)  # %
+ERRORS = 2  # binomial standard errors, the half of a bar
+
+
+def results() -> Drawing:
+    """The test error of every net of Table 1, ours and the paper's."""
+    try:
+        return draw(measured.results("table1"))
+    except FileNotFoundError:  # nothing has been run yet: the paper's alone
+        return draw([])
+
+
+def draw(found: Sequence[dict]) -> Drawing:
+    """Return the figure of results of `table1`; of several seeds the mean."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    for result in found:
+        errors.setdefault(tuple(result["cell"].split("/")), []).append(result["result"]["test_error_percent"])
+    n_test = found[0]["result"]["n_test"] if found else 1
+    y = {net: k + GAP * ("cnn" in net) for k, net in enumerate(NETS)}
+    fig, numbers = style.figure(9.2, 3.7), {}
+    axes = fig.subplots(1, len(COLUMNS), sharex=True, sharey=True)
+    for ax, (kind, title) in zip(axes, COLUMNS.items(), strict=True):
+        for net in (net for net in NETS if kind in TABLE_1[net]):
+            paper, here = TABLE_1[net][kind], errors.get((net, kind), [])
+            (theirs,) = ax.plot(paper, y[net], "D", color=style.OKABE_ITO["vermillion"], mfc="none", ms=6, mew=1.4)
+            numbers[f"{net}/{kind}"] = np.array([paper, *([np.mean(here)] if here else [])])
+            if here:
+                ours = np.mean(here)
+                bar = ERRORS * np.sqrt(ours * (100 - ours) / (n_test * len(here)))
+                ax.plot([paper, ours], [y[net]] * 2, color=style.ink(), alpha=0.4, lw=1, zorder=1)
+                ax.plot([ours - bar, ours + bar], [y[net]] * 2, color=style.OKABE_ITO["blue"], lw=2.4, zorder=2)
+                ax.plot(ours, y[net], "o", color=style.OKABE_ITO["blue"], ms=5, zorder=3)
+        ax.set_title(title, size=9.5)
+        ax.grid(axis="x", color=style.ink(), alpha=0.15)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+    axes[0].set(xscale="log", xlim=(0.3, max(22, 1.5 * max(pair.max() for pair in numbers.values()))))
+    axes[0].set_yticks(list(y.values()), NETS, size=9)
+    axes[0].invert_yaxis()
+    axes[0].xaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator())
+    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    fig.supxlabel("test error, %", size=10)
+    (mine,) = axes[0].plot([], [], "o-", color=style.OKABE_ITO["blue"], ms=5, lw=2.4)
+    fig.legend([mine, theirs], ["ours, with two standard errors", "the paper's"], loc="outside upper center", ncols=2,
+               frameon=False, fontsize=9)  # fmt: skip
+    return Drawing(fig, _alt(numbers), _caption(found), numbers)
+
+
+def _alt(numbers: dict[str, np.ndarray]) -> str:
+    apart = np.array([pair[1] - pair[0] for pair in numbers.values() if len(pair) == 2])
+    said = "ours have not been computed yet."
+    if len(apart):
+        said = (
+            f"{len(apart)} of {len(numbers)} are there, from {apart.min():+.2f} to {apart.max():+.2f} points from the "
+            f"paper's, half of them within {np.median(np.abs(apart)):.2f}."
+        )
+    return (
+        f"Five panels, a distortion each, with a line for each of {len(NETS)} nets, and on it, on a logarithmic axis "
+        f"of the test error, a diamond for the paper's and a dot for ours: {said}"
+    )
+
+
+def _caption(found: Sequence[dict]) -> str:
+    if not found:
+        return "Table 1 of the paper: the test error with and without a spatial transformer."
+    samples = [len(result["history"]) * result["configuration"]["n_train"] / 1e6 for result in found]
+    seen = " to ".join(dict.fromkeys(f"{n:.2g}" for n in (min(samples), max(samples))))
+    return (
+        f"Table 1 of the paper, computed again on {found[0]['data']} data, scale {found[0]['scale']}: trainings on "
+        f"{seen} million samples; the paper's saw 38 million."
+    )
