@@ -1,6 +1,7 @@
 """The published experiments, each at a scale that is declared: smoke (seconds), small (hours) or paper (days).
 
-Reading order: store.py (results on the disk), cell.py (one number), table1.py, ..., run.py (all of them).
+Reading order: store.py (results on the disk), cell.py (one number), table1.py, ..., run.py (all of them), results.py
+(those that were kept, as a page).
 
 An experiment is a module with
 
@@ -8,6 +9,7 @@ An experiment is a module with
     DATA     what --data holds: a data set of data/download.py; None if the experiment draws its own
     cells    (scale, seed, data_dir) -> [Cell, ...]
     table    (results) -> lines of text, one table of all seeds
+    markdown (results) -> lines of Markdown; only where a page should show something else than the table
 
 and its name in EXPERIMENTS.
 """
