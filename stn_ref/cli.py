@@ -212,8 +212,8 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     add("--weight-decay", "L2 regularisation of weights, not of biases", metavar="X")
     add(
         "--consistency",
-        "factor of a loss that wants two distortions of a digit handed on as the same view; for nets with a "
-        "transformer; not in the paper; 0: none",
+        "factor of a loss that wants the view unchanged where the image is turned, scaled and shifted; for nets with "
+        "a transformer; not in the paper; 0: none",
         metavar="X",
     )
     add("--clip", "largest norm of the gradient; 0: any", metavar="X")

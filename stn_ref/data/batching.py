@@ -19,7 +19,7 @@ from stn_ref.data.digits import draw_digits
 from stn_ref.data.distortions import Distorted, apply_pose, distort, draw_pose, to_float
 from stn_ref.data.idx import load_mnist
 
-_STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "val": 4, "test": 5, "weights": 6, "twin": 7}
+_STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "val": 4, "test": 5, "weights": 6, "consistency": 7}
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
@@ -27,7 +27,7 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
 
     Args:
         seed: at least 0.
-        purpose: "digits", "split", "order", "distortion", "val", "test", "weights" or "twin".
+        purpose: "digits", "split", "order", "distortion", "val", "test", "weights" or "consistency".
         epoch: at least 0.
     """
     seed, epoch = checks.integer("seed", seed), checks.integer("epoch", epoch)
@@ -66,7 +66,6 @@ def epoch_batches(
     epoch: int,
     *,
     start: int = 0,
-    purpose: str = "distortion",
     backend: str = "cpu",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Iterate over one epoch of training batches, each image freshly distorted.
@@ -82,7 +81,6 @@ def epoch_batches(
         seed: at least 0.
         epoch: at least 0.
         start: batches to leave out at the beginning, for a training resumed within an epoch.
-        purpose: of the stream that the distortions are drawn from; "twin": the same images, otherwise distorted.
         backend: of the sampler.
 
     Returns:
@@ -93,7 +91,7 @@ def epoch_batches(
         TypeError, ShapeError, ValueError: at the call, not at the first batch.
     """
     _check_pair(images, labels)
-    pose = draw_pose(len(images), kind, stream(seed, purpose, epoch))
+    pose = draw_pose(len(images), kind, stream(seed, "distortion", epoch))
     indices = batches(len(images), batch_size, seed=seed, epoch=epoch, start=start)
 
     def distorted(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +172,6 @@ class Source(Protocol):
     """What a training is fed with: examples by the batch, and two sets that stay as they are.
 
     Whoever has images of another kind than digits writes these five down, and `training.Trainer` takes it from there.
-    Recipe.consistency needs a sixth, `twins`, see `DistortedDigits.twins`.
     """
 
     name: str
@@ -224,12 +221,6 @@ class DistortedDigits:
         """See `epoch_batches`."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
         return epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start)
-
-    def twins(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Iterator[np.ndarray]:
-        """Iterate over the digits of `batches` again, each under a second, independent distortion: (B, 1, S, S)."""
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        pairs = epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start, purpose="twin")
-        return (U for U, _ in pairs)
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """See `fixed_distortion`."""

@@ -21,8 +21,8 @@ class Recipe:
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
         warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
         weight_decay: of weights, not of biases: lambda W is added to each gradient, L2 regularisation.
-        consistency: factor of a loss that wants two distortions of an example handed on as the same view; 0: none. It
-            is not the paper's, see consistency.py. Needs a net that begins with a transformer, and a source of twins.
+        consistency: factor of a loss that wants a moved image looked at where it has moved to, so that its view stays
+            the same; 0: none. It is not the paper's, see consistency.py. For nets that begin with a transformer.
         clip: largest norm of the whole gradient; 0: no clipping.
         localisation_lr_scale: factor on the learning rate of the localisation net. A tenth is usual (the
             paper, on SVHN, with SGD). In five epochs of R, SGD with a tenth never left the identity; Adam with a

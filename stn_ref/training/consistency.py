@@ -1,96 +1,140 @@
-"""A transformation-consistency loss: two distortions of the same example should be handed on as the same view.
+"""A transformation-consistency loss: where the image is moved, the transformer should look where it has moved to.
 
-Reads: ../nn/. Read next: loop.py.
+Reads: ../transformer.py, ../sampler.py. Read next: loop.py.
 
 It is not in the paper, whose transformers learn from the classification loss alone. Articles about spatial transformers
 name a "transformation consistency loss" that is usually added, and do not say what it is; this definition is ours.
 
-What it asks for is what a transformer is for: where U_2 is U_1 turned, the view of U_2 should not be turned. It knows
-neither the labels nor the distortions, so it takes any two distortions and any family of transforms, also where no
-T_theta can undo what was done, and only the difference can be made small.
+Take an image U_1 and move it by a similarity a of the plane, which is drawn at random:
 
-What can go wrong: mean (V_1 - V_2)^2 alone is smallest, 0, for who looks at nothing, and training finds that: the net
-sees its digits from ever further away, and with a large factor the views are black. So the difference is taken relative
-to that between any two views of the batch: a view that is the same for all examples gains nothing. Still, it need not
-be the view in which digits are told apart best, and what tells one example from another need not be its class. The
-classification loss speaks for that, so keep the factor of this one small enough that the other is heard.
+    U_2(x) = U_1(a(x)),   P_1 = T_theta1(G),   P_2 = a(T_theta2(G)),   theta_k = f_loc(U_k)
+
+The view of U_2 is U_2(T_theta2(G)) = U_1(P_2). So both views are the same, whatever is seen in them, if P_1 = P_2:
+theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do.
+
+What can go wrong. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for who looks at nothing, and
+training finds that: the digits get smaller and smaller, and with a large factor the views are black. That of the points
+is smallest for who looks at a single point; so it is taken relative to how far the points of a view are apart, which
+leaves nothing to gain by zooming. What remains: a transformer that turns by the wrong angle, but always by the same, is
+consistent. Which pose is good to classify, only the classification loss says; too large a factor drowns it.
 """
 
 import numpy as np
 
 from stn_ref import checks
 from stn_ref.nn import Layer, Sequential
+from stn_ref.sampler import sample
+
+ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # how far `draw_similarities` goes: degrees, a factor, a part of the image's sides
 
 
-class ViewsApart(Layer):
-    """How far apart two views of an example are, relative to views of two examples at random.
+def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Draw n similarities of the plane, from pixels to pixels of an image of size = (H, W).
 
-        L = W / T,   W = 1/size sum (V_1 - V_2)^2,   T = 1/size sum ((V_1 - M)^2 + (V_2 - M)^2)
-        gV_1 = 2 gL / (size T) (  V_1 - V_2  - L (V_1 - M))
-        gV_2 = 2 gL / (size T) (-(V_1 - V_2) - L (V_2 - M))
+        a(x) = m + s R (x - m) + d,   m the middle of the image
 
-    M is the mean over the examples and both views, of each pixel on its own; size is that of V_1. T is twice the
-    variance, the mean square between two views drawn at random, so that L is 0 if both views of each example agree, and
-    about 1 if they have no more in common than any two. Where all views are the same, L = 1 without a gradient.
+    R turns by U(-45, 45) degrees, log s is uniform between those of 1/1.25 and 1.25, and d shifts by up to a tenth of
+    each side: chosen here, so that a digit stays in its image for the most part.
+
+    Returns:
+        a (n, 2, 3) float32: rows (s R, m - s R m + d), to be applied to (x, y, 1).
+    """
+    H, W = size
+    m, side = np.array([W - 1, H - 1]) / 2, np.array([W, H])
+    angle = np.deg2rad(rng.uniform(-ANGLE, ANGLE, n))
+    s = ZOOM ** rng.uniform(-1, 1, n)
+    d = rng.uniform(-SHIFT, SHIFT, (n, 2)) * side
+    cos, sin = s * np.cos(angle), s * np.sin(angle)
+    sR = np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
+    return np.concatenate([sR, (m - sR @ m + d)[..., None]], axis=-1).astype(np.float32)
+
+
+def moved(points: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3)."""
+    return points @ a[:, None, :, :2].swapaxes(-1, -2) + a[:, None, None, :, 2]
+
+
+def seen_through(U: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Return U_2(x) = U(a(x)), for U (N, C, H, W) and a (N, 2, 3); beside the image it is 0."""
+    H, W = U.shape[2:]
+    pixels = np.stack(np.meshgrid(np.arange(W), np.arange(H)), axis=-1)[None].astype(U.dtype)
+    return sample(U, moved(pixels, a.astype(U.dtype)))
+
+
+class PointsApart(Layer):
+    """How far apart two sets of points are, relative to the size of the sets, in the mean over examples.
+
+        L = 1/N sum_n W / T,   W = sum |P_1 - P_2|^2,   T = sum |P_1 - c_1|^2 + |P_2 - c_2|^2
+        gP_1 = 2 gL / (N T) (  P_1 - P_2  - W/T (P_1 - c_1))
+        gP_2 = 2 gL / (N T) (-(P_1 - P_2) - W/T (P_2 - c_2))
+
+    Sums are over the points of an example, and c_k is the mean of P_k over them. P_2 = P_1 turned by the angle b about
+    its middle has W/T = 1 - cos b, whatever its size. A set that is a single point has T = 0; where both are, W/T is
+    taken to be 1, without a gradient.
     """
 
-    def forward(self, V_1: np.ndarray, V_2: np.ndarray) -> np.ndarray:
-        """Return L, an array of shape (), for views (N, ...) of N examples, N at least 1.
+    def forward(self, P_1: np.ndarray, P_2: np.ndarray) -> np.ndarray:
+        """Return L, an array of shape (), for points (N, Ho, Wo, 2), N at least 1.
 
         Raises:
-            TypeError, ShapeError: not floats, or dtypes or shapes differ, or there is no view.
+            TypeError, ShapeError: not floats, or dtypes or shapes differ, or there is no point.
         """
-        checks.floating("V_1", V_1)
-        checks.floating("V_2", V_2, like=("V_1", V_1))
-        if V_1.shape != V_2.shape or V_1.size == 0:
-            raise checks.ShapeError(
-                f"V_1 and V_2 must have one shape and at least one element; got {V_1.shape}, {V_2.shape}"
-            )
-        M = (V_1.mean(axis=0) + V_2.mean(axis=0)) / 2
-        d_1, d_2 = V_1 - M, V_2 - M
-        T = np.square(d_1).mean() + np.square(d_2).mean()
-        differ = T > np.finfo(T.dtype).eps ** 2
-        L = np.asarray(np.square(V_1 - V_2).mean() / T if differ else 1, V_1.dtype)
-        return self.keep(L, d_1, d_2, 2 / (V_1.size * T) if differ else 0 * T, L)
+        checks.floating("P_1", P_1)
+        checks.floating("P_2", P_2, like=("P_1", P_1))
+        N, Ho, Wo, _ = checks.shape("P_1", P_1, ("N", "Ho", "Wo", 2))
+        checks.shape("P_2", P_2, ("N", "Ho", "Wo", 2), N=(N, "P_1"), Ho=(Ho, "P_1"), Wo=(Wo, "P_1"))
+        checks.not_empty("P_1", P_1, ("N", "Ho", "Wo", "2"), "N", "Ho", "Wo")
+        total = {"axis": (1, 2, 3), "keepdims": True}
+        d_1, d_2 = (P - P.mean(axis=(1, 2), keepdims=True) for P in (P_1, P_2))
+        d = P_1 - P_2
+        T = np.square(d_1).sum(**total) + np.square(d_2).sum(**total)
+        point = T <= np.finfo(T.dtype).eps ** 2
+        T[point] = np.inf
+        ratio = np.square(d).sum(**total) / T + point
+        return self.keep(np.asarray(ratio.mean()), d, d_1, d_2, 2 / (N * T), ratio)
 
     def backward(self, gL: np.ndarray, needs: bool = True) -> tuple:
-        """Return (gV_1, gV_2), each None without `needs`."""
-        gL, (d_1, d_2, scale, L) = self.take(gL)
+        """Return (gP_1, gP_2), each None without `needs`."""
+        gL, (d, d_1, d_2, scale, ratio) = self.take(gL)
         if not needs:
             return None, None
-        d = d_1 - d_2
-        return gL * scale * (d - L * d_1), gL * scale * (-d - L * d_2)
+        return gL * scale * (d - ratio * d_1), gL * scale * (-d - ratio * d_2)
 
 
-class SameView(Layer):
-    """A net that begins with a transformer, and how far apart its views of two distortions of the same examples are.
+class Consistent(Layer):
+    """A net that begins with a transformer, and how consistently it looks at images that were moved.
 
         U_1 --> transformer --> V_1 --> the rest of the net --> scores
-        U_2 --> transformer --> V_2
-        L = ViewsApart(V_1, V_2)
+                     `--> theta1 --> P_1
+        U_2 --> f_loc --> theta2 --> T_theta2(G) --> a --> P_2
+        L = PointsApart(P_1, P_2)
 
-    Only U_1 is classified: with gL = 0 the parameters get the same gradients as from the net alone. The view V is what
-    the transformer samples, before any pooling.
+    Only U_1 is classified: with gL = 0 the parameters get the same gradients as from the net alone.
 
     Args:
-        net: its first layer is the transformer; parameters, dropout and modes are shared with it.
+        net: its first layer is the transformer. Parameters are shared with it, and so is all that follows it.
     """
 
     def __init__(self, net: Sequential):
-        self.transformer, self.rest = net[0], Sequential(*net.layers[1:])
-        self.twin = self.transformer.share()
-        self.apart = ViewsApart()
+        self.transformer, self.rest = net[0].share(), Sequential(*net.layers[1:])
+        self.transformer.return_theta = True
+        self.localisation = net[0].localisation.share()
+        self.grid_1, self.grid_2 = net[0].grid.share(), net[0].grid.share()
+        self.apart = PointsApart()
 
-    def forward(self, U_1: np.ndarray, U_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (scores (N, K), L ()) for two distortions (N, C, H, W) of the same examples."""
+    def forward(self, U_1: np.ndarray, U_2: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (scores (N, K), L ()) for U_1 (N, C, H, W), U_2 = seen_through(U_1, a) and a (N, 2, 3)."""
+        size, a = U_1.shape[2:], a.astype(U_1.dtype)
         with self.undivided():
-            V_1, V_2 = self.transformer.forward(U_1), self.twin.forward(U_2)
-            return self.keep((self.rest.forward(V_1), self.apart.forward(V_1, V_2)))
+            V_1, theta_1 = self.transformer.forward(U_1)
+            P_1 = self.grid_1.forward(theta_1, size)
+            P_2 = moved(self.grid_2.forward(self.localisation.forward(U_2), size), a)
+            return self.keep((self.rest.forward(V_1), self.apart.forward(P_1, P_2)), a)
 
     def backward(self, gscores: np.ndarray, gL: np.ndarray, needs: bool = True) -> tuple:
-        """Return (gU_1, gU_2), each None without `needs`."""
-        (gscores, gL), _ = self.take((gscores, gL))
-        gV_1, gV_2 = self.apart.backward(gL)
-        gU_2 = self.twin.backward(gV_2, needs=needs)
-        gU_1 = self.transformer.backward(gV_1 + self.rest.backward(gscores), needs=needs)
-        return gU_1, gU_2
+        """Return (gU_1, gU_2, None), the first two None without `needs`: a is given, U_2 taken as if it were."""
+        (gscores, gL), (a,) = self.take((gscores, gL))
+        gP_1, gP_2 = self.apart.backward(gL)
+        gU_2 = self.localisation.backward(self.grid_2.backward(gP_2 @ a[:, None, :, :2]), needs=needs)
+        gU_1 = self.transformer.backward(self.rest.backward(gscores), self.grid_1.backward(gP_1), needs=needs)
+        return gU_1, gU_2, None

@@ -19,7 +19,7 @@ from stn_ref import data, models
 from stn_ref.nn import SGD, Adam, CosineRate, Layer, Sequential, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
 from stn_ref.training import checkpoint
 from stn_ref.training.config import Config, Recipe
-from stn_ref.training.consistency import SameView
+from stn_ref.training.consistency import Consistent, draw_similarities, seen_through
 from stn_ref.training.history import Epoch, History
 
 
@@ -85,7 +85,7 @@ class Trainer:
         self.config, self.source, self.path, self.save_seconds = config, source, path, save_seconds
         self.bar_off = None if progress else True  # None: tqdm looks for a terminal
         self.net = _named(config) if net is None else net
-        self.same_view = self._same_view() if config.consistency else None
+        self.consistent = self._consistent() if config.consistency else None
         self.params = dict(self.net.named_params())
         self.steps_per_epoch = math.ceil(self.n_train / config.batch_size)
         steps = self.steps_per_epoch * config.epochs
@@ -109,14 +109,13 @@ class Trainer:
         if path is not None and resume and Path(path).exists():
             self._restore(*checkpoint.load(path))
 
-    def _same_view(self) -> SameView:
-        wants = f"consistency={self.config.consistency:g} needs"
+    def _consistent(self) -> Consistent:
         if not (isinstance(self.net, Sequential) and models.transformer_of(self.net)):
-            name = getattr(self.config, "model", type(self.net).__name__)
-            raise ValueError(f"{wants} a net that begins with a transformer, such as 'st-cnn-affine'; got {name!r}")
-        if not hasattr(self.source, "twins"):
-            raise ValueError(f"{wants} a source with twins, examples distorted twice; {self.source.name!r} has none")
-        return SameView(self.net)
+            name, factor = getattr(self.config, "model", type(self.net).__name__), self.config.consistency
+            raise ValueError(
+                f"consistency={factor:g} needs a net that begins with a transformer, as 'st-cnn-affine'; got {name!r}"
+            )
+        return Consistent(self.net)
 
     @property
     def finished(self) -> bool:
@@ -138,7 +137,7 @@ class Trainer:
     def _epoch(self) -> Epoch:
         at, config = self.position, self.config
         bar = tqdm(
-            self._batches(),
+            self.source.batches(config.batch_size, config.seed, at["epoch"], start=at["batch"]),
             total=self.steps_per_epoch,
             initial=at["batch"],
             desc=f"{getattr(config, 'model', self.source.name)} epoch {at['epoch'] + 1}/{config.epochs}",
@@ -147,9 +146,9 @@ class Trainer:
         )
         began = saved = time.monotonic()
         before = at["seconds"]
-        for U, y, twin in bar:
+        for U, y in bar:
             at["lr"] = self.optimiser.rate()
-            loss, correct = self._step(U, y, twin)
+            loss, correct = self._step(U, y)
             at["batch"] += 1
             at["loss"] += loss * len(y)
             at["correct"] += correct
@@ -165,26 +164,22 @@ class Trainer:
         self._save()
         return row
 
-    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Iterate over what is left of the epoch: (U, labels, the same examples otherwise distorted, if needed)."""
-        epoch, start = self.position["epoch"], self.position["batch"]
-        which = self.config.batch_size, self.config.seed, epoch
-        batches = self.source.batches(*which, start=start)
-        if self.same_view is None:
-            return ((U, y, None) for U, y in batches)
-        return ((U, y, twin) for (U, y), twin in zip(batches, self.source.twins(*which, start=start), strict=True))
-
-    def _step(self, U: np.ndarray, y: np.ndarray, twin: np.ndarray | None) -> tuple[float, int]:
-        """Forward, backward, one update; return (loss without that of `consistency`, how many were right)."""
-        weight = np.asarray(self.config.consistency, U.dtype)
-        scores, apart = (self.net.forward(U), 0.0) if twin is None else self.same_view.forward(U, twin)
-        loss = self.loss.forward(scores, y)
-        self._expect_finite(loss + float(weight * apart), f"batch {self.position['batch'] + 1}")
-        self.optimiser.zero_grad()
-        if twin is None:
-            self.net.backward(self.loss.backward(), needs=False)
+    def _step(self, U: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+        """Forward, backward, one update; return (loss of classification, how many were right)."""
+        config, at, factor = self.config, self.position, np.asarray(self.config.consistency, U.dtype)
+        if self.consistent:
+            rng = data.stream(config.seed, "consistency", at["epoch"] * self.steps_per_epoch + at["batch"])
+            a = draw_similarities(len(U), U.shape[2:], rng)
+            scores, inconsistency = self.consistent.forward(U, seen_through(U, a), a)
         else:
-            self.same_view.backward(self.loss.backward(), weight, needs=False)
+            scores, inconsistency = self.net.forward(U), 0.0
+        loss = self.loss.forward(scores, y)
+        self._expect_finite(loss + float(factor * inconsistency), f"batch {at['batch'] + 1}")
+        self.optimiser.zero_grad()
+        if self.consistent:
+            self.consistent.backward(self.loss.backward(), factor, needs=False)
+        else:
+            self.net.backward(self.loss.backward(), needs=False)
         if self.config.clip:
             clip_grad_norm(self.params.values(), self.config.clip)
         self.optimiser.step()
