@@ -15,7 +15,12 @@ from stn_ref import checks
 from stn_ref.training import checkpoint
 
 FORMAT = "stn_ref result 1"
-_KINDS = {"experiment": str, "scale": str, "cell": str, "seed": int, "data": str, "configuration": dict, "result": dict}
+_KINDS = {
+    **dict.fromkeys(("experiment", "scale", "cell", "data", "machine", "date"), str),
+    **dict.fromkeys(("configuration", "result", "versions"), dict),
+    "seed": int,
+    "seconds": (int, float),
+}
 
 
 class ResultError(checks.DamagedFileError):

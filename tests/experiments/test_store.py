@@ -11,7 +11,8 @@ fcntl = pytest.importorskip("fcntl")
 
 RESULT = {
     "experiment": "toy", "scale": "smoke", "cell": "a/b", "seed": 0, "data": "none", "configuration": {"lr": 0.1},
-    "result": {"test_error_percent": 0.1 + 0.2}, "history": [{"loss": 1e-17}],
+    "result": {"test_error_percent": 0.1 + 0.2}, "history": [{"loss": 1e-17}], "versions": {}, "machine": "a CPU",
+    "date": "2026-01-02 03:04 UTC", "seconds": 1.5,
 }  # fmt: skip
 
 
@@ -65,8 +66,9 @@ def test_a_result_cut_short_anywhere_is_refused(path):
         (b'{"format": "stn_ref result 9"}', "has format 'stn_ref result 9'; this version reads 'stn_ref result 1'"),
         (json.dumps({"format": store.FORMAT, **RESULT, "seed": "0"}).encode(), "is damaged: its seed is '0'"),
         (json.dumps({"format": store.FORMAT, **RESULT, "result": [1]}).encode(), r"is damaged: its result is \[1\]"),
+        (json.dumps({"format": store.FORMAT, **RESULT, "seconds": None}).encode(), "is damaged: its seconds is None"),
     ],
-    ids=["html", "bytes", "deep", "list", "another report", "another version", "seed", "result"],
+    ids=["html", "bytes", "deep", "list", "another report", "another version", "seed", "result", "seconds"],
 )
 def test_what_is_no_result_is_named(path, content, says):
     path.write_bytes(content)
