@@ -52,6 +52,7 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert drawing.numbers["time"].tolist() == [[20, 19, 22], [57, 56, 59]]
     labels = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]
     assert labels == ["cifar10, 32 px", "tutorial, 28 px"] and "a CPU, scale small" in drawing.caption
+    assert "classifier: 0 of 2 nets come down to the paper's 6 %" in drawing.caption
     assert measured.PAPER_SHARE == pytest.approx(5.66, abs=0.005)  # 6/106
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
 
