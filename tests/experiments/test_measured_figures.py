@@ -68,3 +68,13 @@ def test_the_largest_scale_is_taken(tmp_path):
 def test_where_there_are_no_results_the_command_that_makes_them_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no result of pooling: `stn-ref experiment pooling --scale small"):
         measured.results("pooling", tmp_path)
+
+
+def test_a_figure_without_results_says_so_and_with_them_draws_them(tmp_path):
+    with style.styled():
+        waiting = measured._drawn("overhead", measured.draw_overhead, tmp_path)
+    assert "not measured yet" in waiting.figure.texts[0].get_text() and "which are not there yet" in waiting.caption
+    (tmp_path / "overhead-small-noise-a-seed0.json").write_text(json.dumps(shares("tutorial/28", 57.0, 40.0)))
+    with style.styled():
+        drawn = measured._drawn("overhead", measured.draw_overhead, tmp_path)
+    assert drawn.numbers["multiplications"].tolist() == [40]

@@ -23,6 +23,8 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "grid_over_training": "learning",
     "aliasing": "maps",
     "explorer": "maps",
+    "invariance": "measured",
+    "overhead": "measured",
     "speed": "speed",
     "results": "results",
 }

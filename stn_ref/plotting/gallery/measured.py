@@ -4,6 +4,7 @@ Reads: ../style.py, drawing.py.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,28 @@ def results(experiment: str, folder: Path | None = None) -> list[dict]:
 
 def invariance() -> Drawing:
     """The accuracy of trained nets on digits that are moved, turned or scaled."""
-    return draw_invariance(results("pooling"))
+    return _drawn("pooling", draw_invariance)
 
 
 def overhead() -> Drawing:
     """The transformer's share of time and multiplications."""
-    return draw_overhead(results("overhead"))
+    return _drawn("overhead", draw_overhead)
+
+
+def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None = None) -> Drawing:
+    """Return the figure of an experiment; where it has no results, one that says how to make them."""
+    try:
+        return draw(results(experiment, folder))
+    except FileNotFoundError:
+        command = f"stn-ref experiment {experiment} --scale small --out figures/results"
+        fig = style.figure(7.4, 1.2)
+        fig.text(0.5, 0.5, f"not measured yet:\n{command}", ha="center", va="center", family="monospace")
+        return Drawing(
+            fig,
+            f"No curves: the experiment {experiment} has no results in figures/results yet, from which this is drawn.",
+            f"To be drawn from the results of {experiment}, which are not there yet: `{command}`.",
+            {"results": np.zeros(1)},
+        )
 
 
 def draw_invariance(found: list[dict]) -> Drawing:
