@@ -100,7 +100,7 @@ def run(
     for cell, why in failed.items():
         say(f"FAILED: {cell}: {why}")
     if elsewhere := len(missing) - len(failed):
-        say(f"{elsewhere} cells are with another process that works in {out}")
+        say(f"{elsewhere} left to another process that works in {out}")
     say(f"{len(done)} of {len(cells)} cells in {out}")
     return {
         "experiment": name,

@@ -92,7 +92,7 @@ def test_a_cell_that_diverges_leaves_the_others_going_on_and_is_status_1(toy, ca
     why = {"fcn/E, seed 0": "the loss is nan in epoch 1, batch 2"}
     assert report["failed"] == why and report["missing"] == list(why) and len(report["results"]) == 3
     assert "FAILED: fcn/E, seed 0: the loss is nan in epoch 1, batch 2\n3 of 4 cells" in shown.err
-    assert "with another process" not in shown.err
+    assert "another process" not in shown.err
 
 
 @pytest.mark.parametrize("at", (1, 3))
@@ -134,7 +134,7 @@ def test_cells_that_another_process_is_at_are_left_to_it(toy, capsys):
     with store.claimed(path_of("fcn/E")), store.claimed(path_of("cnn/R")):
         assert toy_run("--json", "r.json") == 0
     assert toy.calls == ["fcn/R 0", "cnn/E 0"]
-    assert "2 cells are with another process that works in runs/experiments\n2 of 4" in capsys.readouterr().out
+    assert "2 left to another process that works in runs/experiments\n2 of 4" in capsys.readouterr().out
     with open("r.json") as file:
         assert json.load(file)["missing"] == ["fcn/E, seed 0", "cnn/R, seed 0"]
 
