@@ -150,6 +150,48 @@ class ParallelTransformers(Layer):
         return np.split(theta, self.stops[:-1], axis=1)
 
 
+class PerView(Layer):
+    """The same net for each of several views: its features stand side by side.
+
+        V = (V_1, V_2, ...) -> (f(V_1), f(V_2), ...)
+
+    The views take turns as examples of one larger batch, so the parameters see all of them in one use.
+
+    Args:
+        net: a Layer, (N, C, H, W) -> (N, D).
+        views: M, how many there are.
+
+    Raises:
+        TypeError: net is no Layer.
+        ValueError: views is not an integer of at least 1.
+        ShapeError: in forward, the channels are not M times something.
+    """
+
+    def __init__(self, net: Layer, views: int):
+        if not isinstance(net, Layer):
+            raise TypeError(f"net must be a Layer; got {net!r}")
+        self.net = net
+        self.views = checks.integer("views", views, 1)
+
+    def forward(self, V: np.ndarray) -> np.ndarray:
+        """Return (N, M D) for V (N, M C, H, W), as Parallel and ParallelTransformers return it."""
+        checks.floating("V", V)
+        N, channels, H, W = checks.shape("V", V, ("N", "M C", "H", "W"))
+        if channels % self.views:
+            raise checks.ShapeError(
+                f"V must be (N, M C, H, W) with M={self.views}: axis 1 is {channels}, no multiple; got shape {V.shape}"
+            )
+        with self.undivided():
+            features = self.net.forward(V.reshape(N * self.views, channels // self.views, H, W))
+            return self.keep(features.reshape(N, self.views * features.shape[1]), V.shape, features.shape)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gV."""
+        gy, (shape, features) = self.take(gy)
+        gV = self.net.backward(gy.reshape(features), needs=needs)
+        return gV.reshape(shape) if needs else None
+
+
 def stacked(Vs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the arrays (N, C_k, ...) stacked along axis 1, and where each but the first begins.
 

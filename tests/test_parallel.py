@@ -8,7 +8,7 @@ from stn_ref import checks, transforms
 from stn_ref.gradcheck import gradcheck
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Linear, Sequential
-from stn_ref.parallel import Parallel, ParallelTransformers, starting_at
+from stn_ref.parallel import Parallel, ParallelTransformers, PerView, starting_at
 from stn_ref.transformer import SpatialTransformer
 
 IN, OUT = (2, 4, 5), (2, 3)
@@ -202,3 +202,25 @@ def test_what_does_not_fit_is_said(rng):
         starting_at(f_loc, np.zeros(4))
     with pytest.raises(TypeError, match="ends in a Linear"):
         starting_at(Sequential(), np.zeros((2, 2)))
+
+
+def description(rng, dtype=np.float64):
+    return Sequential(Conv2d(2, 3, 2, rng, dtype=dtype), Flatten(), Linear(18, 3, rng, dtype=dtype))
+
+
+def test_a_net_per_view_is_the_same_net_on_each(rng):
+    views = [rng.standard_normal((2, 2, 3, 4)) for _ in range(3)]
+    net = description(rng)
+    each = PerView(net.share(), 3)
+    found = each.forward(np.concatenate(views, axis=1))
+    net.eval()
+    assert_allclose(found, np.concatenate([net.forward(view) for view in views], axis=1), rtol=1e-12)
+    report = gradcheck(PerView(net.train(), 3), np.concatenate(views, axis=1), rng=rng)
+    assert report and report.max_rel_error < 1e-7
+    assert each.backward(found, needs=False) is None
+    with pytest.raises(checks.ShapeError, match="with M=3: axis 1 is 4, no multiple"):
+        each.forward(np.zeros((2, 4, 3, 4)))
+    with pytest.raises(TypeError, match="net must be a Layer"):
+        PerView([net], 2)
+    with pytest.raises(ValueError, match="views must be at least 1; got 0"):
+        PerView(net, 0)
