@@ -14,9 +14,10 @@ theta2 composed with a is theta1. No label is needed, and any image and family o
 
 What can go wrong. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for who looks at nothing, and
 training finds that: the digits get smaller and smaller, and with a large factor the views are black. That of the points
-is smallest for who looks at a single point; so it is taken relative to how far the points of a view are apart, which
-leaves nothing to gain by zooming. What remains: a transformer that turns by the wrong angle, but always by the same, is
-consistent. Which pose is good to classify, only the classification loss says; too large a factor drowns it.
+is smallest for who looks at a single point; so it is taken relative to how far the points of a view are apart. Then no
+zoom hides a wrong angle, and zooming in makes a wrong place worse. What remains: zooming out makes that one better,
+and any pose is as good as another as long as it is kept. Which view can be classified, only the classification loss
+says; too large a factor drowns it.
 """
 
 import numpy as np
