@@ -17,6 +17,7 @@ and its name in EXPERIMENTS.
 EXPERIMENTS = (
     "table1",
     "addition",
+    "parts",
     "pooling",
     "overhead",
     "cifar10",

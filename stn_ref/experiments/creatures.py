@@ -1,0 +1,187 @@
+"""Creatures: a class that shows in two small parts of a larger thing, anywhere in the picture and at any slant.
+
+Reads: ../data/, ../sampler.py. Read next: parts.py.
+
+A creature is a bright body with a dark disc at either end, the head to its right and the tail to its left; in each disc
+is one of three marks, a spot, a ring or a cross. The class is the pair of marks: either of them alone leaves three
+classes. The creature leans by up to 60 degrees, is a little larger or smaller, and anywhere where all of it is in the
+picture. Behind it is a texture, with stray marks of the same kinds that mean nothing: to know the marks in the picture
+is not enough. A part is 9 pixels wide in 40 x 40, a twentieth of the picture.
+
+The pictures are synthetic, in the spirit of the birds of CUB-200-2011, which differ in the head and the body.
+"""
+
+import functools
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from stn_ref import checks, data
+from stn_ref.sampler import sample
+
+SIZE = 40  # pixels of a side of the picture
+MARKS = ("spot", "ring", "cross")
+CLASSES = len(MARKS) ** 2
+FRAME = 36  # pixels of a side of the frame that a creature is drawn in, upright and in the middle
+ARM, RADIUS = 10.0, 4.5  # from the middle of a creature to those of its parts; of a part; pixels of the frame
+STRAY, PATCH = 2, 11  # marks in the background: how many, pixels of a side
+FINE = 4  # the frame is drawn so many times finer, and averaged
+
+POSE = np.dtype(
+    [
+        ("label", np.int64),  # 3 head + tail
+        ("angle", np.float64),  # radians, clockwise as seen, since y points down
+        ("scale", np.float64),  # pixels of the picture to one of the frame
+        ("centre", np.float64, 2),  # pixel (x, y) of the middle
+        ("texture", np.int64, 2),  # its first (x, y) in the large texture
+        ("stray", np.int64, STRAY),  # marks in the background
+        ("stray_place", np.int64, (STRAY, 2)),  # their first (x, y)
+    ]
+)
+
+
+def draw_pose(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how each of n creatures stands: (n,) of POSE, all classes equally often."""
+    n = checks.integer("n", n)
+    checks.generator("rng", rng)
+    pose = np.zeros(n, POSE)
+    pose["label"] = rng.permutation(np.arange(n) % CLASSES)
+    pose["angle"] = np.deg2rad(rng.uniform(-60, 60, n))
+    pose["scale"] = rng.uniform(0.9, 1.1, n)
+    edge = np.abs(_arm(pose)) + RADIUS * pose["scale"][:, None]  # from the middle to the end of the creature
+    pose["centre"] = edge + rng.random((n, 2)) * (SIZE - 2 * edge) - 0.5
+    pose["texture"] = rng.integers(0, len(_texture()) - SIZE, (n, 2))
+    pose["stray"] = rng.integers(0, len(MARKS), (n, STRAY))
+    pose["stray_place"] = rng.integers(0, SIZE - PATCH, (n, STRAY, 2), endpoint=True)
+    return pose
+
+
+def part_centres(pose: np.ndarray) -> np.ndarray:
+    """Return (n, 2, 2): where the head and the tail are, pixels (x, y). For us to look at, not for a net."""
+    arm = _arm(pose)
+    return np.stack([pose["centre"] + arm, pose["centre"] - arm], axis=1)
+
+
+def _arm(pose: np.ndarray) -> np.ndarray:
+    """Return (n, 2): from the middle to the head, in pixels (x, y)."""
+    return (ARM * pose["scale"] * np.array([np.cos(pose["angle"]), np.sin(pose["angle"])])).T
+
+
+def draw(pose: np.ndarray) -> np.ndarray:
+    """Return pictures (n, 1, SIZE, SIZE) float32, grey values from 0 to 1.
+
+    U = creature + (1 - opaque) background,   both warped from the frame: target -> source
+    """
+    n, at = len(pose), np.arange(SIZE)
+    x, y = at - pose["centre"][:, 0, None, None], at[:, None] - pose["centre"][:, 1, None, None]
+    cos, sin = (f(pose["angle"])[:, None, None] / pose["scale"][:, None, None] for f in (np.cos, np.sin))
+    middle = (FRAME - 1) / 2
+    points = np.stack([middle + cos * x + sin * y, middle + cos * y - sin * x], axis=-1).astype(np.float32)
+    creature, opaque = np.moveaxis(sample(_creatures()[pose["label"]], points), 1, 0)
+    first_x, first_y = pose["texture"].T[..., None, None]
+    background = _texture()[first_y + at[:, None], first_x + at]
+    for k in range(STRAY):
+        first_x, first_y = pose["stray_place"][:, k].T[..., None, None]
+        where = np.arange(n)[:, None, None], first_y + at[:PATCH, None], first_x + at[:PATCH]
+        background[where] = np.maximum(background[where], _marks()[pose["stray"][:, k]])
+    return (creature + (1 - opaque) * background)[:, None]
+
+
+@dataclass(frozen=True)
+class Creatures:
+    """A Source: creatures that are drawn anew in every epoch; a validation and a test set that stay.
+
+    Attributes:
+        n_train, n_val, n_test: how many.
+    """
+
+    n_train: int
+    n_val: int
+    n_test: int
+    name: str = "creatures"
+
+    @property
+    def fingerprint(self) -> int:
+        """The CRC-32 of what all pictures are made of."""
+        return zlib.crc32(_creatures(), zlib.crc32(_texture(), zlib.crc32(_marks())))
+
+    def size(self, part: str) -> int:
+        """Return how many pictures a part has."""
+        return getattr(self, f"n_{part}")
+
+    def batches(
+        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over an epoch from batch `start` on: (U (B, 1, 40, 40), labels (B,))."""
+        pose = draw_pose(self.n_train, data.stream(seed, "digits", epoch))
+        which = data.batches(self.n_train, batch_size, seed=seed, epoch=epoch, start=start)
+        return ((draw(pose[batch]), pose["label"][batch]) for batch in which)
+
+    def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (U, labels) of "val" or "test"."""
+        pose = self.fixed_pose(part, seed)
+        return draw(pose), pose["label"]
+
+    def fixed_pose(self, part: str, seed: int) -> np.ndarray:
+        """Return the pose of what `fixed` returns."""
+        return draw_pose(self.size(part), data.stream(seed, part))
+
+
+def _inside(distance: np.ndarray) -> np.ndarray:
+    """Return 1 inside a shape, 0 outside, given the distance from its edge in pixels, and a grey rim of one pixel."""
+    return np.clip(0.5 - distance, 0, 1)
+
+
+def _mark(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return a mark about (0, 0), grey values at (x, y)."""
+    r, x, y = np.hypot(x, y), np.abs(x), np.abs(y)
+    if name == "spot":
+        return _inside(r - 2)
+    if name == "ring":
+        return _inside(np.abs(r - 2.9) - 0.8)
+    return np.maximum(_inside(np.maximum(x - 0.8, y - 3.5)), _inside(np.maximum(y - 0.8, x - 3.5)))
+
+
+def _fine(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (x, y) of the finer pixels of a frame, from its middle, in pixels."""
+    at = (np.arange(size * FINE) + 0.5) / FINE - size / 2
+    return np.meshgrid(at, at)
+
+
+def _averaged(fine: np.ndarray) -> np.ndarray:
+    size = len(fine) // FINE
+    return fine.reshape(size, FINE, size, FINE).mean((1, 3))
+
+
+@functools.cache
+def _creatures() -> np.ndarray:
+    """Return (CLASSES, 2, FRAME, FRAME): upright creatures, grey values times opacity, and opacity."""
+    x, y = _fine(FRAME)
+    body = _inside(4 * (np.hypot(x / 9, y / 4) - 1))
+    found = []
+    for head in MARKS:
+        for tail in MARKS:
+            value, opaque = 0.75 * body, body
+            for mark, end in ((head, ARM), (tail, -ARM)):
+                part = _inside(np.hypot(x - end, y) - RADIUS)
+                value = value * (1 - part) + part * (0.25 + 0.75 * _mark(mark, x - end, y))
+                opaque = np.maximum(opaque, part)
+            found.append([_averaged(value), _averaged(opaque)])
+    return np.array(found, np.float32)
+
+
+@functools.cache
+def _marks() -> np.ndarray:
+    """Return (3, PATCH, PATCH): the marks on black."""
+    return np.array([_averaged(_mark(name, *_fine(PATCH))) for name in MARKS], np.float32)
+
+
+@functools.cache
+def _texture() -> np.ndarray:
+    """Return (256, 256): smooth noise, of which each background is a piece; the same in every picture set."""
+    rng, waves = np.random.default_rng(0), np.fft.fftfreq(256)
+    spectrum = np.fft.fft2(rng.standard_normal((256, 256))) * np.exp(-((np.hypot(waves, waves[:, None]) / 0.12) ** 2))
+    noise = np.fft.ifft2(spectrum).real
+    return np.clip(0.15 + 0.07 * noise / noise.std(), 0, 1).astype(np.float32)

@@ -1,0 +1,207 @@
+"""Parallel parts: 1, 2 and 4 windows of a fixed size, and none, where the class shows in two small parts.
+
+Reads: creatures.py, cell.py, ../parallel.py. Read next: run.py.
+
+As in the paper's experiment on birds, one localisation net says where all windows look, each is an attention
+transformer with a fixed scale, and what they see is described and classified together. Nobody tells the windows where
+the parts are, or which of them is for which part: they have the class labels alone. Afterwards the distance of each
+window's centre from the head and from the tail is measured, averaged over the test set. Which window is said to look at
+which part is one choice for the whole set, the one with the least sum of distances, not a choice for each picture.
+
+Our own, since the pictures are (creatures.py): a window is 16 x 16 of the 40 x 40 pixels, not shrunk; both parts do not
+fit into it. The same small net describes every window. The nets without windows see the whole picture at once,
+by the same kind of net, only with more weights, since its features are more (`cnn`), or by two fully-connected layers
+(`fcn`). All see the same pictures in the same order.
+
+What it takes, found by trying:
+
+- The windows begin apart, two of them left and right of the middle. A creature's head is to its right, so this is a
+  hint which window is for which part, but not where the part is: the windows begin as far from their parts, on average,
+  as the table says. If all began in the middle they would begin as twins.
+- The localisation net sees the picture shrunk to 10 x 10 pixels, where a creature is a blob whose slant can be seen and
+  whose marks cannot. Its hidden layer is of tanh: with ReLU and Adam all hidden units died in the first steps, when the
+  gradient is noise yet, and the windows stood still.
+- Its learning rate is a fifth of the rest's. At the full rate the windows left the picture before the description of
+  what they see was any good, and there is no gradient that leads back.
+- The description is convolutional. A fully-connected one learnt next to nothing from windows that show their part in
+  half of the pictures, and in another place each time.
+"""
+
+import functools
+import itertools
+
+import numpy as np
+
+from stn_ref import data, transforms
+from stn_ref.experiments import creatures
+from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.experiments.summary import aligned, over_seeds
+from stn_ref.localisation import scaled
+from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Tanh
+from stn_ref.parallel import ParallelTransformers, PerView
+from stn_ref.training import Recipe
+
+TITLE = "Parallel parts: a class that shows in two small parts, for nets with 0, 1, 2 and 4 windows"
+DATA = None
+PARTS = ("head", "tail")
+VIEW = 16  # pixels of a side of a window
+STARTS = {  # count -> where the windows begin, (t_x, t_y)
+    1: ((0.0, 0.0),),
+    2: ((-0.25, 0.0), (0.25, 0.0)),
+    4: ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)),
+}
+COUNTS = {"fcn": 0, "cnn": 0, "1xst": 1, "2xst": 2, "4xst": 4}  # net -> windows
+FEATURES = 32  # of a view
+
+SIZES = {
+    "smoke": {"n_train": 200, "n_val": 50, "n_test": 100},
+    "small": {"n_train": 30_000, "n_val": 2_000, "n_test": 10_000},
+    "paper": {"n_train": 30_000, "n_val": 2_000, "n_test": 10_000},
+}
+RECIPES = {
+    "smoke": {"epochs": 1, "batch_size": 50},
+    "small": {"epochs": 20, "lr": 0.003, "warmup": 1000, "localisation_lr_scale": 0.2},
+    "paper": {"epochs": 200, "lr": 0.003, "warmup": 1000, "localisation_lr_scale": 0.2},  # ten times as long
+}
+
+
+def windows(count: int, rng: np.random.Generator, *, lr_scale: float = 1.0, dtype=np.float32) -> ParallelTransformers:
+    """Return transformers that one localisation net steers, (N, 1, 40, 40) -> (N, count, 16, 16).
+
+    Args:
+        count: 1, 2 or 4.
+        rng: for the weights.
+        lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+    """
+    side = creatures.SIZE // 4
+    f_loc = Sequential(
+        AvgPool2d(4),
+        Flatten(),
+        Linear(side * side, 64, rng, dtype=dtype),
+        Tanh(),
+        Linear.constant(64, np.array(STARTS[count], dtype).ravel()),
+    )
+    family = transforms.get("attention", scale=VIEW / creatures.SIZE)
+    return ParallelTransformers(scaled(f_loc, lr_scale), [family] * count, (VIEW, VIEW))
+
+
+def description(size: int, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
+    """Return the net that describes a view: conv 5x5, max 2x2, ReLU, FC, ReLU; (N, 1, size, size) -> (N, 32)."""
+    left = (size - 4) // 2
+    return Sequential(
+        Conv2d(1, 8, 5, rng, dtype=dtype),
+        MaxPool2d(2),
+        ReLU(),
+        Flatten(),
+        Linear(8 * left * left, FEATURES, rng, dtype=dtype),
+        ReLU(),
+    )
+
+
+def build(name: str, rng: np.random.Generator, *, lr_scale: float = 1.0, dtype=np.float32) -> Sequential:
+    """Return a net of the experiment: (N, 1, 40, 40) -> scores (N, 9).
+
+    Args:
+        name: one of COUNTS.
+        rng: for the weights.
+        lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+    """
+    count = COUNTS[name]
+    if count:
+        view = description(VIEW, rng, dtype=dtype)
+        look = [windows(count, rng, lr_scale=lr_scale, dtype=dtype), PerView(view, count)]
+    elif name == "cnn":
+        look = [description(creatures.SIZE, rng, dtype=dtype)]
+    else:
+        wide, narrow = 2 * FEATURES, FEATURES
+        look = [Flatten(), Linear(creatures.SIZE**2, wide, rng, dtype=dtype), ReLU()]
+        look += [Linear(wide, narrow, rng, dtype=dtype), ReLU()]
+    seen = FEATURES * max(1, count)
+    return Sequential(
+        *look, Linear(seen, 32, rng, dtype=dtype), ReLU(), Linear(32, creatures.CLASSES, rng, dtype=dtype)
+    )
+
+
+def distances(look: ParallelTransformers, U: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Return how far the windows are from the parts, as a share of the picture's side, averaged over the pictures.
+
+        d[m,p] = mean_n |centre of window m - centre of part p| / 40
+
+    Args:
+        look: the windows.
+        U: (N, 1, 40, 40) pictures.
+        pose: (N,), what they are pictures of.
+
+    Returns:
+        (M, 2) float64, in the order of the windows and of PARTS.
+    """
+    parts = creatures.part_centres(pose)
+    centres = np.stack([((theta + 1.0) * creatures.SIZE - 1) / 2 for theta, _, _ in look.look(U)])
+    return np.linalg.norm(centres[:, :, None] - parts, axis=-1).mean(axis=1) / creatures.SIZE
+
+
+def matched(far: np.ndarray) -> tuple[int, ...]:
+    """Return which window is whose: for each part a window of its own, with the least sum of distances.
+
+    Args:
+        far: (M, P) distances. With fewer windows than parts there is no such choice: the first window is everybody's.
+
+    >>> matched(np.array([[3.0, 1.0], [2.0, 1.5], [9.0, 9.0]]))
+    (1, 0)
+    """
+    M, P = far.shape
+    if M < P:
+        return (0,) * P
+    return min(itertools.permutations(range(M), P), key=lambda mine: sum(far[m, p] for p, m in enumerate(mine)))
+
+
+def measured(net: Layer, source: creatures.Creatures, seed: int) -> dict:
+    """Return the distances in %, of each part's own window and of all, after the training and before it."""
+    if not isinstance(net[0], ParallelTransformers):
+        return {}
+    (U, _), pose = source.fixed("test", seed), source.fixed_pose("test", seed)
+    after = distances(net[0], U, pose)
+    before = distances(windows(len(after), np.random.default_rng(0)), U, pose)  # whatever the weights
+    found = {"distances_percent": (100 * after).round(6).tolist()}
+    for p, (part, window) in enumerate(zip(PARTS, matched(after), strict=True)):
+        found[f"{part}_window"] = window
+        found[f"{part}_distance_percent"] = round(100 * after[window, p], 6)
+        found[f"{part}_distance_before_percent"] = round(100 * before[window, p], 6)
+    return found
+
+
+def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
+    """Return the cells of one seed: a net each."""
+    source = creatures.Creatures(**SIZES[scale])
+    recipe = Recipe(seed=seed, **RECIPES[scale])
+    measure = functools.partial(measured, seed=seed)
+    return [
+        Cell(
+            name,
+            seed,
+            source.name,
+            described(recipe, source, model=name),
+            trained(recipe, lambda: source, functools.partial(_fresh, name, recipe), measure),
+        )
+        for name in COUNTS
+    ]
+
+
+def _fresh(name: str, recipe: Recipe) -> Sequential:
+    return build(name, data.stream(recipe.seed, "weights"), lr_scale=recipe.localisation_lr_scale)
+
+
+def table(results: list[dict]) -> list[str]:
+    """Return the errors, and how far from each part its window is, in % of the side, and was before the training."""
+    columns = {
+        "error, %": "test_error_percent",
+        **{f"{part} {when}": f"{part}_distance_{key}percent" for part in PARTS for when, key in _WHEN.items()},
+    }
+    found = {title: over_seeds(results, key) for title, key in columns.items()}
+    rows = [("windows", *columns)]
+    return aligned(rows + [(name, *(str(found[title].get(name, "-")) for title in columns)) for name in COUNTS])
+
+
+_WHEN = {"before": "before_", "after": ""}
