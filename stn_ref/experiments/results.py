@@ -131,9 +131,9 @@ def _schedule(results: list[dict]) -> list[str]:
     best = f"the one that does best on {span(choosing, '{:,}')} others" if choosing else ""
     last = "the last" if len(choosing) < len(trained) else ""
     return [
-        f"Trained for {epochs} epochs of {span(of('n_train'), '{:,}')} examples ({samples} million samples seen) in "
-        f"batches of {span(of('batch_size'))}, {' or '.join(sorted(rates))}, after {span(of('warmup'))} steps of "
-        f"warm-up; of the epochs {' or '.join(filter(None, (last, best)))} is tested."
+        f"Trained for {epochs} epoch{'s' * (epochs != '1')} of {span(of('n_train'), '{:,}')} examples ({samples} "
+        f"million samples seen) in batches of {span(of('batch_size'))}, {' or '.join(sorted(rates))}, after up to "
+        f"{span(of('warmup'))} steps of warm-up; of the epochs {' or '.join(filter(None, (last, best)))} is tested."
     ]
 
 

@@ -18,7 +18,7 @@ NAMES = ("fcn/R", "fcn/E", "cnn/R", "cnn/E")
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    """The experiment "toy", whose cells call toy.compute(name, seed), and toy.calls: those that were computed."""
+    """The experiment "toy", whose cells call toy.compute(name, seed); toy.calls has those that were computed."""
     monkeypatch.chdir(tmp_path)
     made = types.ModuleType("stn_ref.experiments.toy")
     made.TITLE, made.DATA, made.calls, made.configuration = "a toy", None, [], {"lr": 0.1}
@@ -28,6 +28,7 @@ def toy(monkeypatch, tmp_path):
         def cell(name):
             def compute(path, progress, note):
                 made.calls.append(f"{name} {seed}")
+                made.resumed = path.exists()
                 return made.compute(name, seed)
 
             return Cell(name, seed, "none", made.configuration, compute)
@@ -63,7 +64,7 @@ def test_again_replaces_what_was_asked_for_and_nothing_else(toy):
     path_of("cnn/R").write_text("damaged")
     before = path_of("cnn/E").read_bytes()
     store.half_done(path_of("cnn/R")).write_text("an old checkpoint")
-    assert toy_run("--only", "cnn/R", "--again") == 0 and toy.calls[4:] == ["cnn/R 0"]
+    assert toy_run("--only", "cnn/R", "--again") == 0 and toy.calls[4:] == ["cnn/R 0"] and not toy.resumed
     assert store.read(path_of("cnn/R"))["cell"] == "cnn/R" and path_of("cnn/E").read_bytes() == before
     assert len(os.listdir(run.OUT)) == 4
 
