@@ -108,8 +108,8 @@ def test_the_schedule_and_how_sure_the_numbers_are_is_said(page):
     assert last == (
         "Trained for 8 to 12 epochs of 55,000 examples (0.44 to 0.66 million samples seen) in batches of 64, Adam at "
         "0.004, cosine, after up to 300 steps of warm-up; of the epochs the one that does best on 5,000 others is "
-        "tested. Tested on 10,000: the binomial standard error is 0.07 points at 0.50 %, 0.14 points at 2.00 %. Seeds 0, 1; "
-        "3 cells, 90 min in all on a CPU; stn_ref 0.1.0, NumPy 2.4.0; 2026-01-02."
+        "tested. Tested on 10,000: the binomial standard error is 0.07 points at 0.50 %, 0.14 points at 2.00 %. "
+        "Seeds 0, 1; 3 cells, 90 min in all on a CPU; stn_ref 0.1.0, NumPy 2.4.0; 2026-01-02."
     )
 
 
