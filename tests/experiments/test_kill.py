@@ -25,6 +25,7 @@ from stn_ref import cli
 from stn_ref.experiments import store, table1
 from stn_ref.nn import Adam
 table1.RECIPES["smoke"] = {recipe}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background would ignore it
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 more = lambda calls: next(calls, None) is not None
 {fault}
