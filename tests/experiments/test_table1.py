@@ -64,3 +64,14 @@ def test_the_table_shows_means_and_the_papers_errors():
     assert len({len(line) for line in lines}) == 1 and len(lines) == 9
     rows = {line.split()[0]: line.split("  ") for line in lines}
     assert "1.25 ± 0.35 (1.2)" in rows["cnn"] and "12.35 (13.2)" in rows["fcn"] and "- (0.8)" in rows["st-fcn-tps"]
+
+
+def test_a_training_that_diverges_is_said_and_is_status_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(
+        table1.RECIPES, "smoke", {"epochs": 9, "batch_size": 50, "lr": 1e6, "optimiser": "sgd", "clip": 0.0}
+    )
+    assert main(["experiment", "table1", "--only", "fcn/R", "fcn/P", "--out", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("FAILED: fcn/") == 2 and "the loss is nan in epoch" in shown.out
+    assert "1/2 fcn/R, seed 0\n" in shown.err and "2/2 fcn/P, seed 0\n" in shown.err
+    assert shown.out.endswith(f"0 of 2 cells in {tmp_path}\n") and not list(tmp_path.glob("*.json"))
