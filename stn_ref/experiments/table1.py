@@ -6,10 +6,11 @@ Reads: cell.py. Read next: run.py.
 known of its momentum (none is taken). `small` wants the same errors from a fraction of its 38 million samples, so it
 has Adam with a warm-up and a cosine; 55,000 digits train, 5,000 choose the best epoch. Each column has as many epochs
 as it takes the affine ST-CNN to come near the paper, and a rate that its validation digits preferred (of 0.004 and
-0.002); all nets of a column have the same.
+0.002); all nets of a column have the same, although others might do better with more epochs or another rate.
 """
 
 import functools
+import math
 
 from stn_ref import data
 from stn_ref.experiments.cell import Cell, described, trained
@@ -118,7 +119,10 @@ def _beside(net: str, kind: str, found: dict[str, Summary]) -> str:
 
 
 def _with_and_without(found: dict[str, Summary], results: list[dict]) -> list[str]:
-    """Say in how many pairs a net with a transformer has less error than the same net without, and where not."""
+    """Say in how many pairs a net with a transformer has less error than the same net without, and where not.
+
+    The standard error of a difference takes the two as independent; they see the same digits, so it is rather less.
+    """
     pairs = [
         (found[name], found[without], name)
         for name in found
@@ -126,9 +130,10 @@ def _with_and_without(found: dict[str, Summary], results: list[dict]) -> list[st
     ]
     if not pairs:
         return []
+    n_test = results[0]["result"]["n_test"]
     worse = [
-        f"`{name}` ({ours.mean - plain.mean:+.2f}, standard error "
-        f"{standard_error(ours.mean, ours.n * results[0]['result']['n_test']):.2f})"
+        f"`{name}` ({ours.mean - plain.mean:+.2f}, standard error of the difference "
+        f"{math.hypot(*(standard_error(net.mean, net.n * n_test) for net in (ours, plain))):.2f})"
         for ours, plain, name in pairs
         if ours.mean >= plain.mean
     ]

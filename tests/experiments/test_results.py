@@ -99,7 +99,7 @@ def test_it_says_where_a_transformer_did_not_help(page):
     (line,) = (line for line in page(*found) if "With a transformer" in line)
     assert line == (
         "With a transformer the error is lower than without in 1 of 2 pairs; "
-        "not so: `st-cnn-tps/R` (+0.10, standard error 0.10)."  # sqrt(1.1 * 98.9 / 10000)
+        "not so: `st-cnn-tps/R` (+0.10, standard error of the difference 0.14)."  # sqrt((1.1 * 98.9 + 1 * 99) / 10000)
     )
 
 
