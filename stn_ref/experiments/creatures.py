@@ -2,11 +2,12 @@
 
 Reads: ../data/, ../sampler.py. Read next: parts.py.
 
-A creature is a bright body with a dark disc at either end, the head to its right and the tail to its left; in each disc
-is one of three marks, a spot, a ring or a cross. The class is the pair of marks: either of them alone leaves three
-classes. The creature leans by up to 60 degrees, is a little larger or smaller, and anywhere where all of it is in the
-picture. Behind it is a texture, with stray marks of the same kinds that mean nothing: to know the marks in the picture
-is not enough. A part is 9 pixels wide in 40 x 40, a twentieth of the picture.
+A creature is a bright body with a dark disc at either end, the head to its right and the tail to its left. In the head
+is one of four marks: a spot, a ring, a cross or a bar; in the tail a spot or a ring. The class is the pair of marks.
+Who knows the head alone is right in every second case, who knows the tail alone in every fourth. The creature leans by
+up to 60 degrees, is a little larger or smaller, and anywhere but within 4 pixels of the edge. Behind it is a texture,
+with stray marks of the same kinds that mean nothing: to know the marks in the picture is not enough. A part is 9 pixels
+wide in 48 x 48: three in a hundred pixels. All marks have the same ink, so that from afar one is as bright as another.
 
 The pictures are synthetic, in the spirit of the birds of CUB-200-2011, which differ in the head and the body.
 """
@@ -21,17 +22,19 @@ import numpy as np
 from stn_ref import checks, data
 from stn_ref.sampler import sample
 
-SIZE = 40  # pixels of a side of the picture
-MARKS = ("spot", "ring", "cross")
-CLASSES = len(MARKS) ** 2
+SIZE = 48  # pixels of a side of the picture
+HEADS = ("spot", "ring", "cross", "bar")  # marks that a head may have
+TAILS = ("spot", "ring")
+CLASSES = len(HEADS) * len(TAILS)
 FRAME = 36  # pixels of a side of the frame that a creature is drawn in, upright and in the middle
 ARM, RADIUS = 10.0, 4.5  # from the middle of a creature to those of its parts; of a part; pixels of the frame
+EDGE = 4  # pixels of the picture that a creature keeps clear of
 STRAY, PATCH = 2, 11  # marks in the background: how many, pixels of a side
 FINE = 4  # the frame is drawn so many times finer, and averaged
 
 POSE = np.dtype(
     [
-        ("label", np.int64),  # 3 head + tail
+        ("label", np.int64),  # 2 head + tail, which count in HEADS and in TAILS
         ("angle", np.float64),  # radians, clockwise as seen, since y points down
         ("scale", np.float64),  # pixels of the picture to one of the frame
         ("centre", np.float64, 2),  # pixel (x, y) of the middle
@@ -50,10 +53,10 @@ def draw_pose(n: int, rng: np.random.Generator) -> np.ndarray:
     pose["label"] = rng.permutation(np.arange(n) % CLASSES)
     pose["angle"] = np.deg2rad(rng.uniform(-60, 60, n))
     pose["scale"] = rng.uniform(0.9, 1.1, n)
-    edge = np.abs(_arm(pose)) + RADIUS * pose["scale"][:, None]  # from the middle to the end of the creature
+    edge = EDGE + np.abs(_arm(pose)) + RADIUS * pose["scale"][:, None]
     pose["centre"] = edge + rng.random((n, 2)) * (SIZE - 2 * edge) - 0.5
     pose["texture"] = rng.integers(0, len(_texture()) - SIZE, (n, 2))
-    pose["stray"] = rng.integers(0, len(MARKS), (n, STRAY))
+    pose["stray"] = rng.integers(0, len(HEADS), (n, STRAY))
     pose["stray_place"] = rng.integers(0, SIZE - PATCH, (n, STRAY, 2), endpoint=True)
     return pose
 
@@ -114,7 +117,7 @@ class Creatures:
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Iterate over an epoch from batch `start` on: (U (B, 1, 40, 40), labels (B,))."""
+        """Iterate over an epoch from batch `start` on: (U (B, 1, 48, 48), labels (B,))."""
         pose = draw_pose(self.n_train, data.stream(seed, "digits", epoch))
         which = data.batches(self.n_train, batch_size, seed=seed, epoch=epoch, start=start)
         return ((draw(pose[batch]), pose["label"][batch]) for batch in which)
@@ -135,13 +138,21 @@ def _inside(distance: np.ndarray) -> np.ndarray:
 
 
 def _mark(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return a mark about (0, 0), grey values at (x, y)."""
+    """Return a mark about (0, 0), grey values at (x, y); all have about the same ink, 8.5 pixels of white."""
     r, x, y = np.hypot(x, y), np.abs(x), np.abs(y)
     if name == "spot":
-        return _inside(r - 2)
+        return _inside(r - 1.62)
     if name == "ring":
-        return _inside(np.abs(r - 2.9) - 0.8)
-    return np.maximum(_inside(np.maximum(x - 0.8, y - 3.5)), _inside(np.maximum(y - 0.8, x - 3.5)))
+        return _inside(np.abs(r - 2.2) - 0.3)
+    if name == "bar":
+        return _inside(np.maximum(x - 0.8, y - 2.6))
+    return np.maximum(_inside(np.maximum(x - 0.42, y - 2.6)), _inside(np.maximum(y - 0.42, x - 2.6)))
+
+
+def _part(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mark on a dark disc about (0, 0), grey values times opacity, and opacity."""
+    disc = _inside(np.hypot(x, y) - RADIUS)
+    return disc * (0.25 + 0.75 * _mark(name, x, y)), disc
 
 
 def _fine(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,21 +172,21 @@ def _creatures() -> np.ndarray:
     x, y = _fine(FRAME)
     body = _inside(4 * (np.hypot(x / 9, y / 4) - 1))
     found = []
-    for head in MARKS:
-        for tail in MARKS:
+    for head in HEADS:
+        for tail in TAILS:
             value, opaque = 0.75 * body, body
             for mark, end in ((head, ARM), (tail, -ARM)):
-                part = _inside(np.hypot(x - end, y) - RADIUS)
-                value = value * (1 - part) + part * (0.25 + 0.75 * _mark(mark, x - end, y))
-                opaque = np.maximum(opaque, part)
+                part, disc = _part(mark, x - end, y)
+                value = part + (1 - disc) * value
+                opaque = np.maximum(opaque, disc)
             found.append([_averaged(value), _averaged(opaque)])
     return np.array(found, np.float32)
 
 
 @functools.cache
 def _marks() -> np.ndarray:
-    """Return (3, PATCH, PATCH): the marks on black."""
-    return np.array([_averaged(_mark(name, *_fine(PATCH))) for name in MARKS], np.float32)
+    """Return (len(HEADS), PATCH, PATCH): the marks on black."""
+    return np.array([_averaged(_mark(name, *_fine(PATCH))) for name in HEADS], np.float32)
 
 
 @functools.cache

@@ -43,8 +43,8 @@ def test_distances_are_those_from_the_centres_of_the_windows(rng):
     pose = creatures.draw_pose(50, rng)
     U = creatures.draw(pose)
     far = parts.distances(parts.windows(2, rng), U, pose)
-    middles = np.array([[14.5, 19.5], [24.5, 19.5]])  # t_x of a quarter: 5 pixels from the middle, 19.5
-    by_hand = np.linalg.norm(creatures.part_centres(pose)[None] - middles[:, None, None], axis=-1).mean(axis=1) / 40
+    middles = np.array([[18.7, 23.5], [28.3, 23.5]])  # t_x of a fifth: 4.8 pixels from the middle, 23.5
+    by_hand = np.linalg.norm(creatures.part_centres(pose)[None] - middles[:, None, None], axis=-1).mean(axis=1) / 48
     assert_allclose(far, by_hand, rtol=1e-6)  # theta is float32
     assert far[0, 1] < far[0, 0] and far[1, 0] < far[1, 1]  # left is nearer to the tail, right to the head
 
@@ -55,10 +55,10 @@ def test_each_part_gets_a_window_of_its_own():
 
 
 def test_the_nets_have_what_they_should(rng):
-    U = rng.random((3, 1, 40, 40), np.float32)
+    U = rng.random((3, 1, 48, 48), np.float32)
     for name, count in parts.COUNTS.items():
         net = parts.build(name, rng, lr_scale=0.5)
-        assert net.forward(U).shape == (3, 9)
+        assert net.forward(U).shape == (3, 8)
         slow = [param for param in net.params() if param.lr_scale == 0.5]
         assert len(slow) == (4 if count else 0)
         if count:
