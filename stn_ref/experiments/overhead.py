@@ -41,7 +41,7 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.experiments import addition
 from stn_ref.experiments.cell import Cell
-from stn_ref.experiments.summary import Summary, aligned, over_seeds
+from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.grid import GridGenerator
 from stn_ref.kernels import threads
 from stn_ref.nn import SGD, AvgPool2d, Layer, Linear, Sequential, SoftmaxCrossEntropy
@@ -237,26 +237,22 @@ def table(results: list[dict]) -> list[str]:
     if not results:
         return []
     columns = {
-        "forward": lambda result: result["share_percent"]["forward"][0],
-        "backward": lambda result: result["share_percent"]["backward"][0],
-        "step": lambda result: result["share_percent"]["step"][0],
-        "(10-90 %)": None,
-        "multiplications": lambda result: result["multiplications_share_percent"]["step"],
-        "step slower by": lambda result: result["slower_percent"]["step"][0],
-        "multiplications more": lambda result: result["multiplications_more_percent"]["step"],
+        "forward": lambda result: result["result"]["share_percent"]["forward"][0],
+        "backward": lambda result: result["result"]["share_percent"]["backward"][0],
+        "step": lambda result: result["result"]["share_percent"]["step"][0],
+        "(10 to 90 %)": None,
+        "multiplications": lambda result: result["result"]["multiplications_share_percent"]["step"],
+        "step slower by": lambda result: result["result"]["slower_percent"]["step"][0],
+        "multiplications more": lambda result: result["result"]["multiplications_more_percent"]["step"],
     }
-    found = {head: pick and _over(results, pick) for head, pick in columns.items()}
+    found = {head: pick and over_seeds(results, pick) for head, pick in columns.items()}
     rows = [("share of the transformer, % of", *columns)]
     for result in {result["cell"]: result for result in results}.values():
         low, high = result["result"]["share_percent"]["step"][1:]
         cell = result["cell"]
-        rows.append((cell, *(f"{picked[cell]}" if picked else f"{low:.0f}-{high:.0f}" for picked in found.values())))
+        rows.append((cell, *(f"{picked[cell]}" if picked else f"{low:.0f} to {high:.0f}" for picked in found.values())))
     machines = sorted({f"{result['machine']}, threads: {result['result']['threads']}" for result in results})
     return [
         *aligned(rows),
         f"slower, more: than the net without (the paper: {PAPER_PERCENT:g} % on SVHN); times of {'; '.join(machines)}",
     ]
-
-
-def _over(results: list[dict], pick: Callable[[dict], float]) -> dict[str, Summary]:
-    return over_seeds([{"cell": result["cell"], "result": {"it": pick(result["result"])}} for result in results], "it")

@@ -23,7 +23,7 @@ import numpy as np
 from stn_ref import data, invariance, models
 from stn_ref.experiments import poses
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import Summary, aligned, over_seeds
+from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.experiments.table1 import RECIPES, SIZES, digits
 from stn_ref.nn import MaxPool2d, Sequential
 from stn_ref.training import Recipe
@@ -200,9 +200,9 @@ def _counts_table(results: list[dict]) -> list[str]:
 def _nets_table(results: list[dict]) -> list[str]:
     marks = [(what, value) for what in poses.TRAINED for value in _shown(results[0]["configuration"][what])]
     rows = [("accuracy, %; trained on", *(f"{what} {value:g}" for what, value in marks), "class stays", "outputs stay")]
-    columns = [_over(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
+    columns = [over_seeds(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
     columns += [
-        _over(results, lambda result, key=key: result["result"]["one_pixel"][key])
+        over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key])
         for key in ("class_stays_of_8", "outputs_stay_of_8")
     ]
     for cell in dict.fromkeys(result["cell"] for result in results):
@@ -217,7 +217,3 @@ def _shown(values: list[float]) -> list[float]:
 
 def _accuracy(result: dict, what: str, value: float) -> float:
     return result["result"]["accuracy_percent"][what][result["configuration"][what].index(value)]
-
-
-def _over(results: list[dict], pick: Callable[[dict], float]) -> dict[str, Summary]:
-    return over_seeds([{"cell": result["cell"], "result": {"it": pick(result)}} for result in results], "it")

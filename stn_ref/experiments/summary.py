@@ -4,7 +4,7 @@ Reads: nothing but results, the dictionaries of store.py.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -28,11 +28,18 @@ class Summary:
         return f"{self.mean:.2f}{spread}"
 
 
-def over_seeds(results: Iterable[dict], key: str = "test_error_percent") -> dict[str, Summary]:
-    """Return cell name -> Summary of result[key], leaving out results that have none."""
+def over_seeds(
+    results: Iterable[dict], number: str | Callable[[dict], float | None] = "test_error_percent"
+) -> dict[str, Summary]:
+    """Return cell name -> Summary of a number over the seeds, leaving out results that have none.
+
+    Args:
+        results: of any cells and seeds.
+        number: the entry of "result" that it is, or a function that takes a result to it.
+    """
     values: dict[str, list[float]] = {}
     for result in results:
-        if (value := result["result"].get(key)) is not None:
+        if (value := number(result) if callable(number) else result["result"].get(number)) is not None:
             values.setdefault(result["cell"], []).append(value)
     return {
         name: Summary(fmean(found), stdev(found) if len(found) > 1 else None, len(found))
