@@ -28,7 +28,7 @@ class DivergedError(FloatingPointError):
 
 
 def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> tuple[float, float]:
-    """Return (mean loss, accuracy) of a net on distorted images (N, 1, S, S); the net is left in training mode."""
+    """Return (mean loss, accuracy) of a net on images (N, C, H, W) as they are; the net is left in training mode."""
     net.eval()
     loss, total, correct = SoftmaxCrossEntropy().eval(), 0.0, 0
     for k in range(0, len(images), batch_size):
@@ -61,6 +61,9 @@ class Trainer:
         save_seconds: at most so long between two checkpoints; one is written after each epoch anyhow.
 
     Raises:
+        TypeError: a Recipe does not say what to train, or what to feed.
+        ValueError: no training images, none for validation where `patience` needs them, or no transformer where
+            `consistency` does.
         CheckpointError: `path` is damaged, or belongs to another configuration or other data.
     """
 
@@ -75,6 +78,8 @@ class Trainer:
         progress: bool = False,
         save_seconds: float = 30.0,
     ):
+        if (net is None or isinstance(source, data.Dataset)) and not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, unless net and a data.Source are given; got {config!r}")
         if isinstance(source, data.Dataset):
             source = data.DistortedDigits(source, config.distortion)
         self.n_train = source.size("train")
@@ -189,7 +194,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss is {loss} in epoch {self.position['epoch'] + 1}, {where}; "
-                f"a smaller --lr may help (now {self.config.lr:g})"
+                f"a smaller lr may help (now {self.config.lr:g})"
             )
 
     def _row(self) -> Epoch:

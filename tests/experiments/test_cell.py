@@ -7,7 +7,7 @@ import pytest
 from stn_ref import data
 from stn_ref.experiments import store, summary
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.training import Config, Trainer
+from stn_ref.training import Config, Recipe, Trainer
 
 CONFIG = Config(model="st-fcn-affine", distortion="none", epochs=2, batch_size=32)
 
@@ -110,6 +110,14 @@ def test_two_configurations_are_one_if_all_they_name_is_equal(tmp_path, before, 
             other(configuration=now).known(path, "toy", "smoke")
 
 
+def test_a_recipe_alone_does_not_say_what_to_train_or_to_feed(source, digits):
+    net = Trainer(CONFIG, digits).net
+    for fed, more in ((source, {}), (digits, {"net": net})):
+        with pytest.raises(TypeError, match=r"config must be a Config, unless net and a data\.Source are given; got Rec"):
+            Trainer(Recipe(), fed, **more)
+    assert Trainer(Recipe(), source, net=net).net is net
+
+
 @pytest.mark.parametrize("damage", ("bytes", "another run"))
 def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(source, tmp_path, damage):
     made, before = cell(source), cell(source, Config(**vars(CONFIG) | {"lr": 0.003}))
@@ -141,6 +149,8 @@ def test_mean_and_spread_over_seeds_by_hand():
     found = summary.over_seeds(results(1.0, 2.0, 6.0) + results(0.5, cell="b") + results(None, cell="c"))
     assert found == {"a": summary.Summary(3.0, math.sqrt(7), 3), "b": summary.Summary(0.5, None, 1)}  # (4 + 1 + 9) / 2
     assert str(found["a"]) == "3.00 ± 2.65" and str(found["b"]) == "0.50"
+    doubled = summary.over_seeds(results(1.0, 2.0), lambda result: 2 * result["result"]["test_error_percent"])
+    assert doubled == {"a": summary.Summary(3.0, math.sqrt(2), 2)}
 
 
 def test_the_binomial_standard_error_by_hand():
