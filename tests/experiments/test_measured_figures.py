@@ -78,3 +78,12 @@ def test_a_figure_without_results_says_so_and_with_them_draws_them(tmp_path):
     with style.styled():
         drawn = measured._drawn("overhead", measured.draw_overhead, tmp_path)
     assert drawn.numbers["multiplications"].tolist() == [40]
+
+
+def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path):
+    for found in (result("pooling", "counts/2x2"), net("cnn/RTS")):
+        name = f"pooling-small-mnist-{found['cell'].replace('/', '-')}-seed0.json"
+        (tmp_path / name).write_text(json.dumps(found))
+        with style.styled():
+            waiting = measured._drawn("pooling", measured.draw_invariance, tmp_path)
+        assert "not measured yet" in waiting.figure.texts[0].get_text()

@@ -64,7 +64,7 @@ def overhead() -> Drawing:
 
 
 def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None = None) -> Drawing:
-    """Return the figure of an experiment; where it has no results, one that says how to make them."""
+    """Return the figure of an experiment; where results are missing, one that says how to make them."""
     try:
         return draw(results(experiment, folder))
     except FileNotFoundError:
@@ -80,8 +80,14 @@ def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path 
 
 
 def draw_invariance(found: list[dict]) -> Drawing:
-    """Return the figure of results of `pooling`; of several seeds the mean, and a band from the least to the most."""
+    """Return the figure of results of `pooling`; of several seeds the mean, and a band from the least to the most.
+
+    Raises:
+        FileNotFoundError: a net has no result.
+    """
     nets = [result for result in found if result["cell"] in NETS]
+    if missing := NETS.keys() - {result["cell"] for result in nets}:
+        raise FileNotFoundError(f"found must have a result of each net; none of {', '.join(sorted(missing))}")
     testing = nets[0]["configuration"]
     fig = style.figure(9.2, 3.9)
     axes = fig.subplots(1, 3, sharey=True)
