@@ -13,6 +13,8 @@ Read it in the order of the paper:
     transformer.py     Sec. 3.4   the module
     parallel.py        Sec. 3.4   several of them, side by side
     models.py          Sec. 4     the nets of Table 1; published.py, nets that others published
+    training/                     the loop; consistency.py, a loss that is not the paper's
+    experiments/       Sec. 4     the published experiments, cell by cell
     gradcheck/                    finite differences that know about kinks
     conformance/                  what every sampler must do, and a museum of those that do not
     bench/                        speed and memory, against PyTorch and against what the machine can do

@@ -143,7 +143,7 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
     experiment.add_argument(
         "--data",
         metavar="DIR",
-        help="the directory of the data, or `procedural` (default: procedural for smoke, else data/NAME)",
+        help="the directory of the data, or `procedural` (default: that for smoke, else data/mnist or data/cifar10)",
     )
     experiment.add_argument("--out", metavar="DIR", help="folder of the results (default: runs/experiments)")
     experiment.add_argument("--seeds", type=int, default=1, metavar="N", help="N seeds, from --seed on (default: 1)")
@@ -203,7 +203,7 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--data", metavar="DIR", help="directory of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")
     add("--batch-size", "examples a step", metavar="N")
-    add("--optimiser", "of the weights", "--optimizer", choices=OPTIMISERS)
+    add("--optimiser", "for sgd see --momentum", "--optimizer", choices=OPTIMISERS)
     add("--momentum", "of sgd, Nesterov's; 0: none", metavar="X")
     add("--lr", "the highest learning rate", metavar="X")
     add("--schedule", "of the learning rate", choices=SCHEDULES)

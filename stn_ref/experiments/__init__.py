@@ -1,7 +1,7 @@
 """The published experiments, each at a scale that is declared: smoke (seconds), small (hours) or paper (days).
 
-Reading order: store.py (results on the disk), cell.py (one number), table1.py, ..., run.py (all of them), results.py
-(those that were kept, as a page).
+Reading order: store.py (results on the disk), summary.py (of several seeds), cell.py (one number); the experiments, in
+the order of EXPERIMENTS; run.py (all cells of one), results.py (those that were kept, as a page).
 
 An experiment is a module with
 

@@ -48,7 +48,7 @@ def run(
         name: one of EXPERIMENTS.
         scale: "smoke", "small" or "paper".
         data_dir: the directory of the data; "procedural": digits drawn on the spot (or colour images); default: for
-            smoke "procedural", else data/NAME, where `stn-ref data fetch` puts it.
+            smoke "procedural", else data/mnist or data/cifar10, where `stn-ref data fetch` puts it.
         out: the folder of the results.
         seed: the first seed.
         seeds: how many seeds, one after the other.
