@@ -113,7 +113,7 @@ def test_two_configurations_are_one_if_all_they_name_is_equal(tmp_path, before, 
 def test_a_recipe_alone_does_not_say_what_to_train_or_to_feed(source, digits):
     net = Trainer(CONFIG, digits).net
     for fed, more in ((source, {}), (digits, {"net": net})):
-        with pytest.raises(TypeError, match="config must be a Config, unless net and a .* are given; got Recipe"):
+        with pytest.raises(TypeError, match=r"config must be a Config, unless net .*; got Recipe"):
             Trainer(Recipe(), fed, **more)
     assert Trainer(Recipe(), source, net=net).net is net
 
