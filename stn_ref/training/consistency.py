@@ -10,7 +10,8 @@ Take an image U_1 and move it by a similarity a of the plane, which is drawn at 
     U_2(x) = U_1(a(x)),   P_1 = T_theta1(G),   P_2 = a(T_theta2(G)),   theta_k = f_loc(U_k)
 
 The view of U_2 is U_2(T_theta2(G)) = U_1(P_2). So both views are the same, whatever is seen in them, if P_1 = P_2:
-theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do.
+theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do, as long as points
+are finite: a projective transform that has one on the horizon or behind it has no loss (NaN), which ends a training.
 
 What can go wrong. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for who looks at nothing, and
 training finds that: the digits get smaller and smaller, and with a large factor the views are black. That of the points
