@@ -5,6 +5,7 @@ Reading order: glyphs.py, digits.py, idx.py, deform.py, distortions.py, batching
 
 from stn_ref.data.batching import (
     Dataset,
+    DigitSource,
     DistortedDigits,
     Source,
     batches,
@@ -30,6 +31,7 @@ from stn_ref.data.idx import find_idx, load_mnist, read_idx
 __all__ = [
     "KINDS",
     "Dataset",
+    "DigitSource",
     "Distorted",
     "DistortedDigits",
     "Source",

@@ -190,16 +190,14 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class DistortedDigits:
-    """A Source: the digits of a data set, distorted anew in every epoch.
+class DigitSource:
+    """What every Source of digits has: the name of their data set, what it was, and how many there are.
 
     Args:
         dataset: from `load`.
-        kind: of distortion, one of KINDS.
     """
 
     dataset: Dataset
-    kind: str
 
     @property
     def name(self) -> str:
@@ -208,12 +206,24 @@ class DistortedDigits:
 
     @property
     def fingerprint(self) -> int:
-        """The data set's; the distortion is in the configuration of the training."""
+        """The data set's; what is done with its digits is in the configuration of the training."""
         return self.dataset.fingerprint
 
     def size(self, part: str) -> int:
         """Return how many digits a part has."""
         return len(getattr(self.dataset, f"{part}_labels"))
+
+
+@dataclass(frozen=True)
+class DistortedDigits(DigitSource):
+    """A Source: the digits of a data set, distorted anew in every epoch.
+
+    Args:
+        dataset: from `load`.
+        kind: of distortion, one of KINDS.
+    """
+
+    kind: str
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0

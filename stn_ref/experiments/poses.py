@@ -45,28 +45,12 @@ def posed(
 
 
 @dataclass(frozen=True)
-class UprightDigits:
-    """A data.Source: digits at rest, the same in every epoch but for their order.
+class UprightDigits(data.DigitSource):
+    """A Source: digits at rest, the same in every epoch but for their order.
 
     Args:
         dataset: from `data.load`.
     """
-
-    dataset: data.Dataset
-
-    @property
-    def name(self) -> str:
-        """The name of the data set."""
-        return self.dataset.name
-
-    @property
-    def fingerprint(self) -> int:
-        """The data set's."""
-        return self.dataset.fingerprint
-
-    def size(self, part: str) -> int:
-        """Return how many digits a part has."""
-        return len(getattr(self.dataset, f"{part}_labels"))
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
