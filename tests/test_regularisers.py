@@ -99,6 +99,44 @@ def test_who_looks_at_a_single_point_gains_nothing(dtype):
     assert L == 1 and not gP_1.any() and not gP_2.any() and {L.dtype, gP_1.dtype, gP_2.dtype} == {np.dtype(dtype)}
 
 
+def on_the_horizon(rng):
+    """A net whose every view has points at infinity, and others."""
+    net = small_net(rng, "projective")
+    net[0].localisation.layers[-1].b.value[6:] = 1.1, 0.3  # w = 1 + 1.1 x + 0.3 y: behind the camera in a corner
+    return net
+
+
+def test_points_at_infinity_count_nothing_and_get_no_gradient(rng):
+    P_1, P_2 = rng.standard_normal((2, 3, 2, 4, 2))
+    P_1[0, 0, 1], P_2[0, 1, 2], P_1[1] = np.inf, np.inf, np.inf
+    left = np.ones((2, 4), bool)
+    left[0, 1] = left[1, 2] = False
+    apart, few, whole = PointsApart(), PointsApart(), PointsApart()
+    L = apart.forward(P_1, P_2)
+    L_few, L_whole = few.forward(P_1[:1, left][:, None], P_2[:1, left][:, None]), whole.forward(P_1[2:], P_2[2:])
+    assert L == pytest.approx((L_few + 1 + L_whole) / 3, rel=1e-14)  # with nothing left: 1, as of a single point
+    for found, of_few, of_whole in zip(*(layer.backward(np.array(1.0)) for layer in (apart, few, whole)), strict=True):
+        assert not found[0, ~left].any() and not found[1].any()
+        np.testing.assert_allclose(found[0, left], of_few[0, 0] / 3, rtol=1e-12)
+        np.testing.assert_allclose(found[2], of_whole[0] / 3, rtol=1e-12)
+
+
+def test_a_point_that_is_no_number_is_not_left_out(rng):
+    P_1, P_2 = rng.standard_normal((2, 3, 2, 4, 2))
+    P_1[0, 0, 1] = np.nan
+    assert np.isnan(PointsApart().forward(P_1, P_2))
+
+
+def test_with_points_at_infinity_the_gradients_agree_with_finite_differences(rng):
+    net, (U_1, U_2) = on_the_horizon(rng), rng.standard_normal((2, 3, 2, 4, 5))
+    consistent = Consistent(net)
+    thetas = [net[0].localisation.share().eval().forward(U) for U in (U_1, U_2)]
+    infinite = [np.isinf(net[0].grid.share().forward(theta, (4, 5))).any(axis=-1) for theta in thetas]
+    assert all(there.any(axis=(1, 2)).all() and not there.all(axis=(1, 2)).any() for there in infinite)
+    report = gradcheck(consistent, U_1, U_2, movements(3), rng=rng, **FEW)
+    assert report and len(report.entries) == 3 + 8, report
+
+
 @pytest.mark.parametrize(
     ("P_1", "P_2", "error"),
     [
@@ -219,6 +257,15 @@ def test_training_with_it_makes_the_transformer_follow(digits):
         return Consistent(trainer.net).forward(U, seen_through(U, a), a)[1]
 
     assert inconsistency(30.0) < 0.9 * inconsistency(0.0)
+
+
+def test_a_training_whose_transformer_looks_beyond_the_horizon_goes_on(digits):
+    trainer = Trainer(config(model="st-cnn-projective", consistency=1.0), digits)
+    f_loc = models.transformer_of(trainer.net).localisation
+    f_loc.layers[-1].b.value[6] = 1.2  # w = 1 + 1.2 x
+    rows = trained(trainer).history.epochs
+    theta = f_loc.share().eval().forward(data.to_float(digits.test_images))
+    assert len(rows) == 2 and (theta[:, 6] > 1.1).all()  # the left edge has been behind the camera all along
 
 
 @pytest.mark.parametrize("changes", [{"consistency": 2.0}, {"dropout": 0.4}, ALL], ids=str)

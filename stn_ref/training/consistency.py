@@ -10,8 +10,8 @@ Take an image U_1 and move it by a similarity a of the plane, which is drawn at 
     U_2(x) = U_1(a(x)),   P_1 = T_theta1(G),   P_2 = a(T_theta2(G)),   theta_k = f_loc(U_k)
 
 The view of U_2 is U_2(T_theta2(G)) = U_1(P_2). So both views are the same, whatever is seen in them, if P_1 = P_2:
-theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do, as long as points
-are finite: a projective transform that has one on the horizon or behind it has no loss (NaN), which ends a training.
+theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do. Where a projective
+transform has a point on the horizon or behind it, in either view, that pair of points is left out.
 
 What can go wrong. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for who looks at nothing, and
 training finds that: the digits get smaller and smaller, and with a large factor the views are black. That of the points
@@ -26,6 +26,7 @@ import numpy as np
 from stn_ref import checks
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
+from stn_ref.transforms.base import at_infinity, replaced
 
 ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # how far `draw_similarities` goes: degrees, a factor, a part of the image's sides
 
@@ -52,8 +53,10 @@ def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -
 
 
 def moved(points: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3)."""
-    return points @ a[:, None, :, :2].swapaxes(-1, -2) + a[:, None, None, :, 2]
+    """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3); those at infinity stay there."""
+    infinite = at_infinity(points)
+    found = replaced(points, infinite, 0) @ a[:, None, :, :2].swapaxes(-1, -2) + a[:, None, None, :, 2]
+    return replaced(found, infinite, np.inf)
 
 
 def seen_through(U: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -72,7 +75,8 @@ class PointsApart(Layer):
 
     Sums are over the points of an example, and c_k is the mean of P_k over them. P_2 = P_1 turned by the angle b about
     its middle has W/T = 1 - cos b, whatever its size. A set that is a single point has T = 0; where both are, W/T is
-    taken to be 1, without a gradient.
+    taken to be 1, without a gradient. A pair of points of which one is at infinity is left out of all sums and means,
+    and gets no gradient; NaN stays NaN.
     """
 
     def forward(self, P_1: np.ndarray, P_2: np.ndarray) -> np.ndarray:
@@ -87,7 +91,10 @@ class PointsApart(Layer):
         checks.shape("P_2", P_2, ("N", "Ho", "Wo", 2), N=(N, "P_1"), Ho=(Ho, "P_1"), Wo=(Wo, "P_1"))
         checks.not_empty("P_1", P_1, ("N", "Ho", "Wo", "2"), "N", "Ho", "Wo")
         total = {"axis": (1, 2, 3), "keepdims": True}
-        d_1, d_2 = (P - P.mean(axis=(1, 2), keepdims=True) for P in (P_1, P_2))
+        infinite = at_infinity(P_1) | at_infinity(P_2)
+        n = np.maximum(1, np.sum(~infinite, axis=(1, 2), dtype=P_1.dtype))[:, None, None, None]
+        P_1, P_2 = replaced(P_1, infinite, 0), replaced(P_2, infinite, 0)
+        d_1, d_2 = (replaced(P - P.sum(axis=(1, 2), keepdims=True) / n, infinite, 0) for P in (P_1, P_2))
         d = P_1 - P_2
         T = np.square(d_1).sum(**total) + np.square(d_2).sum(**total)
         point = T <= np.finfo(T.dtype).eps ** 2
