@@ -30,17 +30,19 @@ def train(args, note, say):
 def experiment(args, note, say):
     """Run a published experiment, or list what there is, or show results that are kept."""
     from stn_ref import experiments
-    from stn_ref.experiments import results, run
+    from stn_ref.experiments import page, run
+    from stn_ref.results import kept
 
     if args.markdown is not None and not args.results:
         raise ValueError("--markdown is for --results")
     if args.results:
-        kept = results.kept(None if args.out is None else Path(args.out), args.name)
+        folder = None if args.out is None else Path(args.out)
+        groups = kept.groups(folder, args.name, known=experiments.EXPERIMENTS)
         if args.markdown is not None:
-            results.insert(Path(args.markdown), results.markdown(kept))
-        for line in results.markdown(kept) if args.markdown is None else ():
+            page.insert(Path(args.markdown), page.markdown(groups))
+        for line in page.markdown(groups) if args.markdown is None else ():
             say(line)
-        return 0, {"results": [result for group in kept.values() for result in group]}
+        return 0, {"results": [result for group in groups.values() for result in group]}
     if args.name is None:
         for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")

@@ -1,7 +1,7 @@
 """The published experiments, each at a scale that is declared: smoke (seconds), small (hours) or paper (days).
 
-Reading order: store.py (results on the disk), summary.py (of several seeds), cell.py (one number); the experiments, in
-the order of EXPERIMENTS; run.py (all cells of one), results.py (those that were kept, as a page).
+Reading order: cell.py (one number, and its file of ../results/); the experiments, in the order of EXPERIMENTS; run.py
+(all cells of one), page.py (results that were kept).
 
 An experiment is a module with
 
@@ -14,6 +14,10 @@ An experiment is a module with
 and its name in EXPERIMENTS.
 """
 
+from stn_ref.results import SCALES
+
+__all__ = ["EXPERIMENTS", "SCALES"]
+
 EXPERIMENTS = (
     "table1",
     "addition",
@@ -23,4 +27,3 @@ EXPERIMENTS = (
     "cifar10",
     "regularisers",
 )
-SCALES = ("smoke", "small", "paper")

@@ -26,11 +26,11 @@ import numpy as np
 
 from stn_ref import data, models, transforms
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.experiments.table1 import digits
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Layer, Sequential
 from stn_ref.parallel import Parallel
+from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.training import Recipe
 from stn_ref.transformer import SpatialTransformer
 

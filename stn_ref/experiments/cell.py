@@ -1,10 +1,9 @@
 """A cell: one number of an experiment, computed on its own, and everything that decides it.
 
-Reads: store.py, ../training/. Read next: table1.py, run.py.
+Reads: ../results/store.py, ../training/. Read next: table1.py, run.py.
 """
 
 import datetime
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,10 +13,10 @@ from statistics import fmean
 
 from stn_ref import data
 from stn_ref.environment import processor, versions
-from stn_ref.experiments import store
-from stn_ref.experiments.summary import duration
 from stn_ref.kernels import threads
 from stn_ref.nn import Layer
+from stn_ref.results import store
+from stn_ref.results.summary import duration
 from stn_ref.training import CheckpointError, Recipe, Trainer
 
 VERSIONS = ("stn_ref", "python", "numpy", "scipy", "numba")
@@ -60,7 +59,7 @@ class Cell:
                 raise store.ResultError(
                     f"{path} is of another cell: its {key} is {result[key]!r}, not {wanted!r}; move it away"
                 )
-        if why := difference(result["configuration"], self.configuration):
+        if why := store.difference(result["configuration"], self.configuration):
             raise store.ResultError(
                 f"{path} is of another configuration: its {why}; "
                 f"--only {self.name} --again replaces it, another --out keeps it"
@@ -149,17 +148,3 @@ def described(recipe: Recipe, source: data.Source, **more) -> dict:
     """Return the configuration of a cell that trains: the recipe, the data, and `more`."""
     sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}
     return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}
-
-
-def difference(found: dict, wanted: dict) -> str:
-    """Say where two configurations differ, an empty string if nowhere.
-
-    A setting that the file does not know, because it is older, was off: 0, empty, None.
-    """
-    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as they did in the file
-    for name in sorted(found.keys() | wanted.keys()):
-        there, here = found.get(name), wanted.get(name)
-        both_off = not (there or here) and (name not in found or name not in wanted)
-        if there != here and not both_off:
-            return f"{name} is {there!r}, not {here!r}"
-    return ""

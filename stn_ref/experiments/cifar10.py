@@ -33,8 +33,8 @@ import numpy as np
 from stn_ref import data, models, published
 from stn_ref.data import cifar
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds, standard_error
 from stn_ref.nn import Layer
+from stn_ref.results.summary import aligned, over_seeds, standard_error
 from stn_ref.training import Recipe
 
 TITLE = "CIFAR-10: a README's net with its transformer and without, beside the accuracy that it logged"

@@ -41,11 +41,11 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.experiments import addition
 from stn_ref.experiments.cell import Cell
-from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.grid import GridGenerator
 from stn_ref.kernels import threads
 from stn_ref.nn import SGD, AvgPool2d, Layer, Linear, Sequential, SoftmaxCrossEntropy
 from stn_ref.nn.operations import leaves, step_operations
+from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.transformer import SpatialTransformer
 from stn_ref.turns import Others, interleaved
 

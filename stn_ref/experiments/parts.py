@@ -41,10 +41,10 @@ import numpy as np
 from stn_ref import data, transforms
 from stn_ref.experiments import creatures
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.localisation import scaled
 from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Tanh
 from stn_ref.parallel import ParallelTransformers, PerView
+from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.training import Recipe
 
 TITLE = "Parallel parts: a class that shows in two small parts, for nets with 0, 1, 2 and 4 windows"

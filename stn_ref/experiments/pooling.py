@@ -23,9 +23,9 @@ import numpy as np
 from stn_ref import data, invariance, models
 from stn_ref.experiments import poses
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.experiments.table1 import RECIPES, SIZES, digits
 from stn_ref.nn import MaxPool2d, Sequential
+from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.training import Recipe
 
 TITLE = 'Pooling: "3 of 8" and "5 of 8" shifts, counted; accuracy of nets against shift, rotation and scale'

@@ -22,9 +22,9 @@ from functools import partial
 
 from stn_ref import data, models
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.summary import aligned, over_seeds
 from stn_ref.experiments.table1 import digits
 from stn_ref.nn import Sequential
+from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.training import Config, evaluate
 from stn_ref.training.consistency import Consistent, draw_similarities, seen_through
 

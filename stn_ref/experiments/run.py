@@ -1,6 +1,6 @@
 """`stn-ref experiment`: every cell that is not there yet, one after the other, and the table of those that are.
 
-Reads: cell.py, store.py, and the experiment by its name.
+Reads: cell.py, ../results/store.py, and the experiment by its name.
 """
 
 import fnmatch
@@ -11,9 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 from stn_ref import checks
-from stn_ref.experiments import EXPERIMENTS, SCALES, store
+from stn_ref.experiments import EXPERIMENTS, SCALES
 from stn_ref.experiments.cell import Cell
-from stn_ref.experiments.summary import duration, expected_seconds
+from stn_ref.results import store
+from stn_ref.results.summary import duration, expected_seconds
 from stn_ref.training import DivergedError
 
 OUT = Path("runs/experiments")

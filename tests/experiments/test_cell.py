@@ -1,12 +1,10 @@
-"""A cell: what it writes, which file it takes for its own, and what a training adds to it. And numbers over seeds."""
-
-import math
+"""A cell: what it writes, which file it takes for its own, and what a training adds to it."""
 
 import pytest
 
 from stn_ref import data
-from stn_ref.experiments import store, summary
 from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.results import store
 from stn_ref.training import Config, Recipe, Trainer
 
 CONFIG = Config(model="st-fcn-affine", distortion="none", epochs=2, batch_size=32)
@@ -136,30 +134,3 @@ def test_each_epoch_says_how_long_the_others_will_take(source, tmp_path):
     cell(source).run(tmp_path / "r.json", "toy", "smoke", note=lines.append)
     assert [line.split(":")[0] for line in lines] == ["  epoch 1/2", "  epoch 2/2"]
     assert lines[0].endswith(" s left") and not lines[1].endswith("left") and "validation error" in lines[1]
-
-
-# Numbers over seeds.
-
-
-def results(*errors, cell="a"):
-    return [{"cell": cell, "result": {"test_error_percent": error}} for error in errors]
-
-
-def test_mean_and_spread_over_seeds_by_hand():
-    found = summary.over_seeds(results(1.0, 2.0, 6.0) + results(0.5, cell="b") + results(None, cell="c"))
-    assert found == {"a": summary.Summary(3.0, math.sqrt(7), 3), "b": summary.Summary(0.5, None, 1)}  # (4 + 1 + 9) / 2
-    assert str(found["a"]) == "3.00 ± 2.65" and str(found["b"]) == "0.50"
-    doubled = summary.over_seeds(results(1.0, 2.0), lambda result: 2 * result["result"]["test_error_percent"])
-    assert doubled == {"a": summary.Summary(3.0, math.sqrt(2), 2)}
-
-
-def test_the_binomial_standard_error_by_hand():
-    assert summary.standard_error(0.7, 10_000) == pytest.approx(math.sqrt(0.7 * 99.3 / 10_000))
-    assert summary.standard_error(50, 100) == 5
-
-
-def test_a_cell_is_expected_to_take_as_long_as_those_most_like_it():
-    took = [("cnn/R", 10.0), ("cnn/TC", 40.0), ("fcn/TC", 4.0)]
-    assert summary.expected_seconds("cnn/TC", took) == 40
-    assert summary.expected_seconds("fcn/R", took) == 7  # cnn/R and fcn/TC share a half
-    assert summary.expected_seconds("st-cnn/E", took) == 18

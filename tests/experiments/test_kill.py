@@ -22,7 +22,8 @@ COMMAND = ["experiment", "table1", "--threads", "1", "--only", *CELLS]
 CHILD = """
 import os, signal, sys, numpy as np
 from stn_ref import cli
-from stn_ref.experiments import store, table1
+from stn_ref.experiments import table1
+from stn_ref.results import store
 from stn_ref.nn import Adam
 table1.RECIPES["smoke"] = {recipe}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background would ignore it

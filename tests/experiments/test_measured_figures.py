@@ -1,17 +1,11 @@
 """The figures of experiments draw what the results say, from the files where these are, and say where they are not."""
 
-import json
-
 import pytest
+from kept_results import keep, made
 
 from stn_ref.experiments import pooling
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery import measured
-
-
-def result(experiment, cell, seed=0, scale="small", configuration=None, **found):
-    known = {"data": "mnist", "machine": "a CPU, 2 cores, 1 used", "configuration": configuration or {}}
-    return known | {"experiment": experiment, "scale": scale, "cell": cell, "seed": seed, "result": found}
 
 
 def net(cell, seed=0, add=0.0):
@@ -20,17 +14,18 @@ def net(cell, seed=0, add=0.0):
     first = 10.0 * list(measured.NETS).index(cell) + add
     accuracy = {what: [first + k + 3 * j for j in range(3)] for k, what in enumerate(testing)}
     spans = {"shift": [0, 7], "rotation": [-45, 45], "scale": [0.7, 1.2]}
-    configuration = testing | {"n_train": 55_000}
-    return result("pooling", cell, seed, configuration=configuration, accuracy_percent=accuracy, trained_range=spans)
+    found = {"accuracy_percent": accuracy, "trained_range": spans}
+    whole = made(cell, seed=seed, experiment="pooling", result=found)
+    return whole | {"configuration": whole["configuration"] | testing}
 
 
-def shares(cell, time, count, scale="small", seed=0):
+def shares(cell, time, count, seed=0):
     found = {"share_percent": {"step": [time, time - 1, time + 2]}, "multiplications_share_percent": {"step": count}}
-    return result("overhead", cell, seed, scale, **found)
+    return made(cell, seed=seed, experiment="overhead", data="noise", result=found, n_train=None)
 
 
 def test_nets_are_drawn_as_they_were_tested_several_seeds_by_their_mean():
-    found = [result("pooling", "counts/2x2"), *map(net, measured.NETS), net("cnn/RTS", seed=1, add=-4.0)]
+    found = [made("counts/2x2", experiment="pooling"), *map(net, measured.NETS), net("cnn/RTS", seed=1, add=-4.0)]
     with style.styled():
         drawing = measured.draw_invariance(found)
     assert drawing.numbers["cnn/upright, rotation"].tolist() == [1, 4, 7]
@@ -57,33 +52,19 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
 
 
-def test_the_largest_scale_is_taken(tmp_path):
-    for scale, cells in (("smoke", ("tutorial/28", "cifar10/32")), ("small", ("tutorial/28",))):
-        for cell in cells:
-            path = tmp_path / f"overhead-{scale}-noise-{cell.replace('/', '-')}-seed0.json"
-            path.write_text(json.dumps(shares(cell, 3.0, 4.0, scale)))
-    assert [found["scale"] for found in measured.results("overhead", tmp_path)] == ["small"]
-
-
-def test_where_there_are_no_results_the_command_that_makes_them_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"has no result of pooling: `stn-ref experiment pooling --scale small"):
-        measured.results("pooling", tmp_path)
-
-
 def test_a_figure_without_results_says_so_and_with_them_draws_them(tmp_path):
     with style.styled():
         waiting = measured._drawn("overhead", measured.draw_overhead, tmp_path)
     assert "not measured yet" in waiting.figure.texts[0].get_text() and "which are not there yet" in waiting.caption
-    (tmp_path / "overhead-small-noise-a-seed0.json").write_text(json.dumps(shares("tutorial/28", 57.0, 40.0)))
+    keep(tmp_path, shares("tutorial/28", 57.0, 40.0))
     with style.styled():
         drawn = measured._drawn("overhead", measured.draw_overhead, tmp_path)
     assert drawn.numbers["multiplications"].tolist() == [40]
 
 
 def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path):
-    for found in (result("pooling", "counts/2x2"), net("cnn/RTS")):
-        name = f"pooling-small-mnist-{found['cell'].replace('/', '-')}-seed0.json"
-        (tmp_path / name).write_text(json.dumps(found))
+    for found in (made("counts/2x2", experiment="pooling"), net("cnn/RTS")):
+        keep(tmp_path, found)
         with style.styled():
             waiting = measured._drawn("pooling", measured.draw_invariance, tmp_path)
         assert "not measured yet" in waiting.figure.texts[0].get_text()

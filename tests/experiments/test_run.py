@@ -9,8 +9,9 @@ import pytest
 
 from stn_ref import experiments
 from stn_ref.cli import main
-from stn_ref.experiments import run, store
+from stn_ref.experiments import run
 from stn_ref.experiments.cell import Cell
+from stn_ref.results import store
 from stn_ref.training import DivergedError
 
 NAMES = ("fcn/R", "fcn/E", "cnn/R", "cnn/E")

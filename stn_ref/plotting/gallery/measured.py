@@ -1,20 +1,18 @@
-"""Figures of experiments, drawn from the results in figures/results; of the largest scale that is there.
+"""Figures of experiments, drawn from the results in figures/results.
 
-Reads: ../style.py, drawing.py.
+Reads: ../../results/kept.py, ../style.py, drawing.py.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MultipleLocator
 
-from stn_ref.environment import shipped
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
+from stn_ref.results import kept
 
-SCALES = ("paper", "small", "smoke")
 CHANCE = 10.0  # %, of ten classes
 NETS = {  # cell of `pooling` -> its name in the figure, colour, marker, dash
     "cnn/upright": ("CNN, trained on upright digits", "vermillion", "o", "--"),
@@ -30,29 +28,6 @@ AXES = {  # sweep -> label, distance of its ticks
 PAPER_SHARE = 100 * (1 - 1 / 1.06)  # %, of a net that is 6 % slower than the one without
 
 
-def results(experiment: str, folder: Path | None = None) -> list[dict]:
-    """Return the results of an experiment: of the largest scale that is there, in the order of cells and seeds.
-
-    Args:
-        experiment: its name.
-        folder: default: figures/results, or where an installed package keeps them.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    folder = shipped("results") if folder is None else folder
-    for scale in SCALES:
-        found = [
-            json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{experiment}-{scale}-*.json"))
-        ]
-        if found:
-            return found
-    raise FileNotFoundError(
-        f"{folder} has no result of {experiment}: "
-        f"`stn-ref experiment {experiment} --scale small --out {folder}` makes them"
-    )
-
-
 def invariance() -> Drawing:
     """The accuracy of trained nets on digits that are moved, turned or scaled."""
     return _drawn("pooling", draw_invariance)
@@ -66,7 +41,7 @@ def overhead() -> Drawing:
 def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None = None) -> Drawing:
     """Return the figure of an experiment; where results are missing, one that says how to make them."""
     try:
-        return draw(results(experiment, folder))
+        return draw(kept.shown(experiment, folder))
     except FileNotFoundError:
         command = f"stn-ref experiment {experiment} --scale small --out figures/results"
         fig = style.figure(7.4, 1.2)

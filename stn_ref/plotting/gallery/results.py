@@ -1,6 +1,6 @@
 """The figure of Table 1: our errors, from the results in figures/results, beside the paper's.
 
-Reads: measured.py, ../../published.py, drawing.py.
+Reads: ../../results/, ../../published.py, drawing.py.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from stn_ref.plotting import style
-from stn_ref.plotting.gallery import measured
 from stn_ref.plotting.gallery.drawing import Drawing
 from stn_ref.published import TABLE_1
+from stn_ref.results import kept
+from stn_ref.results.summary import over_seeds, samples_seen, span, standard_error
 
 COLUMNS = {
     "R": "R: rotated",
@@ -29,28 +30,24 @@ ERRORS = 2  # binomial standard errors, the half of a bar
 def results() -> Drawing:
     """The test error of every net of Table 1, ours and the paper's."""
     try:
-        return draw(measured.results("table1"))
+        return draw(kept.shown("table1"))
     except FileNotFoundError:  # nothing has been run yet: the paper's alone
         return draw([])
 
 
 def draw(found: Sequence[dict]) -> Drawing:
     """Return the figure of results of `table1`; of several seeds the mean."""
-    errors: dict[tuple[str, str], list[float]] = {}
-    for result in found:
-        errors.setdefault(tuple(result["cell"].split("/")), []).append(result["result"]["test_error_percent"])
-    n_test = found[0]["result"]["n_test"] if found else 1
+    errors, n_test = over_seeds(found), found[0]["result"]["n_test"] if found else 1
     y = {net: k + GAP * ("cnn" in net) for k, net in enumerate(NETS)}
     fig, numbers = style.figure(9.2, 3.7), {}
     axes = fig.subplots(1, len(COLUMNS), sharex=True, sharey=True)
     for ax, (kind, title) in zip(axes, COLUMNS.items(), strict=True):
         for net in (net for net in NETS if kind in TABLE_1[net]):
-            paper, here = TABLE_1[net][kind], errors.get((net, kind), [])
+            paper, here = TABLE_1[net][kind], errors.get(f"{net}/{kind}")
             (theirs,) = ax.plot(paper, y[net], "D", color=style.OKABE_ITO["vermillion"], mfc="none", ms=6, mew=1.4)
-            numbers[f"{net}/{kind}"] = np.array([paper, *([np.mean(here)] if here else [])])
+            numbers[f"{net}/{kind}"] = np.array([paper, *([here.mean] if here else [])])
             if here:
-                ours = np.mean(here)
-                bar = ERRORS * np.sqrt(ours * (100 - ours) / (n_test * len(here)))
+                ours, bar = here.mean, ERRORS * standard_error(here.mean, here.n * n_test)
                 ax.plot([paper, ours], [y[net]] * 2, color=style.ink(), alpha=0.4, lw=1, zorder=1)
                 ax.plot([ours - bar, ours + bar], [y[net]] * 2, color=style.OKABE_ITO["blue"], lw=2.4, zorder=2)
                 ax.plot(ours, y[net], "o", color=style.OKABE_ITO["blue"], ms=5, zorder=3)
@@ -87,8 +84,7 @@ def _alt(numbers: dict[str, np.ndarray]) -> str:
 def _caption(found: Sequence[dict]) -> str:
     if not found:
         return "Table 1 of the paper: the test error with and without a spatial transformer."
-    samples = [len(result["history"]) * result["configuration"]["n_train"] / 1e6 for result in found]
-    seen = " to ".join(dict.fromkeys(f"{n:.2g}" for n in (min(samples), max(samples))))
+    seen = span([n / 1e6 for n in samples_seen(found).values()], "{:.2g}")
     return (
         f"Table 1 of the paper, computed again on {found[0]['data']} data, scale {found[0]['scale']}: trainings on "
         f"{seen} million samples; the paper's saw 38 million."

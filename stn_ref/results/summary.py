@@ -1,6 +1,6 @@
 """Results of several seeds as one number and its spread, tables of them, and how long a cell may take.
 
-Reads: nothing but results, the dictionaries of store.py.
+Reads: nothing but results, the dictionaries of store.py. Read next: ../experiments/cell.py.
 """
 
 import math

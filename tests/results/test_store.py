@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stn_ref.experiments import store
+from stn_ref.results import store
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -1,6 +1,6 @@
 """Results on the disk: a cell is a file, written whole or not at all, and computed by one process at a time.
 
-Reads: ../training/checkpoint.py. Read next: cell.py.
+Reads: ../training/checkpoint.py. Read next: kept.py.
 """
 
 import contextlib
@@ -71,6 +71,20 @@ def file_name(*parts: str | int) -> str:
     'table1-small-st-cnn-affine-R-seed0'
     """
     return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(part)).strip("-") for part in parts)
+
+
+def difference(found: dict, wanted: dict) -> str:
+    """Say where two configurations differ, an empty string if nowhere.
+
+    A setting that the file does not know, because it is older, was off: 0, empty, None.
+    """
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as they did in the file
+    for name in sorted(found.keys() | wanted.keys()):
+        there, here = found.get(name), wanted.get(name)
+        both_off = not (there or here) and (name not in found or name not in wanted)
+        if there != here and not both_off:
+            return f"{name} is {there!r}, not {here!r}"
+    return ""
 
 
 def half_done(path: Path) -> Path:

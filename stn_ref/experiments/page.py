@@ -1,60 +1,27 @@
 """`stn-ref experiment --results`: results that were kept, beside the paper's numbers, as Markdown for a page.
 
-Reads: store.py, summary.py, and the experiments by their names. The README's section "Results" is written by it, from
+Reads: ../results/summary.py, and the experiments by their names. The README's section "Results" is written by it, from
 the files of figures/results.
 """
 
 import importlib
 from pathlib import Path
 
-from stn_ref import checks
-from stn_ref.environment import shipped
-from stn_ref.experiments import EXPERIMENTS, SCALES, store
-from stn_ref.experiments.cell import difference
-from stn_ref.experiments.summary import duration, samples_seen, span, standard_error
+from stn_ref.results.kept import Group
+from stn_ref.results.summary import duration, samples_seen, span, standard_error
 from stn_ref.training import checkpoint
 
 BEGIN = "<!-- Written by `stn-ref experiment --results --markdown README.md` from figures/results. -->"
 END = "<!-- End of what is written. -->"
 _OPTIMISERS = {"adam": "Adam", "sgd": "SGD"}
-SEEDED = ("seed", "data_crc32")  # what may differ between two seeds of a cell
 
 
-def kept(folder: Path | None = None, name: str | None = None) -> dict[tuple[str, str, str], list[dict]]:
-    """Return (experiment, scale, data) -> results, in the order of the experiments.
+def markdown(groups: dict[Group, list[dict]]) -> list[str]:
+    """Return a page: for each experiment its title, its table, and how the numbers were come by.
 
     Args:
-        folder: where they are; default: figures/results, or where an installed package keeps them.
-        name: of one experiment; default: all.
-
-    Raises:
-        NotADirectoryError: there is no such folder.
-        ResultError: a file is damaged; two are of one cell and seed; two seeds of a cell differ in more than that.
-        ValueError: an unknown experiment.
+        groups: what kept.groups(..., known=EXPERIMENTS) returns.
     """
-    if name is not None:
-        checks.one_of("experiment", name, EXPERIMENTS)
-    folder = shipped("results") if folder is None else folder
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a directory; it is where the results should be")
-    found: dict[tuple[str, str, str], list[dict]] = {}
-    first: dict[tuple, tuple[Path, dict]] = {}  # of each cell
-    for path in sorted(folder.glob("*.json")):
-        result = store.read(path)
-        checks.one_of(f"experiment of {path}", result["experiment"], EXPERIMENTS)
-        checks.one_of(f"scale of {path}", result["scale"], SCALES)
-        if name not in (None, result["experiment"]):
-            continue
-        group = result["experiment"], result["scale"], result["data"]
-        other, before = first.setdefault((*group, result["cell"]), (path, result))
-        if other != path:
-            _expect_another_seed(path, result, other, before)
-        found.setdefault(group, []).append(result)
-    return dict(sorted(found.items(), key=lambda item: (EXPERIMENTS.index(item[0][0]), SCALES.index(item[0][1]))))
-
-
-def markdown(groups: dict[tuple[str, str, str], list[dict]]) -> list[str]:
-    """Return a page: for each experiment its title, its table, and how the numbers were come by."""
     if not groups:
         return ["No results are kept yet."]
     lines = []
@@ -86,14 +53,6 @@ def insert(path: Path, lines: list[str]) -> None:
 def between(text: str) -> str:
     """Return what stands between BEGIN and END in a text."""
     return text.partition(BEGIN)[2].partition(END)[0].strip("\n")
-
-
-def _expect_another_seed(path: Path, result: dict, other: Path, before: dict) -> None:
-    if result["seed"] == before["seed"]:
-        raise store.ResultError(f"{path} and {other} are of one cell and seed; move one away")
-    one, two = ({k: v for k, v in r["configuration"].items() if k not in SEEDED} for r in (result, before))
-    if why := difference(one, two):
-        raise store.ResultError(f"{path} and {other} are seeds of one cell, but the {why}; move one away")
 
 
 def _provenance(results: list[dict]) -> str:
