@@ -9,14 +9,14 @@ from stn_ref.experiments import creatures
 
 @pytest.fixture
 def pose(rng):
-    return creatures.draw_pose(80, rng)
+    return creatures.draw_pose(84, rng)
 
 
-def test_pictures_hold_grey_values_and_all_classes_equally_often(pose):
+def test_pictures_hold_grey_values_and_heads_equally_often(pose):
     U = creatures.draw(pose)
-    assert U.shape == (80, 1, 48, 48) and U.dtype == np.float32
+    assert U.shape == (84, 1, 48, 48) and U.dtype == np.float32
     assert U.min() >= 0 and U.max() <= 1 + 1e-6  # an average of 16 numbers in float32
-    assert_array_equal(np.bincount(pose["label"]), [10] * 8)
+    assert_array_equal(np.bincount(pose["label"]), [14, 7] * 4)
 
 
 def test_parts_are_all_inside_the_picture_and_the_arm_apart(pose):
@@ -32,7 +32,7 @@ def test_the_marks_are_where_the_pose_says_and_as_the_label_says(pose):
     U = creatures.draw(pose)[:, 0]
     at = np.arange(48)
     expected = {"spot": (0.84, 1.01), "cross": (0.6, 0.7), "bar": (0.65, 0.83), "ring": (0.2, 0.35)}
-    for n, part in ((n, part) for n in range(80) for part in range(2)):
+    for n, part in ((n, part) for n in range(84) for part in range(2)):
         head, tail = divmod(pose["label"][n], 2)
         mark = creatures.TAILS[tail] if part else creatures.HEADS[head]
         x, y = creatures.part_centres(pose)[n, part]

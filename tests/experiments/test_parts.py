@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from stn_ref.cli import main
 from stn_ref.experiments import creatures, parts
+from stn_ref.gradcheck import gradcheck
 
 
 @pytest.fixture(scope="module")
@@ -63,5 +64,16 @@ def test_the_nets_have_what_they_should(rng):
         assert len(slow) == (4 if count else 0)
         if count:
             assert net.share().eval()[0].forward(U).shape == (3, count, 16, 16)
-            starts = net[0].localisation[-1].b.value.reshape(count, 2)
+            starts = np.stack([theta[0] for theta, _, _ in net[0].look(U)])
+            assert_allclose(starts, parts.STARTS[count], atol=1e-7)
             assert len(np.unique(starts, axis=0)) == count  # no twins
+
+
+def test_windows_stay_inside_the_picture(rng):
+    inside = parts.Inside(2 / 3)
+    assert gradcheck(inside, rng.standard_normal((3, 4)), rng=rng).max_rel_error < 1e-8
+    far = parts.Inside(2 / 3).eval().forward(np.array([[-50.0, 0.0, 0.3, 50.0]]))
+    assert_allclose(far, [[-2 / 3, 0, 2 / 3 * np.tanh(0.3), 2 / 3]])
+    assert_allclose(inside.eval().forward(inside.inverse(np.array([-0.4, 0.2]))), [-0.4, 0.2])
+    with pytest.raises(ValueError, match="reach must lie in"):
+        parts.Inside(1.5)
