@@ -317,4 +317,4 @@ check_turn(lambda c, alpha: c @ np.array([[np.cos(alpha), np.sin(alpha)], [-np.s
 check_factor(9)  # T is linear in theta, and E is quadratic in T
 
 # %% [markdown]
-# **Read next:** 12, limits: what no transformer can undo. (The two bugs, and thirteen other slips: `errata.md`.)
+# **Read next:** 11, several transformers: two windows. (The two bugs, and thirteen other slips: `errata.md`.)
