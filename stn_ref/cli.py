@@ -102,6 +102,11 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
     figures.add_argument("--out", metavar="PATH", help="folder (default: figures); with --image a file (picture.svg)")
     figures.add_argument("--format", choices=("svg", "png", "pdf"), help="instead of each figure's own")
     figures.add_argument("--size", nargs=2, type=float, metavar=("W", "H"), help="in inches, instead of its own")
+    figures.add_argument(
+        "--results",
+        metavar="DIR",
+        help="draw invariance, overhead, results or cifar10 from your own, such as runs/experiments; needs --out",
+    )
     figures.add_argument("--dark", action="store_true", help="light lines on dark paper")
     figures.add_argument("--image", metavar="FILE", help="your own picture")
     figures.add_argument("--transform", metavar="FAMILY", help="of your picture (default: affine)")

@@ -167,8 +167,8 @@ def figures(args, note, say):
             say(f"{name:<20} {drawer.caption(name)}".rstrip())
         return 0, {"figures": drawer.chosen(args.names)}
     if args.image:
-        if args.names or args.check:
-            raise ValueError("--image draws one picture of yours; give no NAME and no --check with it")
+        if args.names or args.check or args.results:
+            raise ValueError("--image draws one picture of yours; give no NAME, --check or --results with it")
         out = Path(args.out or "picture.svg")
         family = args.transform or "affine"
         written = drawer.picture(Path(args.image), family, args.theta, out, size=args.size, dark=args.dark)
@@ -176,15 +176,18 @@ def figures(args, note, say):
         return 0, {"written": [str(written)]}
     if args.theta or args.transform:
         raise ValueError("--theta and --transform are for --image FILE")
+    if args.results and (args.check or not args.names):
+        raise ValueError(f"--results is for drawing; say which NAME: {', '.join(drawer.OF_RESULTS)}")
     if args.check:
         found = drawer.stale(args.names, Path(args.out or drawer.FOLDER), note)
         for name, why in found.items():
             say(f"stale: {name}: {why}; stn-ref figures {name}")
         return (1 if found else 0), {"stale": found}
-    if args.out is None and (args.dark or args.format or args.size):
-        raise ValueError("--dark, --format and --size need --out FOLDER: figures/ keeps the figures as they are")
-    out = Path(args.out or drawer.FOLDER)
-    written = drawer.regenerate(args.names, out, format=args.format, size=args.size, dark=args.dark, note=note)
+    if args.out is None and (args.dark or args.format or args.size or args.results):
+        raise ValueError("--dark, --format, --results and --size need --out FOLDER: figures/ keeps them as they are")
+    out, results = Path(args.out or drawer.FOLDER), args.results and Path(args.results)
+    options = {"format": args.format, "size": args.size, "dark": args.dark, "results": results}
+    written = drawer.regenerate(args.names, out, note=note, **options)
     for path in written:
         say(path)
     return 0, {"written": written}

@@ -12,17 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from stn_ref import checks, transforms
-from stn_ref.plotting.gallery import FIGURES, draw
+from stn_ref.plotting.gallery import FIGURES, OF_RESULTS, draw
 
 FOLDER = Path("figures")
 FORMATS = ("svg", "png", "pdf")
 
+__all__ = ["FOLDER", "FORMATS", "OF_RESULTS", "caption", "chosen", "picture", "regenerate", "stale"]
 
-def chosen(names: Iterable[str]) -> list[str]:
-    """Return the names, all figures if there are none; ValueError for one that is unknown."""
+
+def chosen(names: Iterable[str], results: Path | None = None) -> list[str]:
+    """Return the names, all figures if there are none; ValueError for one that is unknown, or shows no `results`."""
     names = list(names)
     for name in names:
         checks.one_of("figure", name, FIGURES)
+        if results is not None:
+            checks.one_of("figure of results", name, OF_RESULTS)
     return names or list(FIGURES)
 
 
@@ -33,6 +37,7 @@ def regenerate(
     format: str | None = None,
     size: tuple[float, float] | None = None,
     dark: bool = False,
+    results: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[str]:
     """Draw figures; write each with its numbers, and the captions of all that lie there.
@@ -43,6 +48,7 @@ def regenerate(
         format: "svg", "png" or "pdf" instead of each figure's own.
         size: (width, height) in inches instead of each figure's own.
         dark: light lines on dark paper.
+        results: the folder of results, for figures that show some; default: figures/results.
         note: called with lines of progress.
 
     Returns:
@@ -51,10 +57,10 @@ def regenerate(
     from stn_ref.plotting import style
 
     written, words, size = [], {}, _size(size)
-    for name in chosen(names):
+    for name in chosen(names, results):
         note(f"drawing {name}")
         with style.styled(dark):
-            drawing = draw(name)
+            drawing = draw(name, results)
             if size:
                 drawing.figure.set_size_inches(*size)
             written.append(str(style.save(drawing.figure, out / f"{name}.{format or drawing.suffix}", dark=dark)))

@@ -190,20 +190,3 @@ def _words(results: list[dict], starred: bool) -> list[str]:
             f"st-cnn looks at {side:.2f} of an image's side (standard deviation {sd:.2f}), turned {angle:.1f} degrees"
         )
     return lines
-
-
-def figure(results: list[dict]):
-    """Return the figure of the accuracy after each epoch, each net's, over the README's logged curve.
-
-    Args:
-        results: of one scale, at least one; several seeds of a net: all of them, and their mean.
-    """
-    from stn_ref.plotting import curves
-
-    watched = results[0]["configuration"]["watched"]
-    runs: dict[str, list[list[float]]] = {}
-    for result in results:
-        key = "test_accuracy" if watched == "test" else "val_accuracy"
-        runs.setdefault(result["cell"], []).append([100 * row[key] for row in result["history"]])
-    label = f"accuracy on {watched} images, %"
-    return curves.accuracy_figure(runs, ("README's log (test images)", LOGGED), label=label)

@@ -3,9 +3,6 @@
 Reads: style.py.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 from matplotlib.figure import Figure
 
 from stn_ref.plotting import style
@@ -62,47 +59,6 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
         ax.set(xlabel="epoch", ylabel="validation error, %", title=title, ylim=(0, 1.05 * top))
         ax.set_xlim(right=last + 0.25 * max(1, last - 1))
         ax.xaxis.get_major_locator().set_params(integer=True)
-    return fig
-
-
-def accuracy_figure(
-    runs: dict[str, Sequence[Sequence[float]]], logged: tuple[str, Sequence[float]], *, label: str = "accuracy, %"
-) -> Figure:
-    """Draw the accuracy of several nets after each epoch over a curve that somebody else has logged.
-
-    Args:
-        runs: name -> one sequence of accuracies in % for each of its trainings, all of one length; with several the
-            mean is drawn, and each of them thin.
-        logged: a name, and accuracies in %.
-        label: of the axis of accuracies.
-
-    Returns:
-        the figure.
-
-    Raises:
-        ValueError: no run, or more than there are looks; a run without epochs, or trainings of different lengths.
-    """
-    if not 1 <= len(runs) <= len(_LOOKS):
-        raise ValueError(f"runs must hold 1 to {len(_LOOKS)} nets, a look for each; got {len(runs)}")
-    for name, trainings in runs.items():
-        lengths = {len(training) for training in trainings}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(f"runs[{name!r}] must be trainings of one length, 1 or more; got {sorted(lengths)} epochs")
-    with style.styled():
-        fig = style.figure(6.4, 3.8)
-        ax = fig.subplots()
-        name, values = logged
-        ax.plot(np.arange(1, len(values) + 1), values, color="0.45", lw=1.2, ls="-", label=f"{name} {values[-1]:.1f}")
-        for (name, trainings), (colour, marker, dash) in zip(runs.items(), _LOOKS[: len(runs)], strict=True):
-            look, epochs = {"color": style.OKABE_ITO[colour]}, np.arange(1, len(trainings[0]) + 1)
-            if len(trainings) > 1:
-                ax.plot(epochs, np.transpose(trainings), lw=0.5, alpha=0.6, **look)
-            mean = np.mean(trainings, axis=0)
-            every = max(1, len(epochs) // 10)
-            ax.plot(epochs, mean, ls=dash, marker=marker, markevery=every, ms=5, label=f"{name} {mean[-1]:.1f}", **look)
-        ax.set(xlabel="epoch", ylabel=label)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(loc="lower right", frameon=False, title="at its last epoch", alignment="left")
     return fig
 
 

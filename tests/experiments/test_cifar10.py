@@ -9,7 +9,6 @@ import pytest
 from stn_ref.cli import main
 from stn_ref.data import cifar
 from stn_ref.experiments import cifar10, run
-from stn_ref.plotting import curves
 from stn_ref.training import Trainer
 
 
@@ -139,16 +138,6 @@ def test_a_view_by_hand():
     assert cifar10.view("cnn", cifar10.net("cnn", 0), None) == {}
 
 
-def test_the_figure_draws_ours_over_the_log():
-    ours = {"st_cnn": [[40.0, 50.0], [44.0, 52.0]], "cnn": [[30.0, 45.0]]}
-    ax = cifar10.figure(results("test", **ours)).axes[0]
-    lines = [line.get_ydata().tolist() for line in ax.lines]
-    assert lines == [list(cifar10.LOGGED), [40, 50], [44, 52], [42, 51], [30, 45]]
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["README's log (test images) 65.7", "st_cnn 51.0", "cnn 45.0"]
-    assert ax.get_ylabel() == "accuracy on test images, %"
-
-
 def test_both_nets_can_learn_the_drawn_classes():
     """With a larger rate, so that a few seconds do: the README's would take thousands of steps."""
     fed = cifar10.images(None, 0, 640, 0, 16)
@@ -208,19 +197,3 @@ def test_without_data_it_says_where_to_get_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["experiment", "cifar10", "--scale", "paper"]) == 2
     assert "`stn-ref data fetch cifar10`" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("runs", "message"),
-    [
-        ({}, "runs must hold 1 to 4 nets, a look for each; got 0"),
-        (
-            {"cnn": [[1.0, 2.0], [1.0]]},
-            r"runs\['cnn'\] must be trainings of one length, 1 or more; got \[1, 2\] epochs",
-        ),
-        ({"cnn": [[]]}, r"runs\['cnn'\] must be trainings of one length, 1 or more; got \[0\] epochs"),
-    ],
-)
-def test_curves_that_cannot_be_drawn_are_named(runs, message):
-    with pytest.raises(ValueError, match=message):
-        curves.accuracy_figure(runs, ("log", [1.0]))

@@ -1,11 +1,16 @@
 """The figures of experiments draw what the results say, from the files where these are, and say where they are not."""
 
+import json
+
 import pytest
 from kept_results import keep, made
 
-from stn_ref.experiments import pooling
-from stn_ref.plotting import style
+from stn_ref.cli import main
+from stn_ref.experiments import cifar10, pooling
+from stn_ref.plotting import gallery, style
+from stn_ref.plotting.gallery import cifar10 as cifar10_figure
 from stn_ref.plotting.gallery import measured
+from stn_ref.results import kept
 
 
 def net(cell, seed=0, add=0.0):
@@ -52,19 +57,83 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
 
 
-def test_a_figure_without_results_says_so_and_with_them_draws_them(tmp_path):
+def test_a_figure_without_results_of_ours_says_so_and_with_them_draws_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
     with style.styled():
-        waiting = measured._drawn("overhead", measured.draw_overhead, tmp_path)
+        waiting = measured.overhead()
     assert "not measured yet" in waiting.figure.texts[0].get_text() and "which are not there yet" in waiting.caption
     keep(tmp_path, shares("tutorial/28", 57.0, 40.0))
     with style.styled():
-        drawn = measured._drawn("overhead", measured.draw_overhead, tmp_path)
-    assert drawn.numbers["multiplications"].tolist() == [40]
+        assert measured.overhead().numbers["multiplications"].tolist() == [40]
 
 
-def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path):
+def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
     for found in (made("counts/2x2", experiment="pooling"), net("cnn/RTS")):
         keep(tmp_path, found)
         with style.styled():
-            waiting = measured._drawn("pooling", measured.draw_invariance, tmp_path)
+            waiting = measured.invariance()
         assert "not measured yet" in waiting.figure.texts[0].get_text()
+    with pytest.raises(FileNotFoundError, match=r"there is none of cnn/upright, st-cnn-affine/RTS, st-cnn-affine/up"):
+        measured.invariance(tmp_path)
+
+
+@pytest.mark.parametrize("name", gallery.OF_RESULTS)
+def test_a_readers_folder_must_have_what_is_drawn_from_it(tmp_path, name):
+    wanted = f"has no result of {gallery.OF_RESULTS[name]}: `stn-ref experiment {gallery.OF_RESULTS[name]} --scale"
+    with style.styled(), pytest.raises(FileNotFoundError, match=wanted):
+        gallery.draw(name, tmp_path)
+
+
+# CIFAR-10.
+
+
+def trained(cell, *accuracies, seed=0, watched="test", **more):
+    """A result of `cifar10` with these accuracies, in %, after its epochs."""
+    column = "test_accuracy" if watched == "test" else "val_accuracy"
+    more = {"scale": "paper", "data": "cifar10", "watched": watched, "epochs": len(accuracies)} | more
+    whole = made(cell, 100 - accuracies[-1], seed, experiment="cifar10", **more)
+    return whole | {"history": [{column: value / 100} for value in accuracies]}
+
+
+def test_ours_is_drawn_over_the_readmes_log():
+    found = trained("cnn", 30, 45), trained("st-cnn", 40, 50), trained("st-cnn", 44, 52, seed=1)
+    with style.styled():
+        drawing = cifar10_figure.draw(found)
+    ax = drawing.figure.axes[0]
+    lines = [[round(y, 9) for y in line.get_ydata()] for line in ax.lines]
+    assert lines == [list(cifar10.LOGGED), [40, 50], [44, 52], [42, 51], [30, 45]]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == [
+        "a README's log, test images",
+        "ours, with its transformer, test images",
+        "ours, without, test images",
+    ]
+    assert "ours with its transformer from 42.0 to 51.0 % in 2 epochs, ours without from 30.0 to 45.0 %" in drawing.alt
+    assert "of test images of cifar10, scale paper, 2 seeds." in drawing.caption and len(drawing.caption) < 220
+    assert set(cifar10_figure.NETS) == set(cifar10.PARAMETERS)
+
+
+def test_images_that_chose_the_epoch_are_called_so():
+    with style.styled():
+        drawing = cifar10_figure.draw([trained("cnn", 30, 45, watched="validation", scale="small")])
+    assert drawing.numbers["cnn"].tolist() == [30, 45] and "of validation images of cifar10" in drawing.caption
+    assert "validation" in drawing.figure.axes[0].get_legend().get_texts()[1].get_text()
+
+
+def test_without_results_the_log_is_drawn_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
+    with style.styled():
+        drawing = cifar10_figure.cifar10()
+    assert list(drawing.numbers) == ["README"] and len(drawing.figure.axes[0].lines) == 1
+    assert "from 34.4 to 65.7 % in 50 epochs" in drawing.alt and "has not been computed yet" in drawing.alt
+
+
+def test_the_command_draws_from_a_folder_of_the_readers(tmp_path, capsys):
+    folder = keep(tmp_path, trained("st-cnn", 40, 50), trained("cnn", 30, 45))
+    assert main(["figures", "cifar10", "--results", str(folder), "--out", str(tmp_path / "mine")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mine' / 'cifar10.svg'}\n"
+    numbers = json.loads((tmp_path / "mine" / "numbers" / "cifar10.json").read_text())["numbers"]
+    assert numbers["cnn"] == [30, 45] and numbers["st-cnn"] == [40, 50]
+    assert main(["figures", "cifar10", "--results", "missing", "--out", str(tmp_path / "mine")]) == 2
+    assert "error: missing is not a directory; it is where the results should be" in capsys.readouterr().err

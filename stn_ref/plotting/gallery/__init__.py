@@ -1,9 +1,10 @@
 """The figures of figures/: each a function that draws, and returns the numbers it drew.
 
-Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py, results.py.
+Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py, results.py, cifar10.py.
 """
 
 import importlib
+from pathlib import Path
 
 from stn_ref import checks
 
@@ -27,10 +28,27 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "overhead": "measured",
     "speed": "speed",
     "results": "results",
+    "cifar10": "cifar10",
+}
+OF_RESULTS = {  # figure -> the experiment whose results it shows
+    "invariance": "pooling",
+    "overhead": "overhead",
+    "results": "table1",
+    "cifar10": "cifar10",
 }
 
 
-def draw(name: str):
-    """Return the Drawing of that name; call it within style.styled()."""
+def draw(name: str, results: Path | None = None):
+    """Return the Drawing of that name; call it within style.styled().
+
+    Args:
+        name: one of FIGURES.
+        results: for one of OF_RESULTS the folder of the results; default: figures/results.
+
+    Raises:
+        ValueError: an unknown figure; a result is damaged.
+        FileNotFoundError: the folder of results does not have what the figure shows.
+    """
     checks.one_of("figure", name, FIGURES)
-    return getattr(importlib.import_module(f"{__name__}.{FIGURES[name]}"), name)()
+    function = getattr(importlib.import_module(f"{__name__}.{FIGURES[name]}"), name)
+    return function() if results is None else function(results)

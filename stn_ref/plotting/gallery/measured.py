@@ -28,21 +28,23 @@ AXES = {  # sweep -> label, distance of its ticks
 PAPER_SHARE = 100 * (1 - 1 / 1.06)  # %, of a net that is 6 % slower than the one without
 
 
-def invariance() -> Drawing:
+def invariance(folder: Path | None = None) -> Drawing:
     """The accuracy of trained nets on digits that are moved, turned or scaled."""
-    return _drawn("pooling", draw_invariance)
+    return _drawn("pooling", draw_invariance, folder)
 
 
-def overhead() -> Drawing:
+def overhead(folder: Path | None = None) -> Drawing:
     """The transformer's share of time and multiplications."""
-    return _drawn("overhead", draw_overhead)
+    return _drawn("overhead", draw_overhead, folder)
 
 
-def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None = None) -> Drawing:
-    """Return the figure of an experiment; where results are missing, one that says how to make them."""
+def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None) -> Drawing:
+    """Return the figure of an experiment; where our own results are missing, one that says how to make them."""
     try:
         return draw(kept.shown(experiment, folder))
     except FileNotFoundError:
+        if folder is not None:
+            raise
         command = f"stn-ref experiment {experiment} --scale small --out figures/results"
         fig = style.figure(7.4, 1.2)
         fig.text(0.5, 0.5, f"not measured yet:\n{command}", ha="center", va="center", family="monospace")
@@ -62,7 +64,7 @@ def draw_invariance(found: list[dict]) -> Drawing:
     """
     nets = [result for result in found if result["cell"] in NETS]
     if missing := NETS.keys() - {result["cell"] for result in nets}:
-        raise FileNotFoundError(f"found must have a result of each net; none of {', '.join(sorted(missing))}")
+        raise FileNotFoundError(f"the figure needs a result of each net; there is none of {', '.join(sorted(missing))}")
     testing = nets[0]["configuration"]
     fig = style.figure(9.2, 3.9)
     axes = fig.subplots(1, 3, sharey=True)
