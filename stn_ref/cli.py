@@ -141,7 +141,6 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
     experiment.add_argument(
         "--scale",
         choices=SCALES,
-        default="smoke",
         help="smoke: seconds, to see it run; small: hours, for the paper's numbers; paper: its schedule, days "
         "(default: smoke)",
     )

@@ -36,6 +36,7 @@ def experiment(args, note, say):
     if args.markdown is not None and not args.results:
         raise ValueError("--markdown is for --results")
     if args.results:
+        _expect_default(args, "--results shows all that is kept", "scale seed seeds data only list again".split())
         folder = None if args.out is None else Path(args.out)
         groups = kept.groups(folder, args.name, known=experiments.EXPERIMENTS)
         if args.markdown is not None:
@@ -47,12 +48,19 @@ def experiment(args, note, say):
         for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")
         return 0, {"experiments": list(experiments.EXPERIMENTS)}
-    options = {option: getattr(args, option) for option in ("scale", "seed", "seeds", "only")}
-    options |= {"data_dir": args.data, "out": args.out or run.OUT}
+    options = {option: getattr(args, option) for option in ("seed", "seeds", "only")}
+    options |= {"scale": args.scale or "smoke", "data_dir": args.data, "out": args.out or run.OUT}
     if args.list:
         return 0, {"cells": run.listed(args.name, say=say, **options)}
     report = run.run(args.name, again=args.again, note=note, say=say, **options)
     return (1 if report["failed"] else 0), report
+
+
+def _expect_default(args, why: str, options: list[str]) -> None:
+    """Refuse options that would be ignored."""
+    given = [f"--{option}" for option in options if getattr(args, option) != args.parser.get_default(option)]
+    if given:
+        raise ValueError(f"{why}: leave {', '.join(given)} out")
 
 
 def gradcheck(args, note, say):

@@ -150,6 +150,9 @@ def test_one_experiment_may_be_chosen(tmp_path, capsys):
         (["--results", "--markdown", "page.md"], "page.md must hold the lines '<!-- Written by"),
         (["--results", "--markdown", "missing.md"], "missing.md"),
         (["--markdown", "page.md"], "--markdown is for --results"),
+        (["--results", "--scale", "smoke"], "--results shows all that is kept: leave --scale out"),
+        (["--results", "--again", "--only", "fcn/R", "--list"], "leave --only, --list, --again out"),
+        (["--results", "--seed", "1", "--seeds", "2", "--data", "x"], "leave --seed, --seeds, --data out"),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(tmp_path, monkeypatch, capsys, arguments, message):
