@@ -87,7 +87,7 @@ def run(
             note(f"{k}/{len(cells)} {_called(cell)}")
             try:
                 results[path] = cell.run(path, name, scale, progress=progress, note=note)
-                note(f"  {_outcome(results[path])}{_left(results, cells)}")
+                note(f"  {_outcome(results[path])}{_left(results, cells, failed)}")
             except DivergedError as error:
                 note(f"  failed: {error}")
                 failed[_called(cell)] = str(error)
@@ -157,10 +157,10 @@ def _outcome(result: dict) -> str:
     return f"{'done' if error is None else f'test error {error:.2f} %'} in {duration(result['seconds'])}"
 
 
-def _left(results: dict[Path, dict | None], cells: dict[Path, Cell]) -> str:
-    """Say how long the cells that are not there will take, going by those that are."""
+def _left(results: dict[Path, dict | None], cells: dict[Path, Cell], failed: dict[str, str]) -> str:
+    """Say how long the cells that are not there, and have not failed, will take, going by those that are."""
     took = [(result["cell"], result["seconds"]) for result in results.values() if result is not None]
-    waiting = [cell for path, cell in cells.items() if results[path] is None]
+    waiting = [cell for path, cell in cells.items() if results[path] is None and _called(cell) not in failed]
     if not waiting:
         return ""
     return f"; {len(waiting)} left, about {duration(sum(expected_seconds(cell.name, took) for cell in waiting))}"

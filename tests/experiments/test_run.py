@@ -95,6 +95,7 @@ def test_a_cell_that_diverges_leaves_the_others_going_on_and_is_status_1(toy, ca
     assert report["failed"] == why and report["missing"] == list(why) and len(report["results"]) == 3
     assert "FAILED: fcn/E, seed 0: the loss is nan in epoch 1, batch 2\n3 of 4 cells" in shown.err
     assert "another process" not in shown.err
+    assert "cnn/R, seed 0\n  done in 0 s; 1 left, about 0 s\n" in shown.err  # cnn/E; what has failed is not waited for
 
 
 @pytest.mark.parametrize("at", (1, 3))
