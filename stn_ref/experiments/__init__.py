@@ -7,6 +7,7 @@ An experiment is a module with
 
     TITLE    one line
     DATA     what --data holds: a data set of data/download.py; None if the experiment draws its own
+    NO_PAPER why there is no scale `paper`; only where there is none
     cells    (scale, seed, data_dir) -> [Cell, ...]
     table    (results) -> lines of text, one table of all seeds
     markdown (results) -> lines of Markdown; only where a page should show something else than the table

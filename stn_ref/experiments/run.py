@@ -63,7 +63,7 @@ def run(
         The report for JSON: experiment, scale, the results in the order of the cells, missing, failed.
 
     Raises:
-        ValueError: an unknown experiment, scale or cell.
+        ValueError: an unknown experiment, scale or cell; a scale that the experiment does not have.
         FileNotFoundError, DamagedFileError: the data cannot be read.
         ResultError: a result that is already there is damaged, or of another cell or configuration.
         OSError: a result cannot be written; those before it are kept.
@@ -138,6 +138,8 @@ def _planned(
     """Return the cells in their order, by the files of their results; arguments and errors as of `run`."""
     experiment, only = module(name), tuple(only)
     checks.one_of("scale", scale, SCALES)
+    if scale == "paper" and hasattr(experiment, "NO_PAPER"):
+        raise ValueError(f"{name} has no scale 'paper': {experiment.NO_PAPER}")
     seed, seeds = checks.integer("seed", seed), checks.integer("seeds", seeds, 1)
     data_dir, out = _data_dir(experiment.DATA, scale, data_dir), Path(out)
     if out.exists() and not out.is_dir():

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from stn_ref.cli import main
 from stn_ref.experiments import pooling, run
 
 
@@ -79,9 +78,3 @@ def test_the_table_takes_several_seeds_and_any_part_of_the_cells(smoke):
     assert any("± 0.00" in line for line in pooling.table(report["results"] + other))
     assert pooling.table([]) == []
     assert len(pooling.table(other[:1])) == 2 + 3 * 2 + 2 + 1  # heads, exact and drawn, digits, an empty line
-
-
-def test_there_is_no_paper_scale(capsys):
-    assert main(["experiment", "pooling", "--scale", "paper", "--data", "procedural"]) == 2
-    error = capsys.readouterr().err
-    assert "pooling has no scale 'paper'" in error and error.count("\n") == 1

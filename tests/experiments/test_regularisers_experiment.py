@@ -41,11 +41,6 @@ def test_a_row_is_the_recipe_and_its_switches_and_no_more():
     assert {k for k, v in cells[f"cnn/{FRESH}"].items() if v != cells["cnn/none"][k]} == {"data"}
 
 
-def test_there_is_no_paper_to_compare_with():
-    with pytest.raises(ValueError, match="regularisers has no scale 'paper'"):
-        regularisers.cells("paper", 0, None)
-
-
 def test_a_digit_is_distorted_once(digits):
     source, n = OnceDistorted(digits, "R"), len(digits.train_labels)
 

@@ -251,6 +251,14 @@ def test_bad_input_is_one_clear_line_and_status_2(toy, capsys, tmp_path, argumen
     assert not toy.calls
 
 
+@pytest.mark.parametrize("name", ("pooling", "overhead", "regularisers"))
+@pytest.mark.parametrize("data", ((), ("--data", "no/such/place")))
+def test_a_scale_that_an_experiment_does_not_have_is_said_before_data_are_asked_for(capsys, tmp_path, name, data):
+    assert main(["experiment", name, "--scale", "paper", "--out", str(tmp_path), *data]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {name} has no scale 'paper': " in error and error.count("\n") == 1
+
+
 def test_an_unknown_scale_is_status_2(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["experiment", "table1", "--scale", "huge"])
