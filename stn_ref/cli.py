@@ -250,10 +250,16 @@ def _open_json(target: str | None) -> Callable[[dict], None]:
         return lambda report: None
     if target == "-":
         return lambda report: print(_dumps(report))
-    path = Path(target)
-    with open(path, "a"):
+    with open(target, "a"):
         pass
-    return lambda report: path.write_text(_dumps(report) + "\n")
+
+    def write(report: dict) -> None:
+        try:
+            Path(target).write_text(_dumps(report) + "\n")
+        except OSError as error:  # a full disk: the system's message does not name the file
+            raise OSError(error.errno, f"cannot write: {error.strerror or error}", target) from error
+
+    return write
 
 
 def main(argv: list[str] | None = None) -> int:

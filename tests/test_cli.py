@@ -1,6 +1,7 @@
 """The command line, as a newcomer runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -98,6 +99,13 @@ def test_json_on_standard_output_is_json_and_nothing_else(tmp_path):
     assert report["command"] == "train" and 0 <= report["test_accuracy"] <= 1
     assert report["checkpoint"] == "runs/fcn-R-procedural-seed0/checkpoint.npz"
     assert "epoch 1: loss" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full")
+def test_a_disk_that_is_full_when_the_json_is_written_is_named_with_the_file(capsys):
+    assert main(["info", "--json", "/dev/full"]) == 2
+    error = capsys.readouterr().err
+    assert "error: [Errno 28] cannot write: No space left on device: '/dev/full'" in error and error.count("\n") == 1
 
 
 def test_json_goes_to_a_file_too(tmp_path, capsys):

@@ -247,7 +247,10 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoint(di
     epochs = trainer.epochs()
     next(epochs)
     trainer.params["layers.2.W"].value[...] = np.nan
-    with pytest.raises(DivergedError, match="the loss is nan in epoch 2, batch 1"), np.errstate(invalid="ignore"):
+    with (
+        pytest.raises(DivergedError, match="has diverged: the loss is nan in epoch 2, batch 1;"),
+        np.errstate(invalid="ignore"),
+    ):
         next(epochs)
     assert len(Trainer(config(), digits, path=path, resume=True).history.epochs) == 1
 

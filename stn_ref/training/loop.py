@@ -193,8 +193,8 @@ class Trainer:
     def _expect_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the loss is {loss} in epoch {self.position['epoch'] + 1}, {where}; "
-                f"a smaller lr may help (now {self.config.lr:g})"
+                f"the training has diverged: the loss is {loss} in epoch {self.position['epoch'] + 1}, {where}; "
+                f"a smaller lr than {self.config.lr:g} may help"
             )
 
     def _row(self) -> Epoch:
