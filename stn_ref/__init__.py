@@ -12,12 +12,15 @@ Read it in the order of the paper:
     widths.py          Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
     parallel.py        Sec. 3.4   several of them, side by side
-    models.py          Sec. 4     the nets of Table 1; published.py, nets that others published
+    data/              Sec. 4     digits, and their distortions
+    models.py          Sec. 4     the nets of Table 1; published.py, nets and numbers that others published
     training/                     the loop; consistency.py, a loss that is not the paper's
-    experiments/       Sec. 4     the published experiments, cell by cell
+    experiments/       Sec. 4     the published experiments, cell by cell; invariance.py, what max-pooling buys
+    results/                      what experiments write, and pages and figures show
     gradcheck/                    finite differences that know about kinks
     conformance/                  what every sampler must do, and a museum of those that do not
-    bench/                        speed and memory, against PyTorch and against what the machine can do
+    bench/                        speed and memory, against PyTorch and against what the machine can do; with turns.py
+                                  (calls in turns) and environment.py (what the machine is)
 
 Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
 """
