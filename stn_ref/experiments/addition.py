@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_ref import data, models, transforms
+from stn_ref.experiments import table1
 from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.experiments.table1 import digits
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Layer, Sequential
 from stn_ref.parallel import Parallel
@@ -47,27 +47,18 @@ PAPER = {  # test error in %
 }
 SIZES = {
     "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
-    "small": {"n_train": 55_000, "n_val": 5_000, "n_test": 10_000},
-    "paper": {"n_train": 60_000, "n_val": 0, "n_test": 10_000},
+    "small": table1.SIZES["small"],
+    "paper": table1.SIZES["paper"],
 }
 RECIPES = {
     "smoke": {"epochs": 1, "batch_size": 50},
     "small": {"epochs": 20, "batch_size": 64, "lr": 0.003, "localisation_lr_scale": 0.2},
-    "paper": {
-        "epochs": 638,
-        "batch_size": 256,
-        "optimiser": "sgd",
-        "momentum": 0.0,
-        "lr": 0.01,
-        "schedule": "step",
-        "warmup": 0,
-        "clip": 0.0,
-    },
+    "paper": table1.RECIPES["paper"],
 }
 
 
 @dataclass(frozen=True)
-class DigitPairs:
+class DigitPairs(data.DigitSource):
     """A Source: pairs of digits, each distorted on its own, U (B, 2, 42, 42), and their sums (B,).
 
     The partner and both distortions of a digit follow from (seed, epoch, its index, how many digits there are).
@@ -77,22 +68,7 @@ class DigitPairs:
         kind: of distortion, one of data.KINDS but TC.
     """
 
-    dataset: data.Dataset
     kind: str = KIND
-
-    @property
-    def name(self) -> str:
-        """The name of the data set."""
-        return self.dataset.name
-
-    @property
-    def fingerprint(self) -> int:
-        """The data set's."""
-        return self.dataset.fingerprint
-
-    def size(self, part: str) -> int:
-        """Return how many pairs a part has: as many as digits."""
-        return len(getattr(self.dataset, f"{part}_labels"))
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
@@ -147,7 +123,7 @@ def _transformer(family: transforms.Transform, rng: np.random.Generator, dtype) 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     """Return the cells of one seed: a net each."""
-    source = DigitPairs(digits(data_dir, seed, **SIZES[scale]))
+    source = DigitPairs(table1.digits(data_dir, seed, **SIZES[scale]))
     recipe = Recipe(seed=seed, **RECIPES[scale])
     return [
         Cell(
