@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stn_ref import data, models, transforms
+from stn_ref import checks, data, models, transforms
 from stn_ref.experiments import table1
-from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.experiments.cell import Cell, described, fresh, trained
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Layer, Sequential
 from stn_ref.parallel import Parallel
@@ -45,6 +45,7 @@ PAPER = {  # test error in %
     "2xst-fcn-projective": 5.9,
     "2xst-fcn-tps": 5.8,
 }
+NETS = ("fcn", "cnn", *(f"{count}st-fcn-{family}" for count in ("", "2x") for family in transforms.FAMILIES))
 SIZES = {
     "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
     "small": table1.SIZES["small"],
@@ -52,7 +53,7 @@ SIZES = {
 }
 RECIPES = {
     "smoke": {"epochs": 1, "batch_size": 50},
-    "small": {"epochs": 20, "batch_size": 64, "lr": 0.003, "localisation_lr_scale": 0.2},
+    "small": {"epochs": 30, "batch_size": 64, "lr": 0.001, "localisation_lr_scale": 0.2},
     "paper": table1.RECIPES["paper"],
 }
 
@@ -69,6 +70,9 @@ class DigitPairs(data.DigitSource):
     """
 
     kind: str = KIND
+
+    def __post_init__(self):
+        checks.one_of("kind", self.kind, [kind for kind in data.KINDS if kind != "TC"])
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
@@ -99,25 +103,27 @@ class DigitPairs(data.DigitSource):
         return pairs
 
 
-def build(name: str, rng: np.random.Generator, *, dtype=np.float32) -> Sequential:
+def build(name: str, rng: np.random.Generator, *, lr_scale: float = 1.0, dtype=np.float32) -> Sequential:
     """Return a net of the experiment: (N, 2, 42, 42) -> scores (N, 19).
 
     Args:
-        name: "fcn", "cnn", "st-fcn-FAMILY" or "2xst-fcn-FAMILY" with a family of transforms.FAMILIES.
+        name: one of NETS.
         rng: for the weights.
+        lr_scale: factor on the learning rate of the localisation nets.
         dtype: of the weights.
     """
+    checks.one_of("net", name, NETS)
     wanted = {"channels": 2, "classes": SUMS, "dtype": dtype}
     if name in ("fcn", "cnn"):
         return getattr(models, name)(CANVAS, rng, **wanted)
     count, family = (2 if name.startswith("2x") else 1), transforms.get(name.rsplit("-", 1)[1])
-    look = Parallel(*(_transformer(family, rng, dtype) for _ in range(count)))
+    look = Parallel(*(_transformer(family, rng, lr_scale, dtype) for _ in range(count)))
     return Sequential(look, *models.fcn(models.VIEW, rng, **wanted | {"channels": 2 * count}).layers)
 
 
-def _transformer(family: transforms.Transform, rng: np.random.Generator, dtype) -> Layer:
+def _transformer(family: transforms.Transform, rng: np.random.Generator, lr_scale: float, dtype) -> Layer:
     """Return one transformer of both channels, (N, 2, 42, 42) -> (N, 2, 28, 28), with a localisation net of its own."""
-    f_loc = fc_localisation((2, CANVAS, CANVAS), family, rng, dtype=dtype)
+    f_loc = fc_localisation((2, CANVAS, CANVAS), family, rng, lr_scale=lr_scale, dtype=dtype)
     return Sequential(SpatialTransformer(f_loc, family, (2 * models.VIEW, 2 * models.VIEW)), AvgPool2d(2))
 
 
@@ -131,14 +137,10 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
             seed,
             source.name,
             described(recipe, source, model=name, distortion=KIND),
-            trained(recipe, lambda: source, functools.partial(_fresh, name, seed)),
+            trained(recipe, lambda: source, functools.partial(fresh, build, name, recipe)),
         )
         for name in PAPER
     ]
-
-
-def _fresh(name: str, seed: int) -> Sequential:
-    return build(name, data.stream(seed, "weights"))
 
 
 def table(results: list[dict]) -> list[str]:

@@ -144,6 +144,11 @@ def trained(
     return compute
 
 
+def fresh(build: Callable[..., Layer], name: str, recipe: Recipe) -> Layer:
+    """Return build(name, rng of the weights, lr_scale=the recipe's factor for localisation nets)."""
+    return build(name, data.stream(recipe.seed, "weights"), lr_scale=recipe.localisation_lr_scale)
+
+
 def described(recipe: Recipe, source: data.Source, **more) -> dict:
     """Return the configuration of a cell that trains: the recipe, the data, and `more`."""
     sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}

@@ -3,12 +3,12 @@
 Reads: ../data/, ../sampler.py. Read next: parts.py.
 
 A creature is a bright body with a dark disc at either end, the head to its right and the tail to its left. In the head
-is one of four marks: a spot, a ring, a cross or a bar; in the tail a spot or, half as often, a ring. The class is the
-pair of marks. Who knows the head alone is right in two of three cases at best, who knows the tail alone in one of four,
-who knows nothing in one of six. The creature leans by up to 45 degrees, is a little larger or smaller, and anywhere but
-within 6 pixels of the edge. Behind it is a texture, with stray marks of the same kinds that mean nothing: to know the
-marks in the picture is not enough. A part is 9 pixels wide in 48 x 48: three in a hundred pixels. All marks have about
-the same ink, so that from afar one is as bright as another.
+is one of four marks: a spot, a ring, a cross or a bar; in the tail a spot or, a third as often, a ring. The class is
+the pair of marks. Who knows the head alone is right in three of four cases at best, who knows the tail alone in one of
+four, who knows nothing in three of sixteen. The creature leans by up to 45 degrees, is a little larger or smaller, and
+anywhere but within 4 pixels of the edge. Behind it is a texture, with stray marks of the same kinds that mean nothing:
+to know the marks in the picture is not enough. A part is 9 pixels wide in 48 x 48: three in a hundred pixels. All marks
+have about the same ink, and a ring about the spread of a cross, so that from afar it is hard to tell which is which.
 
 The pictures are synthetic, in the spirit of the birds of CUB-200-2011, which differ in the head and the body.
 """
@@ -27,10 +27,10 @@ SIZE = 48  # pixels of a side of the picture
 HEADS = ("spot", "ring", "cross", "bar")  # marks that a head may have
 TAILS = ("spot", "ring")
 CLASSES = len(HEADS) * len(TAILS)
-OFTEN = np.array([2 * head + tail for head in range(len(HEADS)) for tail in (0, 0, 1)])  # of 12 creatures, their labels
+OFTEN = np.array([2 * head + tail for head in range(len(HEADS)) for tail in (0, 0, 0, 1)])  # labels of 16
 FRAME = 36  # pixels of a side of the frame that a creature is drawn in, upright and in the middle
 ARM, RADIUS = 10.0, 4.5  # from the middle of a creature to those of its parts; of a part; pixels of the frame
-EDGE = 6  # pixels of the picture that a creature keeps clear of
+EDGE = 4  # pixels of the picture that a creature keeps clear of
 STRAY, PATCH = 2, 11  # marks in the background: how many, pixels of a side
 FINE = 4  # the frame is drawn so many times finer, and averaged
 
@@ -48,7 +48,7 @@ POSE = np.dtype(
 
 
 def draw_pose(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how each of n creatures stands: (n,) of POSE. Heads are equally often; two tails in three have a spot."""
+    """Return how each of n creatures stands: (n,) of POSE. Heads are equally often; three tails in four have a spot."""
     n = checks.integer("n", n)
     checks.generator("rng", rng)
     pose = np.zeros(n, POSE)
@@ -145,7 +145,7 @@ def _mark(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if name == "spot":
         return _inside(r - 1.62)
     if name == "ring":
-        return _inside(np.abs(r - 2.2) - 0.3)
+        return _inside(np.abs(r - 1.75) - 0.39)
     if name == "bar":
         return _inside(np.maximum(x - 0.8, y - 2.6))
     return np.maximum(_inside(np.maximum(x - 0.42, y - 2.6)), _inside(np.maximum(y - 0.42, x - 2.6)))

@@ -75,6 +75,13 @@ def test_each_transformer_hands_on_both_channels(name, channels):
     assert all((other.localisation[1].W.value != first.localisation[1].W.value).any() for other in rest)
 
 
+def test_unknown_nets_and_distortions_are_refused():
+    with pytest.raises(ValueError, match=r"net must be one of 'fcn', 'cnn', .*; got '3xst-fcn-affine'"):
+        addition.build("3xst-fcn-affine", np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"kind must be one of .*; got 'TC'"):
+        addition.DigitPairs(data.load(n_train=2, n_val=1, n_test=1, seed=0), "TC")
+
+
 def test_the_table_puts_the_papers_errors_beside_ours():
     lines = addition.table([{"cell": "cnn", "seed": 0, "result": {"test_error_percent": 13.21}}])
     rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}

@@ -3,6 +3,8 @@
 import pytest
 
 from stn_ref import data
+from stn_ref.experiments import addition, parts
+from stn_ref.experiments import cell as cell_module
 from stn_ref.experiments.cell import Cell, described, trained
 from stn_ref.results import store
 from stn_ref.training import Config, Recipe, Trainer
@@ -134,3 +136,21 @@ def test_each_epoch_says_how_long_the_others_will_take(source, tmp_path):
     cell(source).run(tmp_path / "r.json", "toy", "smoke", note=lines.append)
     assert [line.split(":")[0] for line in lines] == ["  epoch 1/2", "  epoch 2/2"]
     assert lines[0].endswith(" s left") and not lines[1].endswith("left") and "validation error" in lines[1]
+
+
+class Caught(Exception):
+    """With the net that was to be trained."""
+
+
+@pytest.mark.parametrize("experiment", (addition, parts))
+def test_localisation_nets_learn_at_the_rate_of_the_recipe(experiment, monkeypatch, tmp_path):
+    def trainer(recipe, source, net, **options):
+        raise Caught(net)
+
+    monkeypatch.setattr(cell_module, "Trainer", trainer)
+    monkeypatch.setitem(experiment.RECIPES, "smoke", {"epochs": 1, "localisation_lr_scale": 0.25})
+    for one in experiment.cells("smoke", 0, None):
+        with pytest.raises(Caught) as caught:
+            one.compute(tmp_path / "x", False, quiet)
+        rates = {param.lr_scale for param in caught.value.args[0].params()}
+        assert rates == ({0.25, 1.0} if "xst" in one.name or one.name.startswith("st") else {1.0}), one.name

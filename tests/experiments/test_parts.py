@@ -31,6 +31,7 @@ def test_smoke_computes_every_cell(report):
         assert far.shape == (count, 2) and (far > 0).all()
         assert found["head_distance_percent"] == far[found["head_window"], 0]
         assert found["tail_distance_percent"] == far[found["tail_window"], 1]
+        assert 15 < found["head_distance_unmoved_percent"] < 20 and 15 < found["tail_distance_unmoved_percent"] < 20
 
 
 def test_the_table_has_a_row_for_each_net(report):
@@ -44,7 +45,7 @@ def test_distances_are_those_from_the_centres_of_the_windows(rng):
     pose = creatures.draw_pose(50, rng)
     U = creatures.draw(pose)
     far = parts.distances(parts.windows(2, rng), U, pose)
-    middles = np.array([[18.7, 23.5], [28.3, 23.5]])  # t_x of a fifth: 4.8 pixels from the middle, 23.5
+    middles = np.array([[17.5, 23.5], [29.5, 23.5]])  # t_x of a quarter: 6 pixels from the middle, 23.5
     by_hand = np.linalg.norm(creatures.part_centres(pose)[None] - middles[:, None, None], axis=-1).mean(axis=1) / 48
     assert_allclose(far, by_hand, rtol=1e-6)  # theta is float32
     assert far[0, 1] < far[0, 0] and far[1, 0] < far[1, 1]  # left is nearer to the tail, right to the head
@@ -53,6 +54,13 @@ def test_distances_are_those_from_the_centres_of_the_windows(rng):
 def test_each_part_gets_a_window_of_its_own():
     assert parts.matched(np.array([[1.0, 2.0], [1.5, 9.0]])) == (1, 0)  # 3.5 in all, not 1 + 9, nor window 0 twice
     assert parts.matched(np.array([[5.0, 4.0]])) == (0, 0)
+
+
+def test_the_best_window_that_never_moves():
+    """Three of four parts in one place: the sum of distances is least there, whatever the fourth (the median)."""
+    assert_allclose(parts.unmoved(np.array([[10.0, 20.0]] * 3 + [[40.0, 20.0]])), 30 / 4 / 48, rtol=1e-6)
+    x, y = 8 * np.array([[1, 0, -1, 0], [0, 1, 0, -1]]) + 24.0
+    assert_allclose(parts.unmoved(np.stack([x, y], axis=1)), 8 / 48, rtol=1e-6)
 
 
 def test_the_nets_have_what_they_should(rng):
