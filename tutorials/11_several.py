@@ -104,10 +104,9 @@ assert np.allclose(both.forward(U), V) and np.allclose(both.backward(gV), gU)
 #
 # ## Two parts of a creature
 #
-# Real birds would take too long. A *creature* has a body, a head to its right and a tail to its left; in the head is a
-# spot, a ring, a cross or a bar, in the tail a spot or, a third as often, a ring: eight classes. It leans, it is anywhere,
-# and stray marks around it mean nothing. A window shows $16 \times 16$ of the $48 \times 48$ pixels, always at the same
-# scale, and $\theta_k = (t_x, t_y)$ says where. Head and tail do not fit into one window.
+# A *creature* has a body, a head to its right and a tail to its left; in the head is a spot, a ring, a cross or a bar,
+# in the tail a spot or, a third as often, a ring: eight classes. It leans, it is anywhere, and stray marks mislead. A
+# window shows $16 \times 16$ of the $48 \times 48$ pixels, and $\theta_k = (t_x, t_y)$ says where.
 
 # %%
 pose = creatures.draw_pose(1000, np.random.default_rng(SEED + 1))  # the test set; the pose is for us to look at
@@ -179,7 +178,6 @@ for name, net in nets.items():
     for _ in train(net):
         note(name)
 far = np.array([distances(at).mean(axis=1) for at in centres])  # (EPOCHS + 1, window, part)
-still = 100 * min(parts.unmoved(at) for at in places.swapaxes(0, 1))  # the best place for a window that never moves
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3), layout="constrained")
 for (name, curve), colour, look in zip(errors.items(), (vermillion, green, blue), ("o:", "^--", "s-"), strict=True):
@@ -187,7 +185,7 @@ for (name, curve), colour, look in zip(errors.items(), (vermillion, green, blue)
 for part, (title, colour, look) in enumerate((("head", blue, "s-"), ("tail", green, "^--"))):
     right.plot(far[:, 1 - part, part], look, color=colour, label=f"{title}, its own")
     right.plot(far[:, part, part], ":", color=colour, label=f"{title}, the other")
-right.axhline(still, color="0.5", lw=1, label="best that stands still")
+right.axhline(100 * parts.unmoved(places[:, 0]), color="0.5", lw=1, label="head, best that stands still")
 left.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, 100), title="No window, one, two")
 right.set(xlabel="epoch", ylabel="mean distance (% of the side)", ylim=(0, 65), title="Who looks where")
 left.legend(fontsize=8)
@@ -197,9 +195,8 @@ print("windows x (head, tail), before:", *far[0].round(1), "after:", *far[-1].ro
 assert errors["2xst"][-1] < min(errors["1xst"][-1], errors["cnn-shrunk"][-1]) - 10 and far[-1].min(axis=0).max() < 15
 
 # %% [markdown]
-# Nobody told the windows what a head is, or that there are two parts at all. The second, which began to the right, has
-# taken the head, the first the tail, and both are nearer to their parts than the best window that stands still. One
-# window alone has to choose: it sees one part, and has to guess the other, so that it errs in a quarter at best.
+# Nobody told the windows what a head is. The second, which began to the right, has taken the head, the first the tail,
+# and no window that stands still is as near. One window alone has to guess the other part: it errs in 1 of 4 at best.
 #
 # ## Look into it: what they look at
 

@@ -30,6 +30,7 @@ from stn_ref.experiments.cell import Cell, described, fresh, trained
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Layer, Sequential
 from stn_ref.parallel import Parallel
+from stn_ref.published import ADDITION as PAPER
 from stn_ref.results.summary import aligned, over_seeds
 from stn_ref.training import Recipe
 from stn_ref.transformer import SpatialTransformer
@@ -37,14 +38,6 @@ from stn_ref.transformer import SpatialTransformer
 TITLE = "MNIST addition: the error of the sum of two distorted digits, with no, one and two transformers"
 DATA = "mnist"
 KIND, CANVAS, SUMS = "RTS", 42, 19
-PAPER = {  # test error in %
-    "fcn": 47.7,
-    "cnn": 14.7,
-    "st-fcn-affine": 22.6,
-    "2xst-fcn-affine": 9.0,
-    "2xst-fcn-projective": 5.9,
-    "2xst-fcn-tps": 5.8,
-}
 NETS = ("fcn", "cnn", *(f"{count}st-fcn-{family}" for count in ("", "2x") for family in transforms.FAMILIES))
 SIZES = {
     "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
