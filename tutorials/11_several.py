@@ -4,7 +4,7 @@
 # **You will** give a net two windows instead of one, on a task whose answer lies in two places, and measure what each
 # of them has learnt to look at. **You will learn** why one transformer is not enough for two things that move on their
 # own, what backward does where paths part and meet, why windows that begin alike stay alike, and how to measure fairly
-# what a window has found. **You need** tutorials 08 and 09. Time: 15 minutes to read, half a minute to run.
+# what a window has found. **You need** tutorials 08 and 09. Time: 15 minutes, one to run.
 #
 # ## The question
 #
@@ -134,8 +134,7 @@ for starts in ([[0.1, 0.0], [0.1, 0.0]], [[-0.25, 0.0], [0.25, 0.0]]):
 #
 # ## Run: no window, one, two
 #
-# The same small CNN describes every view, and two layers make classes of the descriptions. "none" has the same CNN for
-# the whole picture, shrunk to the size of a window.
+# One small CNN describes every view; two layers classify. "none": the whole picture, shrunk to the size of a window.
 
 # %%
 EPOCHS, N, BATCH = 4, 16_000, 32
@@ -162,7 +161,7 @@ def distances(centres):
 
 
 names = {"cnn-shrunk": "none", "1xst": "one window", "2xst": "two windows"}
-nets = {name: parts.build(name, np.random.default_rng(SEED), lr_scale=0.1) for name in names}
+nets = {name: parts.build(name, np.random.default_rng(SEED), localisation_lr_scale=0.1) for name in names}
 errors, centres = {name: [] for name in names}, []
 
 
@@ -192,11 +191,12 @@ left.legend(fontsize=8)
 right.legend(fontsize=7, loc="upper right", ncols=2, columnspacing=1, handlelength=1.6)
 plt.show()
 print("windows x (head, tail), before:", *far[0].round(1), "after:", *far[-1].round(1))
-assert errors["2xst"][-1] < min(errors["1xst"][-1], errors["cnn-shrunk"][-1]) - 10 and far[-1].min(axis=0).max() < 15
+assert errors["2xst"][-1] < min(errors["1xst"][-1], errors["cnn-shrunk"][-1]) - 10
+assert all(far[-1, 1 - p, p] < 100 * parts.unmoved(places[:, p]) for p in range(2))
 
 # %% [markdown]
 # Nobody told the windows what a head is. The second, which began to the right, has taken the head, the first the tail,
-# and no window that stands still is as near. One window alone has to guess the other part: it errs in 1 of 4 at best.
+# and no window that stands still is as near. One window alone has to guess the other part; who does errs in 1 of 4.
 #
 # ## Look into it: what they look at
 
@@ -219,11 +219,11 @@ for ax, title in zip(axes[:, 0], ("picture", "window 1 (dashed)", "window 2 (sol
 plt.show()
 
 # %% [markdown]
-# It does not always work. The localisation net learns at a tenth of the rate (`lr_scale=0.1`): much faster, and the
-# windows are off before the description of what they see is of any use, and may both end at the tail. They cannot leave
-# the picture, since the last layer is $\frac{2}{3} \tanh$. Without it they do, and nothing leads back (tutorial 08).
+# It does not always work. The localisation net learns at a tenth of the rate: much faster, and the windows are off
+# before the description of what they see is of any use, and may both end at the tail. They cannot leave the picture,
+# since the last layer is $\frac{2}{3} \tanh$. Without it they do, and nothing leads back (tutorial 08).
 #
-# And mind what "none" is: it has as many pixels as one window. A CNN of about the same size that is given all
+# And mind what "none" is: it has as many pixels as one window. A CNN with half as many weights again that is given all
 # $48 \times 48$ does better than one window, since it sees both parts (`stn-ref experiment parts`). Windows pay where
 # the whole picture is too dear at its full resolution: the paper cuts windows of 224 pixels from birds of 448.
 #

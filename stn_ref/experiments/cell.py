@@ -145,8 +145,9 @@ def trained(
 
 
 def fresh(build: Callable[..., Layer], name: str, recipe: Recipe) -> Layer:
-    """Return build(name, rng of the weights, lr_scale=the recipe's factor for localisation nets)."""
-    return build(name, data.stream(recipe.seed, "weights"), lr_scale=recipe.localisation_lr_scale)
+    """Return build(name, rng of the weights), whose localisation nets learn at the recipe's rate for them."""
+    rng = data.stream(recipe.seed, "weights")
+    return build(name, rng, localisation_lr_scale=recipe.localisation_lr_scale)
 
 
 def described(recipe: Recipe, source: data.Source, **more) -> dict:

@@ -8,7 +8,7 @@ the pair of marks. Who knows the head alone is right in three of four cases at b
 four, who knows nothing in three of sixteen. The creature leans by up to 45 degrees, is a little larger or smaller, and
 anywhere but within 4 pixels of the edge. Behind it is a texture, with stray marks of the same kinds that mean nothing:
 to know the marks in the picture is not enough. A part is 9 pixels wide in 48 x 48: three in a hundred pixels. All marks
-have about the same ink, and a ring about the spread of a cross, so that from afar it is hard to tell which is which.
+have about the same ink, and ring, cross and bar about the same spread, so that from afar they are hard to tell apart.
 
 The pictures are synthetic, in the spirit of the birds of CUB-200-2011, which differ in the head and the body.
 """

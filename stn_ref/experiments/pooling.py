@@ -22,7 +22,7 @@ import numpy as np
 
 from stn_ref import data, invariance, models
 from stn_ref.experiments import poses
-from stn_ref.experiments.cell import Cell, described, trained
+from stn_ref.experiments.cell import Cell, described, fresh, trained
 from stn_ref.experiments.table1 import RECIPES, SIZES, digits
 from stn_ref.nn import MaxPool2d, Sequential
 from stn_ref.results.summary import aligned, over_seeds
@@ -144,8 +144,8 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
     source = poses.UprightDigits(dataset) if seen == "upright" else data.DistortedDigits(dataset, seen)
     testing = TESTING[scale]
 
-    def build() -> Sequential:
-        return models.build(net, poses.CANVAS, data.stream(seed, "weights"))
+    def build(name: str, rng: np.random.Generator, **options) -> Sequential:
+        return models.build(name, poses.CANVAS, rng, **options)
 
     def measure(trained_net: Sequential, source: data.Source) -> dict:
         images, labels = (array[: testing["n_posed"]] for array in (dataset.test_images, dataset.test_labels))
@@ -162,7 +162,7 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
         seed,
         dataset.name,
         described(recipe, source, model=net, seen=seen, **testing),
-        trained(recipe, lambda: source, net=build, measure=measure),
+        trained(recipe, lambda: source, functools.partial(fresh, build, net, recipe), measure),
     )
 
 
@@ -194,15 +194,22 @@ def _counts_table(results: list[dict]) -> list[str]:
 
 def _nets_table(results: list[dict]) -> list[str]:
     marks = [(what, value) for what in poses.TRAINED for value in _shown(results[0]["configuration"][what])]
-    rows = [("accuracy, %; trained on", *(f"{what} {value:g}" for what, value in marks), "class stays", "outputs stay")]
-    columns = [over_seeds(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
+    shown = [f"{what} {value:g}" for what, value in marks]
+    rows = [("%; trained on", "test error", *shown, "class stays", "outputs stay")]
+    columns = [over_seeds(results)]
+    columns += [over_seeds(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
     columns += [
         over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key])
         for key in ("class_stays_of_8", "outputs_stay_of_8")
     ]
     for cell in dict.fromkeys(result["cell"] for result in results):
         rows.append((cell, *(f"{column[cell]}" for column in columns)))
-    return [*aligned(rows), "(stays: after a shift by one pixel, of 8; outputs: of the first max-pooling)"]
+    n_posed, n_one_pixel = (results[0]["configuration"][key] for key in ("n_posed", "n_one_pixel"))
+    return [
+        *aligned(rows),
+        f"(test error: on digits as in training; shift, rotation, scale: accuracy on {n_posed:,} digits in that pose;",
+        f"stays: after a shift by one pixel, of 8, for {n_one_pixel:,} digits; outputs: of the first max-pooling)",
+    ]
 
 
 def _shown(values: list[float]) -> list[float]:

@@ -76,7 +76,7 @@ def test_each_transformer_hands_on_both_channels(name, channels):
 
 
 def test_unknown_nets_and_distortions_are_refused():
-    with pytest.raises(ValueError, match=r"net must be one of 'fcn', 'cnn', .*; got '3xst-fcn-affine'"):
+    with pytest.raises(ValueError, match=r"name must be one of 'fcn', 'cnn', .*; got '3xst-fcn-affine'"):
         addition.build("3xst-fcn-affine", np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"kind must be one of .*; got 'TC'"):
         addition.DigitPairs(data.load(n_train=2, n_val=1, n_test=1, seed=0), "TC")

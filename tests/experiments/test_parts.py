@@ -31,12 +31,14 @@ def test_smoke_computes_every_cell(report):
         assert far.shape == (count, 2) and (far > 0).all()
         assert found["head_distance_percent"] == far[found["head_window"], 0]
         assert found["tail_distance_percent"] == far[found["tail_window"], 1]
-        assert 15 < found["head_distance_unmoved_percent"] < 20 and 15 < found["tail_distance_unmoved_percent"] < 20
+        at = creatures.part_centres(creatures.Creatures(**parts.SIZES["smoke"]).fixed_pose("test", 0))
+        still = [found[f"{part}_distance_unmoved_percent"] for part in parts.PARTS]
+        assert still == [round(100 * parts.unmoved(at[:, p]), 6) for p in range(2)] and still[0] != still[1]
 
 
 def test_the_table_has_a_row_for_each_net(report):
     lines = parts.table(report["results"])
-    rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:-2]}
     assert list(rows) == list(parts.COUNTS) and rows["cnn"][1:] == ["-"] * 4
     assert "-" not in rows["2xst"]
 
@@ -66,7 +68,7 @@ def test_the_best_window_that_never_moves():
 def test_the_nets_have_what_they_should(rng):
     U = rng.random((3, 1, 48, 48), np.float32)
     for name, count in parts.COUNTS.items():
-        net = parts.build(name, rng, lr_scale=0.5)
+        net = parts.build(name, rng, localisation_lr_scale=0.5)
         assert net.forward(U).shape == (3, 8)
         slow = [param for param in net.params() if param.lr_scale == 0.5]
         assert len(slow) == (4 if count else 0)
@@ -75,6 +77,13 @@ def test_the_nets_have_what_they_should(rng):
             starts = np.stack([theta[0] for theta, _, _ in net[0].look(U)])
             assert_allclose(starts, parts.STARTS[count], atol=1e-7)
             assert len(np.unique(starts, axis=0)) == count  # no twins
+
+
+def test_unknown_nets_and_counts_are_refused(rng):
+    with pytest.raises(ValueError, match=r"name must be one of 'fcn', .*; got '3xst'"):
+        parts.build("3xst", rng)
+    with pytest.raises(ValueError, match="count must be one of 1, 2, 4; got 3"):
+        parts.windows(3, rng)
 
 
 def test_windows_stay_inside_the_picture(rng):
