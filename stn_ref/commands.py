@@ -41,10 +41,12 @@ def experiment(args, note, say):
         groups = kept.groups(folder, args.name, known=experiments.EXPERIMENTS)
         if args.markdown is not None:
             page.insert(Path(args.markdown), page.markdown(groups))
+            note(f"written into {args.markdown}")
         for line in page.markdown(groups) if args.markdown is None else ():
             say(line)
         return 0, {"results": [result for group in groups.values() for result in group]}
     if args.name is None:
+        _expect_default(args, "they are for one NAME", "scale seed seeds data out only again".split())
         for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")
         return 0, {"experiments": list(experiments.EXPERIMENTS)}

@@ -54,7 +54,7 @@ V_second = sampler.sample(pairs, data.upright_points(pose[n:]))
 
 fig, axes = plt.subplots(3, 6, figsize=(7.2, 3.9), layout="constrained")
 titles = ("channel 1", "channel 2", *(f"{k}, seen\nby window {m}" for m in (1, 2) for k in (1, 2)))
-for row, b in zip(axes, (3, 4, 7), strict=True):
+for row, b in zip(axes, (3, 4, 8), strict=True):
     pictures = (*pairs[b], *V_first[b], *V_second[b])
     for ax, picture, title in zip(row, pictures, titles, strict=True):
         ax.imshow(picture, cmap=style.IMAGES, vmin=0, vmax=1)
@@ -78,7 +78,7 @@ assert own > 95 and other < 50
 # What helps one digit spoils the other. With two transformers there are four channels, and in them each digit once as
 # it should be. Nobody has to say which transformer is for which digit, or what to do with the other two channels: that
 # is for the classifier to find out. In the paper an ST-FCN with one transformer errs on 22.6 % of the sums and one with
-# two on 9.0 % (affine) or 5.8 % (thin-plate splines); a CNN on 14.7 %. `stn-ref experiment addition` trains them all.
+# two on 9.0 % (affine) or 5.8 % (thin-plate splines); a CNN on 14.7 %. Ours are among the results in the README.
 #
 # ## Look into it: where paths part and meet
 #
@@ -190,7 +190,7 @@ right.set(xlabel="epoch", ylabel="mean distance (% of the side)", ylim=(0, 65), 
 left.legend(fontsize=8)
 right.legend(fontsize=7, loc="upper right", ncols=2, columnspacing=1, handlelength=1.6)
 plt.show()
-print("windows x (head, tail), before:", *far[0].round(1), "after:", *far[-1].round(1))
+print("windows x (head, tail), % of the side, before:", *far[0].round(1), "after:", *far[-1].round(1))
 assert errors["2xst"][-1] < min(errors["1xst"][-1], errors["cnn-shrunk"][-1]) - 10
 assert all(far[-1, 1 - p, p] < 100 * parts.unmoved(places[:, p]) for p in range(2))
 
@@ -224,7 +224,7 @@ plt.show()
 # since the last layer is $\frac{2}{3} \tanh$. Without it they do, and nothing leads back (tutorial 08).
 #
 # And mind what "none" is: it has as many pixels as one window. A CNN with half as many weights again that is given all
-# $48 \times 48$ does better than one window, since it sees both parts (`stn-ref experiment parts`). Windows pay where
+# $48 \times 48$ does better than one window, since it sees both parts (README, results of `parts`). Windows pay where
 # the whole picture is too dear at its full resolution: the paper cuts windows of 224 pixels from birds of 448.
 #
 # ## Exercises

@@ -181,8 +181,8 @@ def _words(results: list[dict], starred: bool) -> list[str]:
     if starred:
         lines.append("* chosen by the test images that it is judged on: to be put beside the README's best only")
     lines.append(
-        f"standard error of 10,000 images: {standard_error(LOGGED[-1], 10_000):.2f} points; "
-        f"the README's last {LAST} epochs scatter by {stdev(LOGGED[-LAST:]):.2f}"
+        f"of the README's, on 10,000 images, the standard error is {standard_error(LOGGED[-1], 10_000):.2f} points; "
+        f"its last {LAST} epochs scatter by {stdev(LOGGED[-LAST:]):.2f}"
     )
     if views := [result["result"]["view"] for result in results if "view" in result["result"]]:
         side, sd, angle = (fmean(view[key] for view in views) for key in ("side", "side_sd", "angle_degrees"))

@@ -36,13 +36,14 @@ def markdown(groups: dict[Group, list[dict]]) -> list[str]:
 
 
 def insert(path: Path, lines: list[str]) -> None:
-    """Put lines between BEGIN and END in a file.
+    """Put lines between BEGIN and END in a file; one that is not there is made.
 
     Raises:
         ValueError: the file does not hold the two, in this order.
         OSError: it cannot be read or written.
     """
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    there = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
+    before, begin, rest = there.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{path} must hold the lines {BEGIN!r} and {END!r}; the table goes between them")
@@ -86,7 +87,7 @@ def _schedule(results: list[dict]) -> list[str]:
     samples = span([n / 1e6 for n in samples_seen(trained).values()], "{:.2g}")
     configurations = [result["configuration"] for result in trained]
     rates = {f"{_OPTIMISERS[c['optimiser']]} at {c['lr']:g}, {c['schedule']}" for c in configurations}
-    choosing = [n for n in of("n_val") if n]
+    choosing = [c["n_val"] for c in configurations if c["n_val"] and c.get("watched") != "test"]
     best = f"the one that does best on {span(choosing, '{:,}')} others" if choosing else ""
     last = "the last" if len(choosing) < len(trained) else ""
     return [

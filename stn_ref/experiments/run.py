@@ -73,6 +73,8 @@ def run(
     results = {path: None if again else cell.known(path, name, scale) for path, cell in cells.items()}
     there = sum(result is not None for result in results.values())
     note(f"{name}, {scale}: {len(cells)} cells of {next(iter(cells.values())).data} data, {there} of them in {out}")
+    if scale == "smoke":
+        note("smoke shows that everything runs; for numbers that mean something: --scale small")
     Path(out).mkdir(parents=True, exist_ok=True)
     failed = {}
     for k, (path, cell) in enumerate(cells.items(), 1):

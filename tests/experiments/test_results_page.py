@@ -11,7 +11,7 @@ import pytest
 from kept_results import keep, made
 
 from stn_ref.cli import main
-from stn_ref.experiments import EXPERIMENTS, table1
+from stn_ref.experiments import EXPERIMENTS, parts, table1
 from stn_ref.experiments import page as pages
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery import results as figure
@@ -66,6 +66,23 @@ def test_no_kept_net_with_a_transformer_is_worse_than_the_same_without(committed
             assert ours - without <= 2 * apart, (
                 f"{name} of table1, small: {ours:.2f} %, {plain}: {without:.2f} %, seeds: {len(pairs)}; {LEFT}"
             )
+
+
+@pytest.mark.parametrize("plain", ("fcn", "cnn", "st-fcn-affine"))
+def test_two_kept_transformers_add_clearly_better(plain):
+    found = over_seeds(kept.groups(ROOT / "figures" / "results")["addition", "small", "mnist"])
+    assert found["2xst-fcn-affine"].mean < found[plain].mean - 5, LEFT
+
+
+def test_the_kept_windows_have_found_their_parts():
+    """Nearer than 15 % of the side, than any window that stands still; and what they see helps."""
+    results = kept.groups(ROOT / "figures" / "results")["parts", "small", "creatures"]
+    error = {net: found.mean for net, found in over_seeds(results).items()}
+    assert error["2xst"] + 5 < error["1xst"] < min(error["cnn-shrunk"], error["fcn"]) - 5
+    for part in parts.PARTS:
+        far, still = (over_seeds(results, f"{part}_distance_{key}percent") for key in ("", "unmoved_"))
+        for net in ("2xst", "4xst"):
+            assert far[net].mean < min(15, still[net].mean - 3), (net, part)
 
 
 # The page.
@@ -127,6 +144,8 @@ def test_the_command_shows_a_folder_or_writes_it_between_the_marks(capsys, tmp_p
     assert main([*COMMAND, "--out", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "**2.50** (2.1, +0.40)" in shown
+    assert main([*COMMAND, "--out", str(folder), "--markdown", str(target)]) == 0  # which is not there yet
+    assert target.read_text() == f"{pages.BEGIN}\n\n{shown}\n{pages.END}\n"
     target.write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n")
     for _ in range(2):  # the second time changes nothing
         assert main([*COMMAND, "--out", str(folder), "--markdown", str(target)]) == 0
@@ -134,6 +153,16 @@ def test_the_command_shows_a_folder_or_writes_it_between_the_marks(capsys, tmp_p
     assert capsys.readouterr().out == ""
     assert main([*COMMAND, "--out", str(folder), "--json", "-"]) == 0
     assert [row["cell"] for row in json.loads(capsys.readouterr().out)["results"]] == ["fcn/R"]
+
+
+@pytest.mark.parametrize(
+    ("watched", "said"),
+    [("validation", "the one that does best on 64 others is tested"), ("test", "the last is tested")],
+)
+def test_test_images_that_are_watched_choose_no_epoch(page, watched, said):
+    result = {"test_accuracy_percent": 60.0, "last_percent": 60.0, "last_ten_percent": 60.0, "best_percent": 61.0}
+    found = made("cnn", 40.0, experiment="cifar10", result=result, watched=watched, epochs=2, n_val=64)
+    assert f"of the epochs {said}" in page(found)[-1]
 
 
 def test_one_experiment_may_be_chosen(tmp_path, capsys):
@@ -148,7 +177,8 @@ def test_one_experiment_may_be_chosen(tmp_path, capsys):
         (["--results", "--out", "missing"], "missing is not a directory; it is where the results should be"),
         (["nonsense", "--results"], "experiment must be one of 'table1'"),
         (["--results", "--markdown", "page.md"], "page.md must hold the lines '<!-- Written by"),
-        (["--results", "--markdown", "missing.md"], "missing.md"),
+        (["--results", "--markdown", "missing/page.md"], "missing/page.md"),
+        (["--scale", "small", "--only", "fcn/R"], "they are for one NAME: leave --scale, --only out"),
         (["--markdown", "page.md"], "--markdown is for --results"),
         (["--results", "--scale", "smoke"], "--results shows all that is kept: leave --scale out"),
         (["--results", "--again", "--only", "fcn/R", "--list"], "leave --only, --list, --again out"),
