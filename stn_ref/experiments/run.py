@@ -72,9 +72,9 @@ def run(
     stamps = {path: store.stamp(path) for path in cells}
     results = {path: None if again else cell.known(path, name, scale) for path, cell in cells.items()}
     there = sum(result is not None for result in results.values())
-    note(f"{name}, {scale}: {len(cells)} cells of {next(iter(cells.values())).data} data, {there} of them in {out}")
     if scale == "smoke":
         note("smoke shows that everything runs; for numbers that mean something: --scale small")
+    note(f"{name}, {scale}: {len(cells)} cells of {next(iter(cells.values())).data} data, {there} of them in {out}")
     Path(out).mkdir(parents=True, exist_ok=True)
     failed = {}
     for k, (path, cell) in enumerate(cells.items(), 1):
