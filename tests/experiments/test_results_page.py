@@ -54,7 +54,7 @@ def test_the_kept_affine_nets_are_within_half_a_point_of_the_paper(committed):
 
 
 def test_no_kept_net_with_a_transformer_is_worse_than_the_same_without(committed):
-    """By more than two standard errors of the difference; on the seeds that both have."""
+    """By more than two standard errors of the difference, on the seeds that both have: all see the same test digits."""
     errors = {(result["cell"], result["seed"]): result["result"]["test_error_percent"] for result in committed}
     for name in {cell for cell, _ in errors if cell.startswith("st-")}:
         plain = name.split("-")[1] + name[name.index("/") :]
@@ -62,7 +62,7 @@ def test_no_kept_net_with_a_transformer_is_worse_than_the_same_without(committed
                  and (plain, seed) in errors]  # fmt: skip
         if pairs:
             ours, without = (fmean(column) for column in zip(*pairs, strict=True))
-            apart = math.hypot(*(standard_error(error, len(pairs) * SEEN) for error in (ours, without)))
+            apart = math.hypot(*(standard_error(error, SEEN) for error in (ours, without)))
             assert ours - without <= 2 * apart, (
                 f"{name} of table1, small: {ours:.2f} %, {plain}: {without:.2f} %, seeds: {len(pairs)}; {LEFT}"
             )
