@@ -92,10 +92,14 @@ def half_done(path: Path) -> Path:
     return path.with_suffix(".checkpoint.npz")
 
 
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
 def tidy(path: Path) -> None:
-    """Remove the checkpoint beside a result that is there, which a kill between the two may have left."""
-    if half_done(path).exists():
-        with claimed(path) as mine:
+    """Remove the checkpoint and the lock beside a result that is there, which a kill just after it may have left."""
+    if half_done(path).exists() or _lock(path).exists():
+        with claimed(path) as mine:  # removes the lock in the end
             if mine:
                 half_done(path).unlink(missing_ok=True)
 
@@ -123,7 +127,7 @@ def claimed(path: Path) -> Iterator[bool]:
     except ImportError:
         yield True
         return
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _lock(path)
     while True:
         with open(lock, "w") as file:
             try:

@@ -118,6 +118,13 @@ FAULTS = {  # what is done to the child; results that are safe by then; what the
         2,
         "epoch 1/3",
     ),
+    "before a lock is gone": (
+        "unlink, calls = store.Path.unlink, iter(range(1))\n"
+        "store.Path.unlink = lambda path, **options: "
+        "die() if path.suffix == '.lock' and not more(calls) else unlink(path, **options)",
+        2,
+        "epoch 1/3",
+    ),
 }
 
 
