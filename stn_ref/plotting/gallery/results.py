@@ -24,7 +24,8 @@ COLUMNS = {
 }
 NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # the fully-connected ones first, each family behind its plain net
 GAP = 0.7  # of a line, between the two
-TICKS = (0.5, 1, 2, 5, 10)  # %
+TICKS, FEW_TICKS = (0.5, 1, 2, 5, 10), (0.5, 2, 10, 50)  # %
+MANY = 20  # %: an error from which there is no room for all of them
 ERRORS = 2  # binomial standard errors, the half of a bar
 
 
@@ -58,10 +59,11 @@ def draw(found: Sequence[dict]) -> Drawing:
         ax.grid(axis="x", color=style.ink(), alpha=0.15)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
-    axes[0].set(xscale="log", xlim=(0.3, max(22, 1.5 * max(pair.max() for pair in numbers.values()))))
+    highest = max(pair.max() for pair in numbers.values())
+    axes[0].set(xscale="log", xlim=(0.3, max(22, 1.5 * highest)))
     axes[0].set_yticks(list(y.values()), NETS, size=9)
     axes[0].invert_yaxis()
-    axes[0].xaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator())
+    axes[0].xaxis.set(major_locator=FixedLocator(TICKS if highest < MANY else FEW_TICKS), minor_locator=NullLocator())
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     fig.supxlabel("test error, %", size=10)
     (mine,) = axes[0].plot([], [], "o-", color=style.OKABE_ITO["blue"], ms=5, lw=2.4)
