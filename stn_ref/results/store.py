@@ -99,7 +99,7 @@ def _lock(path: Path) -> Path:
 def tidy(path: Path) -> None:
     """Remove the checkpoint and the lock beside a result that is there, which a kill just after it may have left."""
     if half_done(path).exists() or _lock(path).exists():
-        with claimed(path) as mine:  # removes the lock in the end
+        with claimed(path) as mine:  # removes the lock in the end, where there are locks
             if mine:
                 half_done(path).unlink(missing_ok=True)
 
@@ -136,6 +136,7 @@ def claimed(path: Path) -> Iterator[bool]:
                 yield False
                 return
             except OSError:  # a disk without locks
+                lock.unlink(missing_ok=True)  # it keeps nobody out
                 yield True
                 return
             if not _is_at(lock, file):

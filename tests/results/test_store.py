@@ -123,6 +123,17 @@ def test_where_a_disk_has_no_locks_every_claim_succeeds(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", none)
     with store.claimed(tmp_path / "r.json") as first, store.claimed(tmp_path / "r.json") as second:
         assert first and second
+    assert os.listdir(tmp_path) == []
+
+
+def test_tidying_leaves_alone_what_another_is_at(tmp_path):
+    path = tmp_path / "r.json"
+    with store.claimed(path):
+        store.half_done(path).touch()
+        store.tidy(path)
+        assert len(os.listdir(tmp_path)) == 2  # the lock and the checkpoint
+    store.tidy(path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_goes_wrong_while_it_is_claimed_ends_the_claim(tmp_path):

@@ -25,7 +25,7 @@ COLUMNS = {
 NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # the fully-connected ones first, each family behind its plain net
 GAP = 0.7  # of a line, between the two
 TICKS, FEW_TICKS = (0.5, 1, 2, 5, 10), (0.5, 2, 10, 50)  # %
-MANY = 20  # %: an error from which there is no room for all of them
+CROWDED = 20  # %: with an error from here on the labels of TICKS would touch
 ERRORS = 2  # binomial standard errors, the half of a bar
 
 
@@ -63,7 +63,8 @@ def draw(found: Sequence[dict]) -> Drawing:
     axes[0].set(xscale="log", xlim=(0.3, max(22, 1.5 * highest)))
     axes[0].set_yticks(list(y.values()), NETS, size=9)
     axes[0].invert_yaxis()
-    axes[0].xaxis.set(major_locator=FixedLocator(TICKS if highest < MANY else FEW_TICKS), minor_locator=NullLocator())
+    ticks = TICKS if highest < CROWDED else FEW_TICKS
+    axes[0].xaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     fig.supxlabel("test error, %", size=10)
     (mine,) = axes[0].plot([], [], "o-", color=style.OKABE_ITO["blue"], ms=5, lw=2.4)
