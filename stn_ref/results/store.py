@@ -97,11 +97,16 @@ def _lock(path: Path) -> Path:
 
 
 def tidy(path: Path) -> None:
-    """Remove the checkpoint and the lock beside a result that is there, which a kill just after it may have left."""
-    if half_done(path).exists() or _lock(path).exists():
-        with claimed(path) as mine:  # removes the lock in the end, where there are locks
-            if mine:
-                half_done(path).unlink(missing_ok=True)
+    """Remove what a kill may have left beside a result that is there: a checkpoint, half-written files, a lock.
+
+    What another process is at, or cannot be removed, stays. While it looks, a claim on the same cell fails.
+    """
+    half = half_done(path)
+    left = (half, checkpoint.aside(half), checkpoint.aside(path))
+    if any(file.exists() for file in (*left, _lock(path))):
+        with contextlib.suppress(OSError), claimed(path) as mine:  # removes the lock in the end, where there are locks
+            for file in left if mine else ():
+                file.unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
@@ -132,11 +137,10 @@ def claimed(path: Path) -> Iterator[bool]:
         with open(lock, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except (BlockingIOError, PermissionError):  # EAGAIN, or EACCES on some network disks
                 yield False
                 return
-            except OSError:  # a disk without locks
-                lock.unlink(missing_ok=True)  # it keeps nobody out
+            except OSError:  # a disk without locks; or none for us only: what another may have locked stays
                 yield True
                 return
             if not _is_at(lock, file):

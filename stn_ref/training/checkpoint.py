@@ -27,6 +27,11 @@ def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> 
     replace(path, lambda file: np.savez(file, **{"meta.json": header}, **arrays))
 
 
+def aside(path: Path) -> Path:
+    """Return where `replace` writes first; what a kill leaves there, the next one overwrites."""
+    return path.with_name(f".{path.name}.part")
+
+
 def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
     """Put what `write(file)` writes at `path`, or leave the path as it was: there is never half a file.
 
@@ -34,17 +39,17 @@ def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> Non
         OSError: it cannot be written; the message names the path, also where the system's does not (a full disk).
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.part")  # what a kill may leave behind, the next save overwrites
+    part = aside(path)
     try:
-        with open(aside, "wb") as file:
+        with open(part, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(part, path)
     except OSError as error:
         raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
     finally:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     if os.name == "posix":  # the rename itself reaches the disk with its directory
         directory = os.open(path.parent, os.O_RDONLY)
         try:

@@ -1,5 +1,6 @@
 """Results on the disk: whole or not at all, refused when damaged, and claimed by one process at a time."""
 
+import errno
 import json
 import os
 
@@ -123,17 +124,38 @@ def test_where_a_disk_has_no_locks_every_claim_succeeds(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", none)
     with store.claimed(tmp_path / "r.json") as first, store.claimed(tmp_path / "r.json") as second:
         assert first and second
-    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "mine"), ((errno.EACCES, False), (errno.ENOLCK, True)))
+def test_one_whose_lock_fails_leaves_the_lock_of_another(tmp_path, monkeypatch, number, mine):
+    path, flock = tmp_path / "r.json", fcntl.flock
+
+    def fails(file, how):
+        raise OSError(number, os.strerror(number))
+
+    with store.claimed(path) as first:
+        monkeypatch.setattr(fcntl, "flock", fails)
+        with store.claimed(path) as second:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            with store.claimed(path) as third:
+                assert (first, second, third) == (True, mine, False)
 
 
 def test_tidying_leaves_alone_what_another_is_at(tmp_path):
     path = tmp_path / "r.json"
     with store.claimed(path):
-        store.half_done(path).touch()
+        for name in ("r.checkpoint.npz", ".r.checkpoint.npz.part", ".r.json.part", "s.checkpoint.npz"):
+            (tmp_path / name).touch()
         store.tidy(path)
-        assert len(os.listdir(tmp_path)) == 2  # the lock and the checkpoint
+        assert len(os.listdir(tmp_path)) == 5  # they, and the lock
     store.tidy(path)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["s.checkpoint.npz"]
+
+
+def test_what_cannot_be_tidied_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / ".r.json.lock").mkdir()  # opened, it is an OSError, as in a folder that is read-only
+    store.tidy(tmp_path / "r.json")
+    assert os.listdir(tmp_path) == [".r.json.lock"]
 
 
 def test_what_goes_wrong_while_it_is_claimed_ends_the_claim(tmp_path):
