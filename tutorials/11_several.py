@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 11 Several transformers
 #
-# **You will** give a net two windows instead of one, on a task whose answer lies in two places, and measure what each
-# of them has learnt to look at. **You will learn** why one transformer is not enough for two things that move on their
-# own, what backward does where paths part and meet, why windows that begin alike stay alike, and how to measure fairly
-# what a window has found. **You need** tutorials 08 and 09. Time: 15 minutes, one to run.
+# **You will** give a net two windows instead of one (a window is the part of the picture that a transformer samples),
+# on a task whose answer lies in two places, and measure what each of them has learnt to look at. **You will learn** why
+# one transformer is not enough for two things that move on their own, what backward does where paths part and meet, why
+# windows that begin alike stay alike, and how to measure fairly what a window has found. **You need** tutorials 08 and
+# 09. Time: 15 minutes, one to run.
 #
 # ## The question
 #
@@ -119,7 +120,7 @@ pictures, labels, places = creatures.draw(pose), pose["label"], creatures.part_c
 
 # %%
 third = transforms.get("attention", scale=1 / 3)
-for starts in ([[0.1, 0.0], [0.1, 0.0]], [[-0.25, 0.0], [0.25, 0.0]]):
+for starts in ([[0.0, 0.0], [0.0, 0.0]], [[-0.25, 0.0], [0.25, 0.0]]):
     f_loc = fc_localisation((1, 48, 48), third, np.random.default_rng(SEED))
     windows = ParallelTransformers(starting_at(f_loc, np.array(starts, np.float32)), [third, third], (16, 16))
     V = windows.forward(pictures[:50])
@@ -184,7 +185,7 @@ for (name, curve), colour, look in zip(errors.items(), (vermillion, green, blue)
 for part, (title, colour, look) in enumerate((("head", blue, "s-"), ("tail", green, "^--"))):
     right.plot(far[:, 1 - part, part], look, color=colour, label=f"{title}, its own")
     right.plot(far[:, part, part], ":", color=colour, label=f"{title}, the other")
-right.axhline(100 * parts.unmoved(places[:, 0]), color="0.5", lw=1, label="head, best that stands still")
+right.axhline(100 * parts.unmoved(places[:, 0]), color="0.5", lw=1, label="best that stands still")
 left.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, 100), title="No window, one, two")
 right.set(xlabel="epoch", ylabel="mean distance (% of the side)", ylim=(0, 65), title="Who looks where")
 left.legend(fontsize=8)
@@ -196,7 +197,8 @@ assert all(far[-1, 1 - p, p] < 100 * parts.unmoved(places[:, p]) for p in range(
 
 # %% [markdown]
 # Nobody told the windows what a head is. The second, which began to the right, has taken the head, the first the tail,
-# and no window that stands still is as near. One window alone has to guess the other part; who does errs in 1 of 4.
+# and no window that stands still is as near (the grey line, drawn for the head; the tail's is half a point higher).
+# One window alone has to guess the other part: knowing only the head, it errs in one of four at best.
 #
 # ## Look into it: what they look at
 

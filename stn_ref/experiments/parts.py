@@ -16,7 +16,8 @@ same description of the whole picture, shrunk to the size of a window: `cnn-shru
 of 224 x 224 pixels, and the windows are cut from 448 x 448.) Two more nets, `cnn` and `fcn`, are given all 48 x 48
 pixels, nine times as many as one window. `cnn` has 32,536 parameters (one, two and four windows: 20,186, 21,340 and
 23,648) and sees both parts sharply, which one window cannot: at this size of picture a net can do without windows, at
-the size of a photograph it is dear. All nets see the same pictures in the same order.
+the size of a photograph it is dear. `fcn` learns nothing at `small`, and ends where a constant answer does, at 81.25 %.
+All nets see the same pictures in the same order.
 
 What it takes, found by trying:
 
@@ -69,7 +70,8 @@ FEATURES = 32  # of a view
 
 NOTES = (
     "(head, tail: how far from it its window is, % of the picture's side; unmoved: the best window that never moves)",
-    "(cnn-shrunk: no window, as many pixels as one; cnn, fcn: no window, all pixels; the head alone leaves 25 %)",
+    "(cnn-shrunk: no window, as many pixels as one; cnn, fcn: no window, all pixels)",
+    "(errors to compare with: of who knows the head alone, 25 %; of a constant answer, 81.25 %)",
 )
 SIZES = {
     "smoke": {"n_train": 200, "n_val": 50, "n_test": 100},

@@ -25,7 +25,7 @@ COLUMNS = {
 NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # the fully-connected ones first, each family behind its plain net
 GAP = 0.7  # of a line, between the two
 TICKS, FEW_TICKS = (0.5, 1, 2, 5, 10), (0.5, 2, 10, 50)  # %
-CROWDED = 20  # %, of the highest error: from here on the axis is too long for TICKS, whose labels touch at 31
+CROWDED = 20  # %, of the highest error: from here on the axis may be too long for TICKS; at 31 their labels touch
 ERRORS = 2  # binomial standard errors, the half of a bar
 
 
