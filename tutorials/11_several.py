@@ -2,10 +2,9 @@
 # # 11 Several transformers
 #
 # **You will** give a net two windows instead of one (a window is the part of the picture that a transformer samples),
-# on a task whose answer lies in two places, and measure what each of them has learnt to look at. **You will learn** why
-# one transformer is not enough for two things that move on their own, what backward does where paths part and meet, why
-# windows that begin alike stay alike, and how to measure fairly what a window has found. **You need** tutorials 08 and
-# 09. Time: 15 minutes, one to run.
+# on a task whose answer lies in two places. **You will learn** why one transformer is not enough for two things that
+# move on their own, what backward does where paths part and meet, why windows that begin alike stay alike, and how to
+# measure fairly what each has found. **You need** tutorials 08 and 09. Time: 15 minutes, one to run.
 #
 # ## The question
 #
@@ -197,8 +196,7 @@ assert all(far[-1, 1 - p, p] < 100 * parts.unmoved(places[:, p]) for p in range(
 
 # %% [markdown]
 # Nobody told the windows what a head is. The second, which began to the right, has taken the head, the first the tail,
-# and no window that stands still is as near (the grey line, drawn for the head; the tail's is half a point higher).
-# One window alone has to guess the other part: knowing only the head, it errs in one of four at best.
+# each nearer than any window that stands still (grey, for the head). Who sees the head alone errs in 1 of 4 at best.
 #
 # ## Look into it: what they look at
 
