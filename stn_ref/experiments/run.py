@@ -96,7 +96,8 @@ def run(
     for path, cell in cells.items():
         if results[path] is None and store.stamp(path) != stamps[path]:
             results[path] = cell.known(path, name, scale)
-            store.tidy(path)
+            if results[path] is not None:
+                store.tidy(path)
     done = [result for result in results.values() if result is not None]
     for line in module(name).table(done):
         say(line)

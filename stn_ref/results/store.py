@@ -99,7 +99,8 @@ def _lock(path: Path) -> Path:
 def tidy(path: Path) -> None:
     """Remove what a kill may have left beside a result that is there: a checkpoint, half-written files, a lock.
 
-    What another process is at, or cannot be removed, stays. While it looks, a claim on the same cell fails.
+    What another process is at, where there are locks, or what cannot be removed, stays. While it looks, a claim on the
+    same cell fails.
     """
     half = half_done(path)
     left = (half, checkpoint.aside(half), checkpoint.aside(path))

@@ -155,6 +155,7 @@ def test_what_another_process_finishes_meanwhile_is_taken_from_it(toy, again, wh
         if name == while_at:
             path_of("cnn/E").unlink(missing_ok=True)
             path_of("cnn/E").write_text(theirs)
+            store.half_done(path_of("cnn/E")).touch()  # and is killed
         return {"result": {}}
 
     toy.compute, toy.calls[:] = compute, []
@@ -162,6 +163,7 @@ def test_what_another_process_finishes_meanwhile_is_taken_from_it(toy, again, wh
     assert "cnn/E 0" not in toy.calls
     assert [r["result"]["test_error_percent"] for r in report["results"] if r["cell"] == "cnn/E"] == [7.25]
     assert len(report["results"]) == 4 and not report["missing"]
+    assert not store.half_done(path_of("cnn/E")).exists()
 
 
 def test_what_is_left_is_said_after_each_cell(toy, capsys, monkeypatch):

@@ -152,7 +152,7 @@ def test_tidying_leaves_alone_what_another_is_at(tmp_path):
     assert os.listdir(tmp_path) == ["s.checkpoint.npz"]
 
 
-def test_what_cannot_be_tidied_is_no_error(tmp_path, monkeypatch):
+def test_what_cannot_be_tidied_is_no_error(tmp_path):
     (tmp_path / ".r.json.lock").mkdir()  # opened, it is an OSError, as in a folder that is read-only
     store.tidy(tmp_path / "r.json")
     assert os.listdir(tmp_path) == [".r.json.lock"]
