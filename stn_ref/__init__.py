@@ -9,18 +9,17 @@ Read it in the order of the paper:
     grid.py            Sec. 3.2   T_theta(G)
     kernels/           Sec. 3.3   k of Eqs. (4) and (5), scalar_math.py; Eqs. (3)-(7) as sums, literal.py; then fast
     sampler.py         Sec. 3.3   V and its gradients
-    widths.py          Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
+    kernel_sampler.py  Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
-    parallel.py        Sec. 3.4   several of them, side by side
+    several.py         Sec. 3.4   several of them, side by side
     data/              Sec. 4     digits, and their distortions
     models.py          Sec. 4     the nets of Table 1; published.py, nets and numbers that others published
     training/                     the loop; consistency.py, a loss that is not the paper's
-    experiments/       Sec. 4     the published experiments, cell by cell; invariance.py, what max-pooling buys
-    results/                      what experiments write, and pages and figures show
     gradcheck/                    finite differences that know about kinks
     conformance/                  what every sampler must do, and a museum of those that do not
-    bench/                        speed and memory, against PyTorch and against what the machine can do; with turns.py
-                                  (calls in turns) and environment.py (what the machine is)
+    plotting/                     figures
+    lab/               Sec. 4     measurements: the published experiments, their results, speed and memory
+    cli/                          the command line
 
 Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
 """
@@ -38,10 +37,10 @@ _HOME = {  # public name -> the module that defines it
     "GridGenerator": "grid",
     "Sampler": "sampler",
     "SpatialTransformer": "transformer",
-    "AntialiasedSampler": "widths",
-    "KernelSampler": "widths",
-    "kernel_sample": "widths",
-    "kernel_sample_backward": "widths",
+    "AntialiasedSampler": "kernel_sampler",
+    "KernelSampler": "kernel_sampler",
+    "kernel_sample": "kernel_sampler",
+    "kernel_sample_backward": "kernel_sampler",
 }
 _MODULES = ("coordinates", "data", "gradcheck", "models", "nn", "plotting", "training", "transforms")
 

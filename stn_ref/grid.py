@@ -6,7 +6,7 @@ Reads: transforms/, coordinates.py. Read next: sampler.py.
 import numpy as np
 
 from stn_ref import checks, coordinates
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Layer
 from stn_ref.transforms import Transform
 

@@ -82,7 +82,7 @@ def sample(
         backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops). On an NVIDIA GPU, for
             bilinear and nearest, "cuda", or "cuda_atomic", which differs in the gradient of U alone: see
             `sample_backward`. They take NumPy arrays, or arrays of a GPU (anything with `__cuda_array_interface__`)
-            and then return such: see kernels/cuda_arrays.py.
+            and then return such: see kernels/cuda/arrays.py.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U. With zeros the sum is empty far outside the image, and V fades to 0 over one
@@ -134,7 +134,7 @@ def sample_backward(
             With mirroring it is a side of the mirrored coordinate.
         a: Keys' parameter.
         backend: as for `sample`. "cuda" adds up gU in one order and gives the same bits every run; "cuda_atomic" in any
-            order, without the memory and the sorting that this costs: see kernels/cuda_lists.py.
+            order, without the memory and the sorting that this costs: see kernels/cuda/lists.py.
         needs: which of (gU, gpoints) are wanted, one flag for each or one for both; what is not wanted is None and,
             except with "literal", costs nothing.
 

@@ -27,7 +27,7 @@ class SpatialTransformer(Layer):
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
         mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward.
-        sampler: a layer (U, points) -> V to use instead, such as those of widths.py, with options of its own.
+        sampler: a layer (U, points) -> V to use instead, such as those of kernel_sampler.py, with options of its own.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
 
     Raises:

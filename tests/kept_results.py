@@ -1,6 +1,6 @@
 """Results as trainings would have written them, and folders of such."""
 
-from stn_ref.results import store
+from stn_ref.lab.results import store
 
 
 def made(cell, error=None, seed=0, *, experiment="table1", scale="small", data="mnist", result=None, **configuration):

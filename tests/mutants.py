@@ -44,14 +44,14 @@ NEAREST = {  # the tests of a file, quickest first; of several entries the longe
     "coordinates.py": "test_grid.py test_transforms.py test_goldens.py test_sampler_errors.py",
     "grid.py": "test_grid.py test_transformer.py",
     "sampler.py": "test_goldens.py " + SAMPLING,
-    "widths.py": "test_widths.py",
+    "kernel_sampler.py": "test_widths.py",
     "transformer.py": "test_transformer.py test_widths.py",
     "kernels/": SAMPLING + " test_widths.py",
     "kernels/cuda": "kernels/test_cuda.py kernels/test_cuda_ptx.py",
-    "kernels/windows_cpu.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
+    "kernels/cpu/windows.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
 }
-COMPILED = "blocks", "bilinear_cpu", "nearest_cpu", "cubic_cpu", "windows_cpu"
-QUICK = {f"kernels/{name}.py": "cpu" for name in COMPILED}  # -k of the first try; others compile little
+COMPILED = "blocks", "bilinear", "nearest", "cubic", "windows"
+QUICK = {f"kernels/cpu/{name}.py": "cpu" for name in COMPILED}  # -k of the first try; others compile little
 
 
 class Unusable(Exception):

@@ -156,7 +156,7 @@ SAMPLERS = [
         ("the cotangent is not checked", 'check_cotangent(U, points, gV, "points", backend)\n    needs', "needs"),
     ),
     *_of(
-        "widths.py",
+        "kernel_sampler.py",
         ("central difference without 1/2", "(p[2:] - p[:-2]) / 2", "p[2:] - p[:-2]"),
         ("a sign at the last point", "gp[-2] -= gd[-1]", "gp[-2] += gd[-1]"),
         ("the maximum's flat side has a slope", "np.where((s > 1) & np.", "np.where(np."),
@@ -262,7 +262,7 @@ KERNELS = [
         first="test_widths.py",
     ),
     *_of(
-        "kernels/blocks.py",
+        "kernels/cpu/blocks.py",
         ("far reflections left to the near fold", "    if far > 0:\n", "    if far < 0:\n"),
         (
             "the far ones looked for in x only",
@@ -284,7 +284,7 @@ KERNELS = [
         ("gpoints of the images not wanted", "(gpoints.reshape(shape) if needs[1] else None)", "gpoints"),
     ),
     *_of(
-        "kernels/bilinear_cpu.py",
+        "kernels/cpu/bilinear.py",
         ("the first column lost", "UPPER_LEFT if zero <= m < W", "UPPER_LEFT if zero < m < W"),
         ("the row below not tested", "zero <= kind(n + 1) < H", "zero <= kind(n + 1)"),
         ("bits of the wrong row", "(row if upper else zero)", "(row if lower else zero)"),
@@ -308,7 +308,7 @@ KERNELS = [
         ("NaN touches a pixel", "            m = kind(-2)\n", ""),
     ),
     *_of(
-        "kernels/nearest_cpu.py",
+        "kernels/cpu/nearest.py",
         (
             "half-way the upper one",
             "np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))",
@@ -319,7 +319,7 @@ KERNELS = [
         ("places outside are NaN", "if i == OUTSIDE else", "if i == NOWHERE else"),
     ),
     *_of(
-        "kernels/cubic_cpu.py",
+        "kernels/cpu/cubic.py",
         ("the base of the cubic off by one", "type(x)(-3)) - 1)", "type(x)(-3)) - 2)"),
         ("padded taps off by one", "math.floor(x) + i - 1, size", "math.floor(x) + i, size"),
         ("a tap on the border taken for inside", "not 1 <= x < size - 2", "not 0 <= x < size - 2"),
@@ -340,7 +340,7 @@ KERNELS = [
         ("NaN in y not in x", "nan = k[:BLOCK] + k[Y : Y + BLOCK]", "nan = k[:BLOCK]"),
     ),
     *_of(
-        "kernels/windows_cpu.py",
+        "kernels/cpu/windows.py",
         ("weights of the wrong neighbour", "= t if i else type(t)(1) - t", "= type(t)(1) - t if i else t"),
         ("the left side taken off kinks, too", "if t != 0 or kink == RIGHT:", "if kink == RIGHT:"),
         ("central without 1/2", "(m - 1, -1), (m, 1)), 0.5", "(m - 1, -1), (m, 1)), 1.0"),
@@ -366,7 +366,7 @@ KERNELS = [
 
 CUDA = [
     *_of(
-        "kernels/cuda_kernels.py",
+        "kernels/cuda/kernels.py",
         ("NaN in y does not reach V", "V[b, c, p] = x + y", "V[b, c, p] = x"),
         (
             "x weights used in y",
@@ -380,26 +380,26 @@ CUDA = [
         ("a copy that turns an axis", "j // D, j % D] = source", "j // D, D - 1 - j % D] = source"),
     ),
     *_of(
-        "kernels/cuda_lists.py",
+        "kernels/cuda/lists.py",
         ("points left of the image are not hung up", "-1 <= m < W and -1 <= n", "0 <= m < W and -1 <= n"),
         ("the wrong one of two points first", "or left < right)", "or left > right)"),
         ("a row of cells too short", "(n - j + 1) * (W + 1)", "(n - j + 1) * W"),
         ("only as many cells as threads are sorted", "range(start, cells, columns)", "range(start, cells, cells)"),
     ),
     *_of(
-        "kernels/cuda_maths.py",
+        "kernels/cuda/maths.py",
         ("products that are fused with sums", "builder.call(product, args)", "builder.fmul(*args)"),
         ("central without 1/2", "type(one)(0.5) if last - first == 2 else one", "one"),
         ("nearest with the fraction of bilinear", "nearest(m, t), type(t)(0), ", "nearest(m, t), t, "),
     ),
     *_of(
-        "kernels/cuda_arrays.py",
+        "kernels/cuda/arrays.py",
         ("another array's stream is not waited for", "                event.wait(mine)\n", ""),
         ("the stream that was named is not used", "theirs[0] if theirs and named is None", "theirs[0] if theirs"),
         ("gaps between elements are not seen", "if length > 1 and stride != size:", "if False:"),
     ),
     *_of(
-        "kernels/cuda.py",
+        "kernels/cuda/sampling.py",
         ("lists in the order of arrival", "    call.run(cuda_lists.sort, cells, N, heads, following)\n", ""),
         ("a list for each pixel, none for the cells before them", "(H + 1) * (W + 1)\n", "H * W\n"),
     ),

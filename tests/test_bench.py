@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stn_ref import models
-from stn_ref.bench import growth, layers, machine, report, steps, timing
-from stn_ref.bench import sampler as bench_sampler
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench import growth, layers, machine, report, steps, timing
+from stn_ref.lab.bench import sampler as bench_sampler
 from stn_ref.sampler import MODES, PADDING_MODES, pixel_padding, sample, sample_backward
 
 
@@ -51,7 +51,7 @@ def test_a_copy_of_any_size_copies_all_of_it(n_bytes, n, monkeypatch):
 @pytest.mark.parametrize(("name", "size", "batch"), steps.STEPS)
 def test_a_step_trains_as_many_parameters_in_pytorch(name, size, batch, rng):
     pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import twin
+    from stn_ref.lab.bench.pytorch import twin
 
     net = models.build(name, size, rng)
     ours = sum(param.value.size for param in net.params())
@@ -86,7 +86,7 @@ def test_peak_memory_counts_what_a_call_lets_go_of_again():
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 def test_the_samplers_that_are_compared_compute_the_same(mode, padding_mode):
     pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import torch_sampler
+    from stn_ref.lab.bench.pytorch import torch_sampler
 
     U, grid, points, gV = bench_sampler.problem((2, 3, 5, 7, 4, 6), "float64")
     padding = pixel_padding(padding_mode, align_corners=False)
@@ -104,7 +104,7 @@ def test_the_samplers_that_are_compared_compute_the_same(mode, padding_mode):
 )
 def test_the_steps_that_are_compared_train_alike(name, size, rng):
     pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import torch_step
+    from stn_ref.lab.bench.pytorch import torch_step
 
     net = models.build(name, size, rng)  # the two nets that are left out draw their dropout each for itself
     U, labels = steps.example(name, size, 6)
@@ -118,7 +118,7 @@ def test_the_steps_that_are_compared_train_alike(name, size, rng):
 @pytest.mark.parametrize("k", range(len(layers.LAYERS)))
 def test_the_layers_that_are_compared_compute_the_same(k, rng):
     torch = pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import torch_layer
+    from stn_ref.lab.bench.pytorch import torch_layer
 
     _, make, shape, first = layers.LAYERS[k]
     layer, x = make(rng).astype(np.float64), rng.standard_normal((2, *shape[1:]))

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from stn_ref import environment
-from stn_ref.bench import parts, processes, report, steps, timing
 from stn_ref.cli import main
-from stn_ref.turns import LEAST_ROUNDS
+from stn_ref.lab import machine_report
+from stn_ref.lab.bench import parts, processes, report, steps, timing
+from stn_ref.lab.turns import LEAST_ROUNDS
 
 PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run
 
@@ -21,7 +21,7 @@ PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  #
 def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
     pytest.importorskip("numba_cuda", reason='needs pip install ".[ptx]"')
     script = (
-        "import sys; from stn_ref.bench import cuda; from stn_ref.cli import main; cuda.LARGE = []\n"
+        "import sys; from stn_ref.lab.bench import cuda; from stn_ref.cli import main; cuda.LARGE = []\n"
         "cuda.SHAPES = [(2, 3, 4, 5, 3, 2)]; sys.exit(main(['bench', '--only', 'cuda', '--json', '-']))"
     )
     done = subprocess.run(
@@ -34,10 +34,10 @@ def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
 
 
 def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
-    from stn_ref.bench import cuda
+    from stn_ref.lab.bench import cuda
 
     monkeypatch.setitem(sys.modules, "numba_cuda", None)
-    monkeypatch.delitem(sys.modules, "stn_ref.kernels.cuda_device", raising=False)
+    monkeypatch.delitem(sys.modules, "stn_ref.kernels.cuda.device", raising=False)
     assert main(["bench", "--only", "machine", "cuda"]) == 2
     shown = capsys.readouterr()
     assert "the benchmark of the GPU needs numba-cuda, which is not installed: pip install" in shown.err
@@ -49,9 +49,9 @@ def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
 
 def test_a_report_does_not_say_which_gpu_of_all_it_was(monkeypatch):
     listed = SimpleNamespace(stdout="GPU 0: NVIDIA H200 (UUID: GPU-1-2-3)\nGPU 1: NVIDIA T4 (UUID: GPU-4)\n")
-    monkeypatch.setattr(environment.shutil, "which", lambda tool: tool)
-    monkeypatch.setattr(environment.subprocess, "run", lambda *args, **options: listed)
-    assert environment.environment()["gpu"].startswith("GPU 0: NVIDIA H200; GPU 1: NVIDIA T4 (")
+    monkeypatch.setattr(machine_report.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(machine_report.subprocess, "run", lambda *args, **options: listed)
+    assert machine_report.environment()["gpu"].startswith("GPU 0: NVIDIA H200; GPU 1: NVIDIA T4 (")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from stn_ref import demo, nn
-from stn_ref.cli import main
+from stn_ref import nn
+from stn_ref.cli import demo, main
 from stn_ref.conformance import gradients
 from stn_ref.data import stream
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from stn_ref import figures
-from stn_ref.cli import main
+from stn_ref.cli import figures, main
 from stn_ref.plotting import gallery, style
 
 FOLDER = figures.Path(__file__).parent.parent / "figures"

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import stn_ref
 from stn_ref import nn
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -131,7 +131,7 @@ def test_a_fork_waits_while_another_thread_compiles():
     """The child would find numba's lock held for ever, and could compile nothing."""
     from numba.core.compiler_lock import global_compiler_lock
 
-    from stn_ref.kernels.jit import njit
+    from stn_ref.kernels.cpu.jit import njit
 
     compiling, compiled = threading.Event(), threading.Event()
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stn_ref import checks, invariance
+from stn_ref import checks
+from stn_ref.lab import invariance
 
 
 def survivors(k, n, m):

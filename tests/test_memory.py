@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from stn_ref.bench import memory
+from stn_ref.lab.bench import memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

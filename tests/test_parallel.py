@@ -8,7 +8,7 @@ from stn_ref import checks, transforms
 from stn_ref.gradcheck import gradcheck
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Linear, Sequential
-from stn_ref.parallel import Parallel, ParallelTransformers, PerView, starting_at
+from stn_ref.several import Parallel, ParallelTransformers, PerView, starting_at
 from stn_ref.transformer import SpatialTransformer
 
 IN, OUT = (2, 4, 5), (2, 3)

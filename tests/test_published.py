@@ -47,7 +47,7 @@ def test_dropout_is_on_in_training_and_its_generator_is_found(rng, name):
 @each_net
 def test_it_and_its_gradients_agree_with_pytorch(rng, name):
     torch = pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import twin
+    from stn_ref.lab.bench.pytorch import twin
 
     channels, size, _ = NETS[name]
     net = getattr(published, name)(rng, dropout=0.0, dtype=np.float64)
@@ -68,7 +68,7 @@ def test_it_and_its_gradients_agree_with_pytorch(rng, name):
 @pytest.mark.parity
 def test_the_twin_drops_as_much_as_ours(rng):
     torch = pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import twin
+    from stn_ref.lab.bench.pytorch import twin
 
     names = {torch.nn.Dropout: "Dropout", torch.nn.Dropout2d: "Dropout2d"}
     module = twin(published.tutorial(rng, dropout=0.25))

@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, kernels
-from stn_ref.kernels import scalar_math, threads
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.cpu import threads
 from stn_ref.sampler import Sampler, grid_sample_backward, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS

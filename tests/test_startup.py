@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from stn_ref.bench import startup
+from stn_ref.lab.bench import startup
 
 
 def test_importing_compiles_nothing_and_costs_little():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from stn_ref.kernels import cores, threads
+from stn_ref.kernels.cpu import cores, threads
 
 
 @pytest.fixture(params=(1, 2, 4))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stn_ref import data, models
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
 from stn_ref.nn import SoftmaxCrossEntropy
 from stn_ref.training import Config, DivergedError, History, Trainer, evaluate, loop
 from stn_ref.training.config import SCHEDULES

@@ -5,11 +5,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, coordinates, models, transforms
+from stn_ref.kernel_sampler import AntialiasedSampler
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import grid_sample, sample_backward
 from stn_ref.transformer import SpatialTransformer
-from stn_ref.widths import AntialiasedSampler
 
 DTYPES = (np.float32, np.float64)
 FAMILIES = sorted(transforms.FAMILIES)
@@ -265,7 +265,7 @@ def test_bad_requests_for_a_model_are_named(rng):
 @pytest.mark.parametrize(("name", "size"), [("st-cnn-affine", 28), ("st-cnn-attention", 42), ("st-fcn-affine", 60)])
 def test_a_whole_net_and_its_gradients_agree_with_pytorch(rng, name, size):
     torch = pytest.importorskip("torch")
-    from stn_ref.bench.pytorch import twin
+    from stn_ref.lab.bench.pytorch import twin
 
     net = models.build(name, size, rng, dtype=np.float64)
     for param in net.params():  # off the identity, whose points are kinks

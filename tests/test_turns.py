@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stn_ref import turns
+from stn_ref.lab import turns
 
 
 class Clock:

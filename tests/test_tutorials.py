@@ -8,8 +8,7 @@ import jupytext
 import matplotlib.pyplot as plt
 import pytest
 
-from stn_ref import tutorials
-from stn_ref.cli import main
+from stn_ref.cli import main, tutorials
 
 SCRIPTS = tutorials.scripts()
 each_script = pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])

@@ -5,10 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import checks, coordinates, kernels, transforms
-from stn_ref.localisation import fc_localisation
-from stn_ref.sampler import sample
-from stn_ref.transformer import SpatialTransformer
-from stn_ref.widths import (
+from stn_ref.kernel_sampler import (
     KERNELS,
     AntialiasedSampler,
     KernelSampler,
@@ -17,6 +14,9 @@ from stn_ref.widths import (
     kernel_sample,
     kernel_sample_backward,
 )
+from stn_ref.localisation import fc_localisation
+from stn_ref.sampler import sample
+from stn_ref.transformer import SpatialTransformer
 
 BACKENDS = kernels.BACKENDS
 each_backend = pytest.mark.parametrize("backend", BACKENDS)

@@ -19,10 +19,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from stn_ref import data, nn, sampler, transforms
-from stn_ref.experiments import creatures, parts
+from stn_ref.lab.experiments import creatures, parts
 from stn_ref.localisation import fc_localisation
-from stn_ref.parallel import Parallel, ParallelTransformers, starting_at
 from stn_ref.plotting import style
+from stn_ref.several import Parallel, ParallelTransformers, starting_at
 
 plt.rcParams.update(style.RC)
 blue, vermillion, green = (style.OKABE_ITO[name] for name in ("blue", "vermillion", "green"))

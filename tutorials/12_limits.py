@@ -15,7 +15,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import data, sampler, transforms, widths
+from stn_ref import data, kernel_sampler, sampler, transforms
 from stn_ref.grid import GridGenerator
 from stn_ref.plotting import style
 
@@ -81,8 +81,8 @@ denser = sampler.sample(rings, grid_points(48))  # 2 pixels apart
 views = {
     "bilinear": sampler.sample(rings, grid_points(24)),
     "2 x denser,\naveraged": denser.reshape(1, 1, 24, 2, 24, 2).mean(axis=(3, 5)),
-    "tent, w = 3": widths.kernel_sample(rings, grid_points(24), np.array([3.0, 3.0])),
-    "w follows\nthe map": widths.AntialiasedSampler().eval().forward(rings, grid_points(24)),
+    "tent, w = 3": kernel_sampler.kernel_sample(rings, grid_points(24), np.array([3.0, 3.0])),
+    "w follows\nthe map": kernel_sampler.AntialiasedSampler().eval().forward(rings, grid_points(24)),
 }
 r = np.hypot(x, y).reshape(24, 4, 24, 4).mean(axis=(1, 3))  # of each output pixel
 fig, axes = plt.subplots(1, 5, figsize=(7, 2.2), layout="constrained")
@@ -99,10 +99,10 @@ contrast = [V[0, 0][r > 16].std() for V in views.values()]
 assert contrast[0] > 2 * contrast[1] > 2 * contrast[3]
 
 points = grid_points(24)
-assert np.allclose(widths.footprint(points)[0, 1:-1, 1:-1], 4)
+assert np.allclose(kernel_sampler.footprint(points)[0, 1:-1, 1:-1], 4)
 turn = np.array([[0, -1.0, 0, 1, 0, 0]])  # by 90 degrees: steep nowhere
 turned_points = GridGenerator(transforms.get("affine"), (n, n)).eval().forward(turn, (n, n))
-assert np.allclose(widths.footprint(turned_points), 1)  # so it does not blur
+assert np.allclose(kernel_sampler.footprint(turned_points), 1)  # so it does not blur
 
 # %% [markdown]
 # All the rings of the second picture except those in the middle are aliases. The cures do not agree in the middle: a
@@ -123,7 +123,7 @@ fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 minima = {}
 for w, name, colour, dash in ((1.0, "bilinear", vermillion, "-"), (4.0, "tent, w = 4", blue, "--")):
     phi = np.array([w, 1.0])  # the widths in x and y
-    V = np.array([widths.kernel_sample(bump[None, None, None], on_row(4 * j + t), phi).ravel() for t in shifts])
+    V = np.array([kernel_sampler.kernel_sample(bump[None, None, None], on_row(4 * j + t), phi).ravel() for t in shifts])
     L = 0.5 * ((V - V[240]) ** 2).mean(axis=1)  # shifts[240] is 0
     minima[name] = np.count_nonzero((L[1:-1] < L[:-2]) & (L[1:-1] < L[2:]))
     ax.plot(shifts, L, dash, color=colour, label=f"{name}: local minima {minima[name]}")
@@ -151,7 +151,7 @@ d = x_s - m
 k, dk_dw = np.maximum(0, 1 - np.abs(d) / w), np.where(np.abs(d) < w, np.abs(d) / w**2, 0)
 V = (bump * k).sum() / k.sum()
 by_hand = ((bump - V) * dk_dw).sum() / k.sum()
-layer = widths.KernelSampler((w, 1.0), dtype=np.float64)
+layer = kernel_sampler.KernelSampler((w, 1.0), dtype=np.float64)
 assert np.isclose(layer.forward(bump[None, None, None], on_row(np.array([x_s]))).item(), V)
 layer.backward(np.ones((1, 1, 1, 1)))
 print(f"dV/dw: by hand {by_hand:.6f}, by the layer {layer.phi.grad[0]:.6f}")
@@ -165,7 +165,7 @@ U = np.random.default_rng(1).random((1, 1, 64, 64))
 target = U.reshape(1, 1, 16, 4, 16, 4).mean(axis=(3, 5))
 points = GridGenerator(transforms.get("affine"), (16, 16)).eval().forward(identity, (64, 64))
 for start in (2.0, 1.2):
-    layer = widths.KernelSampler((start, start), dtype=np.float64)
+    layer = kernel_sampler.KernelSampler((start, start), dtype=np.float64)
     for _ in range(40):
         error = layer.forward(U, points) - target
         layer.phi.zero_grad()

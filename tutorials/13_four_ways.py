@@ -317,4 +317,4 @@ check_schedule("BAAACBBCC")  # B reads first; A; C reads A's 1; B writes 10; C w
 check_order(lambda place, terms: np.lexsort((terms, place)))  # by place, and at one place by the terms themselves
 
 # %% [markdown]
-# **Read next:** 14, the museum: what wrong samplers look like. (The lists: `stn_ref/kernels/cuda_lists.py`.)
+# **Read next:** 14, the museum: what wrong samplers look like. (The lists: `stn_ref/kernels/cuda/lists.py`.)

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from stn_ref import checks, grid, kernels, nn, sampler, transforms, widths
+from stn_ref import checks, grid, kernel_sampler, kernels, nn, sampler, transforms
 from stn_ref.gradcheck import GradReport, gradcheck
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.transformer import SpatialTransformer
@@ -70,7 +70,7 @@ def cases(seed: int = 0) -> dict[str, tuple]:
 
 
 def _samplers(rng: np.random.Generator) -> dict[str, tuple]:
-    """Return the cases of sampler.py and widths.py."""
+    """Return the cases of sampler.py and kernel_sampler.py."""
     table = {}
     U, points = rng.standard_normal((2, 3, 3, 4)), rng.uniform(-2, 5, (2, 4, 5, 2))
     pixels = np.stack(np.meshgrid(np.arange(-1.0, 5), np.arange(-1.0, 4)), axis=-1)[None].repeat(2, 0)
@@ -91,12 +91,16 @@ def _samplers(rng: np.random.Generator) -> dict[str, tuple]:
         inputs = [U, rng.uniform(-1.3, 1.3, (2, 4, 5, 2))]
         table[f"grid_sample, align_corners={align_corners}"] = (pair, inputs, {})
     f64 = {"dtype": np.float64}
-    for kernel in widths.KERNELS:
-        table[f"KernelSampler {kernel}"] = (widths.KernelSampler((1.7, 1.3), kernel=kernel, **f64), [U, points], {})
-    table["KernelSampler tent on kinks"] = (widths.KernelSampler((2.0, 1.0), **f64), [U, pixels], {})
+    for kernel in kernel_sampler.KERNELS:
+        table[f"KernelSampler {kernel}"] = (
+            kernel_sampler.KernelSampler((1.7, 1.3), kernel=kernel, **f64),
+            [U, points],
+            {},
+        )
+    table["KernelSampler tent on kinks"] = (kernel_sampler.KernelSampler((2.0, 1.0), **f64), [U, pixels], {})
     shrunk = 2.2 * np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), axis=-1) + rng.uniform(-0.3, 0.3, (2, 3, 4, 2))
     inputs = [rng.standard_normal((2, 2, 6, 9)), shrunk]
-    table["AntialiasedSampler"] = (widths.AntialiasedSampler(padding="border"), inputs, {})
+    table["AntialiasedSampler"] = (kernel_sampler.AntialiasedSampler(padding="border"), inputs, {})
     return table
 
 

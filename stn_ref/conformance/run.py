@@ -21,7 +21,7 @@ from stn_ref import checks
 from stn_ref.conformance.claim import Claim, NotOffered, Violated
 from stn_ref.conformance.claims import CLAIMS
 from stn_ref.conformance.subject import Spec, Subject
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
 
 OUTCOMES = ("satisfied", "violated", "not offered", "crash", "timeout", "error")
 PASSES = ("satisfied", "not offered")

@@ -35,10 +35,9 @@ Bad numbers are part of the contract, the same in every backend:
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); jit.py, cache.py, cores.py,
-spin.py, threads.py, arrays.py, restrict.py, blocks.py, bilinear_cpu.py, nearest_cpu.py, cubic_cpu.py, windows_cpu.py,
-cpu.py (Numba); cuda_device.py, cuda_maths.py, cuda_kernels.py, cuda_lists.py, cuda_arrays.py, cuda.py, cuda_atomic.py
-(GPU); for the layers, blas.py, conv_cpu.py, pool_cpu.py.
+Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); cpu/ (Numba): jit.py, threads.py,
+restrict.py, blocks.py, bilinear.py, nearest.py, cubic.py, windows.py, sampling.py, and for the layers blas.py,
+convolution.py, pooling.py; cuda/ (GPU): device.py, maths.py, kernels.py, lists.py, arrays.py, sampling.py, atomic.py.
 """
 
 import sys
@@ -47,6 +46,7 @@ from types import ModuleType
 from stn_ref import checks
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
+HOMES = {"cpu": "cpu.sampling", "cuda": "cuda.sampling", "cuda_atomic": "cuda.atomic"}  # others: their name
 BACKENDS = ("cpu", "literal", "vectorised")  # they run everywhere
 CUDA_BACKENDS = ("cuda", "cuda_atomic")  # they need an NVIDIA GPU, and differ in how they add up the gradient of U
 ALL_BACKENDS = BACKENDS + CUDA_BACKENDS
@@ -66,7 +66,9 @@ def get(backend: str) -> ModuleType:
     """
     checks.one_of("backend", backend, ALL_BACKENDS)
     return compiled(
-        backend, f"backend {backend!r}", f", or use backend={'vectorised' if backend == 'cpu' else 'cpu'!r}"
+        HOMES.get(backend, backend),
+        f"backend {backend!r}",
+        f", or use backend={'vectorised' if backend == 'cpu' else 'cpu'!r}",
     )
 
 
@@ -96,7 +98,7 @@ def compiled(module: str, user: str, instead: str = "") -> ModuleType:
     """Return a module of this package, imported when it is first asked for.
 
     Args:
-        module: its name, such as "conv_cpu".
+        module: its name, such as "cpu.convolution".
         user: who asks, for the message.
         instead: what else the message can advise.
 

@@ -13,7 +13,7 @@ The compiled backends decorate these same functions. Coordinates are pixels; a s
 import math
 from collections.abc import Callable
 from math import floor  # an integer; compiled backends bind their own
-from operator import mod as remainder  # exact for numbers >= 0; cuda_maths.py has math.fmod here, as CUDA's % is not
+from operator import mod as remainder  # exact for numbers >= 0; cuda/maths.py has math.fmod here, as CUDA's % is not
 from types import FunctionType
 
 PADDINGS = ("zeros", "border", "reflect", "mirror")

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Layer
 
 PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread

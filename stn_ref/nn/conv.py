@@ -1,4 +1,4 @@
-"""The convolution layer; its inner loops are in kernels/conv_cpu.py. Read next: pooling.py."""
+"""The convolution layer; its inner loops are in kernels/cpu/convolution.py. Read next: pooling.py."""
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Conv2d(Layer):
         if self._covers(x):
             y = affine(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), b).reshape(N, len(W), 1, 1)
         else:
-            y = kernels.compiled("conv_cpu", "Conv2d").convolve(x, W, b, self.stride, self.padding)
+            y = kernels.compiled("cpu.convolution", "Conv2d").convolve(x, W, b, self.stride, self.padding)
         return self.keep(y, x)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
@@ -86,7 +86,7 @@ class Conv2d(Layer):
             gy = gy.reshape(N, len(W))
             gx, gW, gb = affine_backward(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), gy, needs)
         else:
-            conv = kernels.compiled("conv_cpu", "Conv2d")
+            conv = kernels.compiled("cpu.convolution", "Conv2d")
             gx, gW, gb = conv.convolve_backward(x, W, gy, self.stride, self.padding, needs)
         self.W.grad += gW.reshape(W.shape)
         self.b.grad += gb

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Param
 
 PIECE = 1 << 15  # elements updated at once: what is computed on the way stays in the cache

@@ -1,4 +1,4 @@
-"""Max and average pooling; their inner loops are in kernels/pool_cpu.py. Read next: dropout.py, loss.py."""
+"""Max and average pooling; their inner loops are in kernels/cpu/pooling.py. Read next: dropout.py, loss.py."""
 
 from types import ModuleType
 
@@ -19,7 +19,7 @@ class _Pool(Layer):
         reaches(self.kernel, H, W, x.shape)
 
     def _kernels(self) -> ModuleType:
-        return kernels.compiled("pool_cpu", type(self).__name__)
+        return kernels.compiled("cpu.pooling", type(self).__name__)
 
 
 class MaxPool2d(_Pool):

@@ -1,4 +1,4 @@
-"""The counts of invariance.py as a figure.
+"""The counts of lab/invariance.py as a figure.
 
 Reads: ../invariance.py, style.py. Read next: curves.py.
 """
@@ -6,7 +6,7 @@ Reads: ../invariance.py, style.py. Read next: curves.py.
 import numpy as np
 from matplotlib.figure import Figure
 
-from stn_ref.invariance import isolated_counts, random_count
+from stn_ref.lab.invariance import isolated_counts, random_count
 from stn_ref.plotting import style
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from stn_ref import grid_sample, invariance, nn
+from stn_ref import grid_sample, nn
+from stn_ref.lab import invariance
 
 
 def test_of_eight_shifts_2x2_max_pooling_survives_three_only_for_one_isolated_maximum():

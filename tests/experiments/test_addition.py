@@ -8,8 +8,8 @@ from numpy.testing import assert_array_equal
 
 from stn_ref import data
 from stn_ref.cli import main
-from stn_ref.experiments import addition
-from stn_ref.parallel import Parallel
+from stn_ref.lab.experiments import addition
+from stn_ref.several import Parallel
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import pytest
 
 from stn_ref import data
-from stn_ref.experiments import addition, parts, pooling
-from stn_ref.experiments import cell as cell_module
-from stn_ref.experiments.cell import Cell, described, trained
-from stn_ref.results import store
+from stn_ref.lab.experiments import addition, parts, pooling
+from stn_ref.lab.experiments import cell as cell_module
+from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.results import store
 from stn_ref.training import Config, Recipe, Trainer
 
 CONFIG = Config(model="st-fcn-affine", distortion="none", epochs=2, batch_size=32)

@@ -8,7 +8,7 @@ import pytest
 
 from stn_ref.cli import main
 from stn_ref.data import cifar
-from stn_ref.experiments import cifar10, run
+from stn_ref.lab.experiments import cifar10, run
 from stn_ref.training import Trainer
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref.experiments import creatures
+from stn_ref.lab.experiments import creatures
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import types
 
 import pytest
 
-from stn_ref import experiments
 from stn_ref.cli import main
-from stn_ref.experiments import run
-from stn_ref.experiments.cell import Cell
-from stn_ref.results import store
+from stn_ref.lab import experiments
+from stn_ref.lab.experiments import run
+from stn_ref.lab.experiments.cell import Cell
+from stn_ref.lab.results import store
 from stn_ref.training import DivergedError
 
 NAMES = ("fcn/R", "fcn/E", "cnn/R", "cnn/E")
@@ -21,7 +21,7 @@ NAMES = ("fcn/R", "fcn/E", "cnn/R", "cnn/E")
 def toy(monkeypatch, tmp_path):
     """The experiment "toy", whose cells call toy.compute(name, seed); toy.calls has those that were computed."""
     monkeypatch.chdir(tmp_path)
-    made = types.ModuleType("stn_ref.experiments.toy")
+    made = types.ModuleType("stn_ref.lab.experiments.toy")
     made.TITLE, made.DATA, made.calls, made.configuration = "a toy", None, [], {"lr": 0.1}
     made.compute = lambda name, seed: {"result": {"test_error_percent": 1.5 + seed}}
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from stn_ref.cli import main
-from stn_ref.experiments import table1
+from stn_ref.lab.experiments import table1
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 
@@ -22,8 +22,8 @@ COMMAND = ["experiment", "table1", "--threads", "1", "--only", *CELLS]
 CHILD = """
 import os, signal, sys, numpy as np
 from stn_ref import cli
-from stn_ref.experiments import table1
-from stn_ref.results import store
+from stn_ref.lab.experiments import table1
+from stn_ref.lab.results import store
 from stn_ref.nn import Adam
 table1.RECIPES["smoke"] = {recipe}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background would ignore it

@@ -6,11 +6,11 @@ import pytest
 from kept_results import keep, made
 
 from stn_ref.cli import main
-from stn_ref.experiments import cifar10, pooling
+from stn_ref.lab.experiments import cifar10, pooling
+from stn_ref.lab.results import kept
 from stn_ref.plotting import gallery, style
 from stn_ref.plotting.gallery import cifar10 as cifar10_figure
 from stn_ref.plotting.gallery import measured
-from stn_ref.results import kept
 
 
 def net(cell, seed=0, add=0.0):

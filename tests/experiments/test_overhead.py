@@ -5,8 +5,8 @@ import pytest
 
 from stn_ref import nn, transforms
 from stn_ref.cli import main
-from stn_ref.experiments import overhead, run
-from stn_ref.parallel import Parallel
+from stn_ref.lab.experiments import overhead, run
+from stn_ref.several import Parallel
 from stn_ref.transformer import SpatialTransformer
 
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from stn_ref.cli import main
-from stn_ref.experiments import creatures, parts
 from stn_ref.gradcheck import gradcheck
+from stn_ref.lab.experiments import creatures, parts
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from stn_ref.experiments import pooling, run
+from stn_ref.lab.experiments import pooling, run
 
 
 @pytest.mark.parametrize("k", (2, 3))

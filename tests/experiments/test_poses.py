@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import SpatialTransformer, nn, transforms
-from stn_ref.experiments import poses
+from stn_ref.lab.experiments import poses
 from stn_ref.localisation import fc_localisation
 
 

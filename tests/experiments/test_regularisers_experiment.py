@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stn_ref import data, models
-from stn_ref.experiments import regularisers
-from stn_ref.experiments.regularisers import EACH, FRESH, ROWS, OnceDistorted, inconsistency
-from stn_ref.experiments.run import run
+from stn_ref.lab.experiments import regularisers
+from stn_ref.lab.experiments.regularisers import EACH, FRESH, ROWS, OnceDistorted, inconsistency
+from stn_ref.lab.experiments.run import run
 
 
 def test_smoke_trains_every_cell_and_its_table_shows_them(tmp_path):

@@ -13,12 +13,12 @@ import pytest
 from kept_results import keep, made
 
 from stn_ref.cli import main
-from stn_ref.experiments import EXPERIMENTS, parts, table1
-from stn_ref.experiments import page as pages
+from stn_ref.lab.experiments import EXPERIMENTS, parts, table1
+from stn_ref.lab.experiments import page as pages
+from stn_ref.lab.results import kept, store
+from stn_ref.lab.results.summary import over_seeds, standard_error
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery import results as figure
-from stn_ref.results import kept, store
-from stn_ref.results.summary import over_seeds, standard_error
 from stn_ref.training import Config
 
 ROOT = Path(__file__).parent.parent.parent

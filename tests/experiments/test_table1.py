@@ -6,7 +6,7 @@ import pytest
 
 from stn_ref import data, models
 from stn_ref.cli import main
-from stn_ref.experiments import table1
+from stn_ref.lab.experiments import table1
 
 
 @pytest.fixture(scope="module")

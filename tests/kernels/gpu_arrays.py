@@ -13,9 +13,9 @@ from stn_ref import coordinates, kernels
 from stn_ref.conformance import ours
 from stn_ref.conformance.run import check
 from stn_ref.conformance.subject import Subject
-from stn_ref.kernels import cuda, cuda_arrays, cuda_lists
-from stn_ref.kernels.cuda_device import SIMULATED, THREADS
-from stn_ref.kernels.cuda_device import cuda as device
+from stn_ref.kernels.cuda import arrays, lists, sampling
+from stn_ref.kernels.cuda.device import SIMULATED, THREADS
+from stn_ref.kernels.cuda.device import cuda as device
 from stn_ref.sampler import Sampler, grid_sample, grid_sample_backward, sample, sample_backward
 
 each_backend = pytest.mark.parametrize("backend", kernels.CUDA_BACKENDS)
@@ -62,7 +62,7 @@ def test_arrays_of_a_gpu_give_what_numpy_arrays_give(example, backend, dtype, op
 def test_the_coordinates_are_those_of_numpy_to_the_bit(rng, dtype, align_corners, shape):
     grid = rng.uniform(-3, 3, (2, 5, 40, 2)).astype(dtype)
     grid[0, 0, :6, 0] = np.nan, np.inf, -np.inf, 3e38, -1e30, -1
-    (view,) = cuda.take(grid=OnGPU(grid))
+    (view,) = sampling.take(grid=OnGPU(grid))
     (got,) = home(coordinates.to_pixels(view, shape, align_corners))
     assert_array_equal(got, coordinates.to_pixels(grid, shape, align_corners))
     (got,) = home(coordinates.to_pixels_backward(view, shape, align_corners))
@@ -87,8 +87,8 @@ def test_normalised_points_and_their_gradients(example, backend, align_corners):
 def test_arrays_of_a_gpu_are_read_where_they_are(example, monkeypatch):
     U, points, gV = example()
     seen = []
-    launch = cuda_arrays.launch
-    monkeypatch.setattr(cuda_arrays, "launch", lambda kernel, *rest: (seen.append(rest[3:]), launch(kernel, *rest)))
+    launch = arrays.launch
+    monkeypatch.setattr(arrays, "launch", lambda kernel, *rest: (seen.append(rest[3:]), launch(kernel, *rest)))
     monkeypatch.delattr(device, "to_device")
     V = sample(OnGPU(U), OnGPU(points), backend="cuda")
     gU, gpoints = sample_backward(OnGPU(U), OnGPU(points), OnGPU(gV), backend="cuda")
@@ -129,8 +129,8 @@ def test_empty_axes(example, backend, empty):
 def test_the_work_is_queued_on_the_stream_of_the_arrays(example, monkeypatch):
     U, points, gV = example()
     used = []
-    launch = cuda_arrays.launch
-    monkeypatch.setattr(cuda_arrays, "launch", lambda *args: (used.append(args[3]), launch(*args)))
+    launch = arrays.launch
+    monkeypatch.setattr(arrays, "launch", lambda *args: (used.append(args[3]), launch(*args)))
     waits = []
 
     class Event:
@@ -166,10 +166,10 @@ def test_a_stream_is_known_by_any_of_its_names():
         def __cuda_stream__(self):
             return 0, 13
 
-    assert [cuda_arrays._address(handle) for handle in (Torch(), Cupy(), Protocol(), 14)] == [11, 12, 13, 14]
+    assert [arrays._address(handle) for handle in (Torch(), Cupy(), Protocol(), 14)] == [11, 12, 13, 14]
     with (
         pytest.raises(TypeError, match="stream must be a CUDA stream, or its address as an integer; got str"),
-        cuda.stream("main"),
+        sampling.stream("main"),
     ):
         pass
 
@@ -185,11 +185,11 @@ def test_the_gradient_of_the_pixels_has_the_same_bits_whatever_order_points_arri
 ):
     U, points, gV = example(dtype, N=2, C=2, H=3, W=4, Ho=9, Wo=11, reach=0.3)
     first, _ = sample_backward(U, points, gV, mode=mode, padding=padding, backend="cuda")
-    run = cuda_arrays.Call.run
+    run = arrays.Call.run
 
     def shuffled(call, kernel, across, down, *args):
         run(call, kernel, across, down, *args)
-        if kernel is not cuda_lists.push or not SIMULATED:
+        if kernel is not lists.push or not SIMULATED:
             return
         heads, following = (array._ary for array in args[1:3])
         rng = np.random.default_rng(3)
@@ -201,7 +201,7 @@ def test_the_gradient_of_the_pixels_has_the_same_bits_whatever_order_points_arri
             for p in rng.permutation(members).astype(int):
                 following[b, p], heads[b, i] = heads[b, i], p
 
-    monkeypatch.setattr(cuda_arrays.Call, "run", shuffled)
+    monkeypatch.setattr(arrays.Call, "run", shuffled)
     again, _ = sample_backward(U, points, gV, mode=mode, padding=padding, backend="cuda")
     assert first.tobytes() == again.tobytes()
 
@@ -214,7 +214,7 @@ def test_a_list_is_sorted_in_place(count):
     head = -1
     for p in members:
         following[1, p], head = head, p
-    head = cuda_lists.sorted_list(head, following, 1)
+    head = lists.sorted_list(head, following, 1)
     got = []
     while head >= 0:
         got.append(head)
@@ -300,7 +300,7 @@ def test_tensors_of_pytorch_go_in_and_come_out_without_a_copy(example):
     grid = points / 10
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side), cuda.stream(side):
+    with torch.cuda.stream(side), sampling.stream(side):
         V = torch.as_tensor(grid_sample(U, grid, backend="cuda"), device="cuda")
     torch.cuda.current_stream().wait_stream(side)
     expected = torch.nn.functional.grid_sample(U, grid, align_corners=False)

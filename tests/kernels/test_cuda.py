@@ -9,9 +9,11 @@ import cuda_runs
 import numpy as np
 import pytest
 
-from stn_ref import checks, cli, commands, environment, kernels
+from stn_ref import checks, cli, kernels
+from stn_ref.cli import commands
+from stn_ref.kernel_sampler import KernelSampler
+from stn_ref.lab import machine_report
 from stn_ref.sampler import Sampler, sample, sample_backward
-from stn_ref.widths import KernelSampler
 
 
 def test_nothing_imports_numba_cuda_until_a_cuda_backend_is_asked_for():
@@ -142,11 +144,11 @@ def test_the_command_line_says_it_in_one_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("version", "wanted"), [("0.30", "backend='cuda' samples there"), (None, "pip install")])
 def test_info_names_the_gpu_and_how_to_use_it(monkeypatch, tmp_path, version, wanted):
-    monkeypatch.setattr(environment.shutil, "which", lambda tool: sys.executable)
+    monkeypatch.setattr(machine_report.shutil, "which", lambda tool: sys.executable)
     listed = subprocess.CompletedProcess([], 0, stdout="GPU 0: Some GPU\n")
-    monkeypatch.setattr(environment.subprocess, "run", lambda *args, **options: listed)
-    monkeypatch.setattr(environment, "_version", lambda package: version or "not installed")
-    told = environment.environment()
+    monkeypatch.setattr(machine_report.subprocess, "run", lambda *args, **options: listed)
+    monkeypatch.setattr(machine_report, "_version", lambda package: version or "not installed")
+    told = machine_report.environment()
     assert told["gpu"].startswith("GPU 0: Some GPU (") and wanted in told["gpu"]
     assert told["numba-cuda"] == version or version is None
 

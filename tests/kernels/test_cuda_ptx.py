@@ -16,7 +16,7 @@ if not os.environ.get("STN_REF_REQUIRE_PTX"):  # where it is set, none of this m
 import numba
 from numba import cuda as compiler
 
-from stn_ref.kernels import cuda, cuda_arrays, cuda_atomic, cuda_kernels, cuda_lists
+from stn_ref.kernels.cuda import arrays, atomic, kernels, lists, sampling
 
 DTYPES = (np.float32, np.float64)
 
@@ -63,15 +63,15 @@ def launched(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiler, "to_device", away)
         patch.setattr(compiler, "device_array", lambda shape, dtype, stream: away(np.zeros(shape, dtype)))
-        patch.setattr(cuda_arrays, "launch", launch)
-        for backend in (cuda, cuda_atomic):
+        patch.setattr(arrays, "launch", launch)
+        for backend in (sampling, atomic):
             for mode in ("bilinear", "nearest"):
                 backend.sample_forward(U, points, mode)
                 backend.sample_backward(U, points, gV, mode)
         with_gaps = away(np.zeros((2, 3, 5, 14), request.param))[..., ::2]
-        cuda.sample_forward(with_gaps, away(points))
-        cuda.rescaled(away(points), 1, np.ones(2, request.param), 0.5)
-        cuda.multiplied(away(points), np.ones(2, request.param))
+        sampling.sample_forward(with_gaps, away(points))
+        sampling.rescaled(away(points), 1, np.ones(2, request.param), 0.5)
+        sampling.multiplied(away(points), np.ones(2, request.param))
     return request.param, seen
 
 
@@ -82,15 +82,15 @@ def ptx(kernel, types, generation) -> str:
 
 def test_every_kernel_is_launched_by_some_call(launched):
     _, seen = launched
-    kernels = {
+    names = {
         name
-        for module in (cuda_kernels, cuda_lists)
+        for module in (kernels, lists)
         for name, value in vars(module).items()
         if hasattr(value, "py_func")
         and value.py_func.__module__ == module.__name__
         and not value.targetoptions["device"]
     }
-    assert len(kernels) >= 10 and set(seen) == kernels
+    assert len(names) >= 10 and set(seen) == names
 
 
 @pytest.mark.parametrize("generation", ((8, 0), (9, 0)), ids=("sm_80", "sm_90"))

@@ -16,7 +16,7 @@ def printed(script, timeout=300, **environment):
     return done.stdout.split("\n")[:-1]
 
 
-NUMBER = "from stn_ref.kernels import threads; print(threads.get_num_threads())"
+NUMBER = "from stn_ref.kernels.cpu import threads; print(threads.get_num_threads())"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_our_threads_and_those_of_blas_and_numba_never_multiply():
     script = """
 import threading, numpy as np, stn_ref
 from threadpoolctl import threadpool_info
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
 
 def blas():
     return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stn_ref.kernels import cache, jit
+from stn_ref.kernels.cpu import cache, jit
 
 TOY = '''
 import math
 from types import FunctionType
-from stn_ref.kernels.jit import njit
-from stn_ref.kernels.part import SHIFT
+from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.part import SHIFT
 
 def base(x):
     """So long that it is not inlined."""
@@ -52,9 +52,9 @@ def times(n):
 @pytest.fixture
 def toy(tmp_path):
     """A package of that name with jit.py, cache.py and two small modules; called with an expression, its value."""
-    kernels = tmp_path / "stn_ref" / "kernels"
+    kernels = tmp_path / "stn_ref" / "kernels" / "cpu"
     kernels.mkdir(parents=True)
-    for folder in (kernels.parent, kernels):
+    for folder in (kernels.parent.parent, kernels.parent, kernels):
         (folder / "__init__.py").touch()
     for module in (jit, cache):
         shutil.copy(module.__file__, kernels)
@@ -62,7 +62,7 @@ def toy(tmp_path):
     (kernels / "part.py").write_text("SHIFT = 10\n")
 
     def value(expression, warns="", **environment):
-        code = f"from stn_ref.kernels.toy import *\nprint({expression})"
+        code = f"from stn_ref.kernels.cpu.toy import *\nprint({expression})"
         settings = {"STN_REF_CACHE": str(tmp_path / "kept"), "NUMBA_DISABLE_JIT": "0"} | environment
         command = [sys.executable, *([] if warns else ["-W", "error"]), "-c", code]
         run = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True)
@@ -135,7 +135,10 @@ def test_one_stands_for_the_users_own_folder(monkeypatch, tmp_path):
 
 
 def test_without_being_asked_nothing_of_numbas_own_is_needed():
-    code = "from stn_ref.kernels import jit; import sys; print(jit.folder(), 'stn_ref.kernels.cache' in sys.modules)"
+    code = (
+        "from stn_ref.kernels.cpu import jit; import sys; "
+        "print(jit.folder(), 'stn_ref.kernels.cpu.cache' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"STN_REF_CACHE": "0"}, capture_output=True)
     assert done.stdout.split() == [b"None", b"False"], done.stderr
 
@@ -143,7 +146,7 @@ def test_without_being_asked_nothing_of_numbas_own_is_needed():
 def test_the_layers_are_kept_and_give_the_same_bits(tmp_path):
     """A pointer to BLAS's routine in the code would forbid it."""
     code = (
-        "import numpy as np; from stn_ref.kernels import conv_cpu as c\n"
+        "import numpy as np; from stn_ref.kernels.cpu import convolution as c\n"
         "x, W = np.random.default_rng(0).random((2, 3, 2, 7, 6)), np.random.default_rng(1).random((3, 2, 2, 3))\n"
         "y = c.convolve(x[0], W, np.ones(3), (1, 1), (0, 0))\n"
         "hits = [sum(f.stats.cache_hits.values()) for f in vars(c).values() if hasattr(f, 'stats')]\n"

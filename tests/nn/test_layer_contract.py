@@ -10,7 +10,7 @@ from differences import gradient_errors
 from numpy.testing import assert_array_equal
 
 from stn_ref import checks, nn
-from stn_ref.kernels import threads
+from stn_ref.kernels.cpu import threads
 
 F64 = np.float64
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from kept_results import keep, made, name_of
 
-from stn_ref.environment import shipped
-from stn_ref.results import kept, store
+from stn_ref.lab.machine_report import shipped
+from stn_ref.lab.results import kept, store
 
 ROOT = Path(__file__).parent.parent.parent
 

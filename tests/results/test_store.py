@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from stn_ref.results import store
+from stn_ref.lab.results import store
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stn_ref.results import summary
+from stn_ref.lab.results import summary
 
 
 def results(*errors, cell="a"):

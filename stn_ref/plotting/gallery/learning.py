@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-from stn_ref import data, invariance, models, sampler, transforms
+from stn_ref import data, models, sampler, transforms
 from stn_ref.grid import GridGenerator
+from stn_ref.lab import invariance
 from stn_ref.nn import MaxPool2d
 from stn_ref.plotting import pooling, style
 from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
@@ -48,7 +49,7 @@ def pooling_shifts() -> Drawing:
 
 
 def pooling_counts() -> Drawing:
-    """The counts of invariance.py."""
+    """The counts of lab/invariance.py."""
     fig = pooling.pooling_figure()
     return Drawing(
         fig,

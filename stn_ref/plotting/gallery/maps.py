@@ -5,10 +5,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from stn_ref import coordinates, sampler, transforms
 from stn_ref.grid import GridGenerator
+from stn_ref.kernel_sampler import AntialiasedSampler
 from stn_ref.plotting import explore, style
 from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
 from stn_ref.plotting.grids import draw_points
-from stn_ref.widths import AntialiasedSampler
 
 EXAMPLES = {  # a map of each family that shows what it can do
     "translation": (0.3, -0.2),

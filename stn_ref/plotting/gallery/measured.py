@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MultipleLocator
 
+from stn_ref.lab.results import kept
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
-from stn_ref.results import kept
 
 CHANCE = 10.0  # %, of ten classes
 NETS = {  # cell of `pooling` -> its name in the figure, colour, marker, dash

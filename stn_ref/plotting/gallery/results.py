@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from stn_ref.lab.results import kept
+from stn_ref.lab.results.summary import over_seeds, samples_seen, span, standard_error
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 from stn_ref.published import TABLE_1
-from stn_ref.results import kept
-from stn_ref.results.summary import over_seeds, samples_seen, span, standard_error
 
 COLUMNS = {
     "R": "R: rotated",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from stn_ref.environment import shipped
+from stn_ref.lab.machine_report import shipped
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 

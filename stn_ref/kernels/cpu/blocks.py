@@ -1,0 +1,163 @@
+"""What the fast samplers of cpu.py share. Points are worked off in blocks, each first turned into places in the image.
+
+A plane is one channel of one image, flat: pixel (n, m) is at place n * W + m. One loop finds the places of a block of
+points; then, for each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). Why that is fast:
+
+- restrict.py lets the compiler use vector gathers. U, points and gV are inputs, V is the output, and what belongs to a
+  block is scratch.
+- Places are 32-bit numbers, as the floats are: a vector register holds as many of the one as of the other. The argument
+  `zero` carries the type (64 bits for planes near 2^31 pixels); sums are cast back to it, for Numba adds in 64 bits.
+- While one channel is worked on, memory is already asked for the pixels of the next (bicubic does without).
+
+Read next: bilinear.py, nearest.py, cubic.py.
+"""
+
+import math
+
+import numpy as np
+
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.restrict import load, load_scratch, prefetch, store, store_scratch
+from stn_ref.kernels.cpu.threads import parallel_ranges
+from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, bound
+
+BLOCK = 512  # points; what is known of a block stays in the first-level cache (bicubic: in the second)
+NEIGHBOURS = 8  # points whose pixels are likely in the same cache line
+WORTH_A_THREAD = 2**14  # values of V; in the time of fewer no other thread has begun
+
+
+@njit(inline="always")
+def floor(x):
+    """Return the floor of a coordinate near the image, in 32 bits: math.floor would give 64."""
+    return np.int32(np.floor(x))
+
+
+_compile = njit(error_model="numpy")
+cell = njit(inline="always")(bound(scalar_math.cell, floor=floor))
+fold = _compile(scalar_math.fold)
+fold_near = _compile(bound(scalar_math.fold, remainder=_compile(lambda x, period: x)))  # right less than a period away
+
+
+@njit(inline="always")
+def fold_points(points, count, H, W, padding, xy, slopes):
+    """Fill xy and slopes by fold_near; return for how many points that may be wrong, a period or more away.
+
+    Inlined with a constant padding, so that it becomes vector code.
+    """
+    far = np.int32(0)
+    limit_x, limit_y = type(points[0])(2 * (W - 1)), type(points[0])(2 * (H - 1))  # the shorter period, of MIRROR
+    for j in range(count):
+        x, y = load(points, 2 * j), load(points, 2 * j + 1)
+        if padding >= REFLECT:
+            far = np.int32(far + (np.int32(1) if abs(x) >= limit_x or abs(y) >= limit_y else np.int32(0)))
+        x, slope_x = fold_near(x, W, padding)
+        y, slope_y = fold_near(y, H, padding)
+        store_scratch(xy, j, x)
+        store_scratch(xy, BLOCK + j, y)
+        store_scratch(slopes, j, slope_x)
+        store_scratch(slopes, BLOCK + j, slope_y)
+    return far
+
+
+@njit(error_model="numpy")
+def fold_block(points, count, H, W, padding, xy, slopes):
+    """Fill two rows of BLOCK, for x and for y, with the folded coordinates of `count` points; slopes likewise.
+
+    padding: BORDER, REFLECT, MIRROR, or None for zeros, where nothing is folded and slopes stay as they are. Folding is
+    compiled only where it is wanted.
+    """
+    if padding is None:
+        for j in range(count):
+            store_scratch(xy, j, load(points, 2 * j))
+            store_scratch(xy, BLOCK + j, load(points, 2 * j + 1))
+    else:
+        fold_outside(points, count, H, W, padding, xy, slopes)
+
+
+@njit(error_model="numpy")
+def fold_outside(points, count, H, W, padding, xy, slopes):
+    """Fill xy and slopes, padding not None."""
+    if padding == BORDER:
+        far = fold_points(points, count, H, W, BORDER, xy, slopes)
+    elif padding == REFLECT:
+        far = fold_points(points, count, H, W, REFLECT, xy, slopes)
+    else:
+        far = fold_points(points, count, H, W, MIRROR, xy, slopes)
+    if far > 0:
+        for j in range(count):
+            xy[j], slopes[j] = fold(points[2 * j], W, padding)
+            xy[BLOCK + j], slopes[BLOCK + j] = fold(points[2 * j + 1], H, padding)
+
+
+@njit(error_model="numpy")
+def ask_ahead(plane, places, count, offset):
+    """Ask memory for the pixels at the places of a block, plus an offset."""
+    for j in range(0, count, NEIGHBOURS):
+        prefetch(plane, places[j] + offset)
+
+
+@njit(error_model="numpy")
+def finish_slopes(gx, gy, slopes, nan, count, gpoints):
+    """Set gpoints (x, y, x, y, ...) of `count` points: NaN where `nan` is, 0 where the padding is flat.
+
+    Where it is flat, that is whatever the pixels are.
+    """
+    none = type(slopes[0])(0)
+    for j in range(count):
+        slope_x, slope_y = load_scratch(slopes, j), load_scratch(slopes, BLOCK + j)
+        x, y = load_scratch(gx, j) * slope_x, load_scratch(gy, j) * slope_y
+        mark = load_scratch(nan, j)
+        x, y = x if slope_x != none else none, y if slope_y != none else none
+        store(gpoints, 2 * j, x if mark == mark else mark)
+        store(gpoints, 2 * j + 1, y if mark == mark else mark)
+
+
+def flat(U: np.ndarray) -> np.ndarray:
+    """Return (N, C, H, W) as (N, C, HW), contiguous."""
+    return np.ascontiguousarray(U).reshape(*U.shape[:2], U.shape[2] * U.shape[3])
+
+
+def planes(U: np.ndarray) -> np.ndarray:
+    """Return flat(U) for gathering in pairs: a plane of a single pixel gets a second."""
+    return flat(U) if U.shape[2] * U.shape[3] > 1 else np.concatenate([flat(U), flat(U)], axis=2)
+
+
+def flat_points(points: np.ndarray) -> np.ndarray:
+    """Return (N, Ho, Wo, 2) as (N, 2P), contiguous."""
+    return np.ascontiguousarray(points).reshape(len(points), math.prod(points.shape[1:]))
+
+
+def place_zero(H: int, W: int) -> np.integer:
+    """Return 0 in the type of the places; those of taps outside lie up to three rows or columns off."""
+    if max(H, W) >= 2**31 - 2**8:  # float32 would round more to 2^31
+        raise ValueError(f"H and W must be below 2^31 - 2^8 with backend='cpu'; got {H} x {W}")
+    return np.int32(0) if (H + 6) * (W + 6) < 2**31 else np.int64(0)
+
+
+def forward(task, U, points, *options):
+    """Run task(U, points, V, H, W, zero, *options, first, last) over the blocks of all images; return V."""
+    N, C, H, W = U.shape
+    _, Ho, Wo, _ = points.shape
+    zero, U, points = place_zero(H, W), planes(U), flat_points(points)
+    V = np.empty((N, C, Ho * Wo), U.dtype)
+    blocks = N * -(-Ho * Wo // BLOCK)
+    least = max(1, WORTH_A_THREAD // (BLOCK * max(1, C)))
+    parallel_ranges(lambda *span: task(U, points, V, H, W, zero, *options, *span), blocks, least)
+    return V.reshape(N, C, Ho, Wo)
+
+
+def backward(task, U, points, gV, needs, *options):
+    """Run task(U, points, gV, gU, gpoints, H, W, zero, *options, first, last) over all images; return (gU, gpoints).
+
+    gU (N, C, HW) is zeros to add to and gpoints (N, 2P) to be set; the one that `needs` does not name is (N, C, 0) or
+    (N, 0) instead, and None in the result.
+    """
+    N, C, H, W = U.shape
+    shape = points.shape
+    zero, u, points, gV = place_zero(H, W), planes(U), flat_points(points), flat(gV)
+    gU = np.zeros((N, C, H * W if needs[0] else 0), u.dtype)
+    gpoints = np.empty(points.shape if needs[1] else (N, 0), u.dtype)
+    least = max(1, WORTH_A_THREAD // max(1, C * gV.shape[2]))
+    parallel_ranges(lambda *span: task(u, points, gV, gU, gpoints, H, W, zero, *options, *span), N, least)
+    return (gU.reshape(U.shape) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

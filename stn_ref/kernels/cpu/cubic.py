@@ -1,0 +1,169 @@
+"""Bicubic sampling with Keys' kernel, compiled by Numba. Reads: blocks.py, which says why it is fast.
+
+V sums over four taps in x times four in y. Most points have all of them in the image: those are found in one loop
+without branches, and the few others, of which padding decides, one by one.
+"""
+
+import math
+
+import numpy as np
+
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.cpu.blocks import BLOCK, finish_slopes, floor
+from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
+from stn_ref.kernels.scalar_math import ZEROS
+
+OUTSIDE = -1
+
+Y = 4 * BLOCK  # windows are eight rows of BLOCK: four taps in x, and from here on four in y
+
+_compile = njit(error_model="numpy")
+anchor, tap = _compile(scalar_math.anchor), _compile(scalar_math.tap)
+inner, outer = _compile(scalar_math.cubic_inner), _compile(scalar_math.cubic_outer)
+inner_slope, outer_slope = _compile(scalar_math.cubic_inner_slope), _compile(scalar_math.cubic_outer_slope)
+
+
+@njit(error_model="numpy")
+def anchor_block(points, count, H, W, padding, xy, slopes):
+    """Fill two rows of BLOCK, for x and for y: coordinates near the image, as good as the points; slopes likewise."""
+    for axis in range(2):
+        size, row = W if axis == 0 else H, axis * BLOCK
+        number = type(points[0])
+        low, high = number(-3 if size > 4 else 0), number(size + 2 if size > 4 else 0)
+        for j in range(count):  # between low and high every padding leaves x as it is
+            x = load(points, 2 * j + axis)
+            store_scratch(xy, row + j, x)
+            store_scratch(slopes, row + j, number(1) if low < x < high else number(0))
+        for j in range(count):
+            if slopes[row + j] == 0:
+                xy[row + j], slopes[row + j] = anchor(points[2 * j + axis], size, padding, 2)
+
+
+@njit(error_model="numpy")
+def find_weights(xy, count, inner, outer, sign, a, k):
+    """Fill windows of weights, or of their slopes.
+
+    Computed in float64, as in every backend: with a large `a` weights nearly cancel. sign multiplies those to the right
+    of the point, where the distance falls as x grows: 1 for weights, which are even, -1 for slopes, which are odd.
+    """
+    for row in range(2):
+        for j in range(count):
+            x = np.float64(load_scratch(xy, row * BLOCK + j))
+            t = x - np.floor(x)
+            store_scratch(k, row * Y + j, type(xy[0])(outer(1 + t, a)))
+            store_scratch(k, row * Y + BLOCK + j, type(xy[0])(inner(t, a)))
+            store_scratch(k, row * Y + 2 * BLOCK + j, type(xy[0])(sign * inner(1 - t, a)))
+            store_scratch(k, row * Y + 3 * BLOCK + j, type(xy[0])(sign * outer(2 - t, a)))
+
+
+@njit(error_model="numpy")
+def find_places(xy, count, H, W, zero, padding, places):
+    """Fill windows of places: m in x, n * W in y, or OUTSIDE."""
+    kind = type(zero)
+    for axis in range(2):
+        size, step = (kind(W), kind(1)) if axis == 0 else (kind(H), kind(W))
+        for j in range(count):  # as for zeros
+            x = load_scratch(xy, axis * BLOCK + j)
+            m = kind(floor(x if x == x else type(x)(-3)) - 1)
+            for i in range(4):
+                inside = zero <= kind(m + i) < size
+                store_scratch(places, axis * Y + i * BLOCK + j, kind(kind(m + i) * step) if inside else kind(OUTSIDE))
+        if padding != ZEROS:
+            for j in range(count):
+                x = xy[axis * BLOCK + j]
+                if x == x and not 1 <= x < size - 2:
+                    for i in range(4):
+                        places[axis * Y + i * BLOCK + j] = tap(math.floor(x) + i - 1, size, padding) * step
+
+
+@njit(error_model="numpy")
+def pixel(plane, places, i, r, j):
+    """Return the pixel under tap i in x and r in y of point j, 0 outside; read first, chosen then: no branch."""
+    column, row = load_scratch(places, i * BLOCK + j), load_scratch(places, Y + r * BLOCK + j)
+    u = load(plane, max(type(row)(row + column), type(row)(0)))
+    return u if row >= 0 and column >= 0 else type(u)(0)
+
+
+@njit(error_model="numpy")
+def gather(u, places, k, count, v):
+    """Eq. (3): set v."""
+    for j in range(count):
+        s = type(u[0])(0)
+        for r in range(4):
+            for i in range(4):
+                w = load_scratch(k, i * BLOCK + j) * load_scratch(k, Y + r * BLOCK + j)
+                s += pixel(u, places, i, r, j) * w
+        store(v, j, s)
+
+
+@njit(error_model="numpy")
+def add_slopes(u, gv, places, k, dk, count, gx, gy):
+    """Add gv dV/dx to gx and gv dV/dy to gy."""
+    for j in range(count):
+        sx = sy = type(u[0])(0)
+        for r in range(4):
+            for i in range(4):
+                value = pixel(u, places, i, r, j)
+                sx += value * (load_scratch(dk, i * BLOCK + j) * load_scratch(k, Y + r * BLOCK + j))
+                sy += value * (load_scratch(k, i * BLOCK + j) * load_scratch(dk, Y + r * BLOCK + j))
+        g = load(gv, j)
+        store_scratch(gx, j, load_scratch(gx, j) + g * sx)
+        store_scratch(gy, j, load_scratch(gy, j) + g * sy)
+
+
+@njit(error_model="numpy")
+def scatter(gv, places, k, count, gu):
+    """Add gv times the sixteen weights to gu, in the order of the points."""
+    for j in range(count):
+        for r in range(4):
+            row = np.intp(places[Y + r * BLOCK + j])
+            if row >= 0:
+                for i in range(4):
+                    column = np.intp(places[i * BLOCK + j])
+                    if column >= 0:
+                        gu[row + column] += gv[j] * (k[i * BLOCK + j] * k[Y + r * BLOCK + j])
+
+
+@njit(nogil=True, error_model="numpy")
+def forward_blocks(U, points, V, H, W, zero, padding, a, first, last):
+    """Eq. (3) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    _, C, P = V.shape
+    blocks = (P + BLOCK - 1) // BLOCK
+    xy, slopes = np.empty(2 * BLOCK, V.dtype), np.empty(2 * BLOCK, V.dtype)
+    places, k = np.full(2 * Y, zero), np.empty(2 * Y, V.dtype)
+    for block in range(first, last):
+        b, p = block // blocks, block % blocks * BLOCK
+        count = min(BLOCK, P - p)
+        anchor_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+        find_weights(xy, count, inner, outer, 1, a, k)
+        find_places(xy, count, H, W, zero, padding, places)
+        for c in range(C):
+            gather(U[b, c], places, k, count, V[b, c, p:])
+
+
+@njit(nogil=True, error_model="numpy")
+def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, a, first, last):
+    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P), unless empty."""
+    _, C, P = gV.shape
+    needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
+    xy, slopes = np.empty(2 * BLOCK, gV.dtype), np.empty(2 * BLOCK, gV.dtype)
+    places, k, dk = np.full(2 * Y, zero), np.empty(2 * Y, gV.dtype), np.empty(2 * Y, gV.dtype)
+    gx, gy = np.empty(BLOCK, gV.dtype), np.empty(BLOCK, gV.dtype)
+    for b in range(first, last):
+        for p in range(0, P, BLOCK):
+            count = min(BLOCK, P - p)
+            anchor_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+            find_weights(xy, count, inner, outer, 1, a, k)
+            find_weights(xy, count, inner_slope, outer_slope, -1, a, dk)
+            find_places(xy, count, H, W, zero, padding, places)
+            gx[:] = 0
+            gy[:] = 0
+            for c in range(C):
+                if needs_U:
+                    scatter(gV[b, c, p:], places, k, count, gU[b, c])
+                if needs_points:
+                    add_slopes(U[b, c], gV[b, c, p:], places, k, dk, count, gx, gy)
+            if needs_points:
+                nan = k[:BLOCK] + k[Y : Y + BLOCK]  # of either coordinate
+                finish_slopes(gx, gy, slopes, nan, count, gpoints[b, 2 * p :])

@@ -1,0 +1,51 @@
+"""The samplers compiled by Numba, the default backend: the maths of scalar_math.py in a few flat loops.
+
+The fast ones, with few taps, are bilinear.py, nearest.py and cubic.py; any other kernel, and bilinear at
+another side of a kink, is windows.py.
+"""
+
+import numpy as np
+from numba import config
+
+from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
+from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT
+
+FEW_TAPS = {"bilinear": bilinear, "nearest": nearest, "bicubic": cubic}
+
+_quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
+
+
+def _options(mode, padding, a):
+    code = PADDINGS.index(padding)
+    if mode == "bicubic":
+        return code, float(a)
+    return (None if padding == "zeros" else code,)
+
+
+@_quiet  # infinite pixels: inf * 0 is NaN, as it should be
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+    return blocks.forward(FEW_TAPS[mode].forward_blocks, U, points, *_options(mode, padding, a))
+
+
+@_quiet
+def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    if mode == "bilinear" and kink != "right":
+        return windows.backward(
+            U, points, np.empty((len(U), 0), U.dtype), gV, KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink),
+            (*needs, False),
+        )[:2]  # fmt: skip
+    return blocks.backward(FEW_TAPS[mode].backward_images, U, points, gV, needs, *_options(mode, padding, a))
+
+
+@_quiet
+def wide_forward(U, points, phi, kernel, padding="zeros"):
+    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    return windows.forward(U, points, phi, KERNELS[kernel], PADDINGS.index(padding))
+
+
+@_quiet
+def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
+    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    return windows.backward(U, points, phi, gV, KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)

@@ -1,0 +1,149 @@
+"""CUDA kernels: Eq. (3) and its gradients, a thread for each point, all channels in that thread.
+
+Threads of a warp take points that follow each other, so points, V, gV and gpoints are read and written in whole lines.
+Indices are 64 bits wide. bilinear and nearest are one kernel with 2 or 1 taps along each axis.
+
+Arrays: U, gU (N, C, H, W); points, gpoints (N, P, 2), pixels; V, gV (N, C, P), all in one piece. Read next:
+lists.py, the gradient of U without atomics.
+"""
+
+import math
+
+from stn_ref.kernels.cuda.device import cuda
+from stn_ref.kernels.cuda.maths import corner, slope_taps, slope_weight, times, weight
+
+
+@cuda.jit
+def forward(U, points, V, padding, taps):
+    """Eq. (3): V of every point, the four products in the order of the other backends."""
+    N, C, H, W = U.shape
+    P = points.shape[1]
+    first, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for b in range(row, N, rows):
+        for p in range(first, P, columns):
+            x, y = points[b, p, 0], points[b, p, 1]
+            if x != x or y != y:
+                for c in range(C):
+                    V[b, c, p] = x + y
+                continue
+            m, tx, _ = corner(x, W, padding, taps)
+            n, ty, _ = corner(y, H, padding, taps)
+            for c in range(C):
+                v = type(x)(0)
+                for j in range(2):
+                    for k in range(2):
+                        if j < taps and k < taps and 0 <= n + j < H and 0 <= m + k < W:
+                            v += times(U[b, c, n + j, m + k], times(weight(k, tx), weight(j, ty)))
+                V[b, c, p] = v
+
+
+@cuda.jit
+def scatter(points, gV, gU, padding, taps):
+    """Eq. (6), added to gU by atomic operations: sums of floats in an order that changes from run to run."""
+    N, C, H, W = gU.shape
+    P = points.shape[1]
+    first, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for b in range(row, N, rows):
+        for p in range(first, P, columns):
+            x, y = points[b, p, 0], points[b, p, 1]
+            if x != x or y != y:
+                continue
+            m, tx, _ = corner(x, W, padding, taps)
+            n, ty, _ = corner(y, H, padding, taps)
+            for c in range(C):
+                g = gV[b, c, p]
+                for j in range(2):
+                    for k in range(2):
+                        if j < taps and k < taps and 0 <= n + j < H and 0 <= m + k < W:
+                            w = times(weight(k, tx), weight(j, ty))
+                            cuda.atomic.add(gU, (b, c, n + j, m + k), times(g, w))
+
+
+@cuda.jit
+def slopes(U, points, gV, gpoints, padding, taps, kink):
+    """Eq. (7), times gV and summed over channels; a point's own thread writes its gradient."""
+    N, C, H, W = U.shape
+    P = points.shape[1]
+    start, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for b in range(row, N, rows):
+        for p in range(start, P, columns):
+            x, y = points[b, p, 0], points[b, p, 1]
+            if x != x or y != y:
+                gpoints[b, p, 0] = gpoints[b, p, 1] = x + y
+                continue
+            one = type(x)(1)
+            gx, gy = type(x)(0), type(x)(0)
+            m, tx, slope_x = corner(x, W, padding, taps)
+            n, ty, slope_y = corner(y, H, padding, taps)
+            first_x, last_x = slope_taps(tx, kink)
+            first_y, last_y = slope_taps(ty, kink)
+            if slope_x != 0:
+                for c in range(C):
+                    dV = type(x)(0)
+                    for j in range(2):
+                        for k in range(first_x, last_x + 1):
+                            if 0 <= n + j < H and 0 <= m + k < W:
+                                w = times(slope_weight(k, first_x, last_x, one), weight(j, ty))
+                                dV += times(U[b, c, n + j, m + k], w)
+                    gx += times(gV[b, c, p], dV)
+            if slope_y != 0:
+                for c in range(C):
+                    dV = type(x)(0)
+                    for j in range(first_y, last_y + 1):
+                        for k in range(2):
+                            if 0 <= n + j < H and 0 <= m + k < W:
+                                w = times(weight(k, tx), slope_weight(j, first_y, last_y, one))
+                                dV += times(U[b, c, n + j, m + k], w)
+                    gy += times(gV[b, c, p], dV)
+            gpoints[b, p, 0] = times(gx, slope_x)
+            gpoints[b, p, 1] = times(gy, slope_y)
+
+
+@cuda.jit
+def rescale(old, before, factor_x, factor_y, after, new):
+    """(x + before) factor - after, for both numbers of every pair; what is infinite stays so."""
+    start, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for b in range(row, old.shape[0], rows):
+        for p in range(start, old.shape[1], columns):
+            for axis in range(2):
+                x, factor = old[b, p, axis], factor_y if axis else factor_x
+                if abs(x) == math.inf:
+                    new[b, p, axis] = x
+                else:
+                    new[b, p, axis] = times(x + before, factor) - after
+
+
+@cuda.jit
+def multiply(old, factor_x, factor_y, new):
+    """Multiply both numbers of every pair by their factors."""
+    start, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for b in range(row, old.shape[0], rows):
+        for p in range(start, old.shape[1], columns):
+            new[b, p, 0] = times(old[b, p, 0], factor_x)
+            new[b, p, 1] = times(old[b, p, 1], factor_y)
+
+
+@cuda.jit
+def fill(array, value):
+    """Set every element of a (rows, columns) array."""
+    start, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for i in range(row, array.shape[0], rows):
+        for j in range(start, array.shape[1], columns):
+            array[i, j] = value
+
+
+@cuda.jit
+def copy(source, target):
+    """Copy four axes of any strides."""
+    A, B, C, D = target.shape
+    start, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for i in range(row, A * B, rows):
+        for j in range(start, C * D, columns):
+            target[i // B, i % B, j // D, j % D] = source[i // B, i % B, j // D, j % D]

@@ -1,0 +1,111 @@
+"""The scalar maths of sampling on the GPU: scalar_math.py, compiled, and products that are rounded.
+
+A compiler for GPUs turns a * b + c into one operation that rounds once. `times` forbids that: coordinates and weights
+then come out the same to the bit as in the other backends, and slopes of a constant image are 0. It costs nothing,
+because sampling waits for memory.
+
+Read next: kernels.py.
+"""
+
+import math
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.cuda.device import SIMULATED, device
+from stn_ref.kernels.scalar_math import CENTRAL, LEFT, RIGHT, bound
+
+ROUNDED_PRODUCTS = {types.float32: "__nv_fmul_rn", types.float64: "__nv_dmul_rn"}  # of CUDA's own library
+
+
+@device
+def floor(x):
+    """Return the floor of a coordinate; math.floor alone is a float on CUDA."""
+    return int(math.floor(x))  # noqa: RUF046
+
+
+fold = device(scalar_math.fold if SIMULATED else bound(scalar_math.fold, remainder=math.fmod))
+cell = device(bound(scalar_math.cell, floor=floor))
+nearest = device(scalar_math.nearest)
+
+
+if SIMULATED:
+
+    def times(a, b):
+        """Return a * b."""
+        return a * b
+
+else:
+
+    @intrinsic
+    def times(typing_context, a, b):
+        """Return a * b, rounded: never made one operation with a sum. Types that differ do not compile."""
+        if a != b or a not in ROUNDED_PRODUCTS:
+            return None
+
+        def build(context, builder, signature, args):
+            number = context.get_value_type(a)
+            product = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(number, [number, number]), ROUNDED_PRODUCTS[a]
+            )
+            return builder.call(product, args)
+
+        return a(a, b), build
+
+
+@device
+def corner(x, size, padding, taps):
+    """Return (m, t, slope) of a coordinate x: its first tap, the fraction t beyond it, the slope of the padding.
+
+    Args:
+        x: the coordinate, pixels.
+        size: H or W.
+        padding: ZEROS, ...
+        taps: 2, bilinear: m and m + 1 weigh 1 - t and t; 1, nearest: m weighs 1, t and the slope are 0.
+    """
+    x, slope = fold(x, size, padding)
+    m, t = cell(x, size)
+    if taps == 1:
+        m, t, slope = nearest(m, t), type(t)(0), type(t)(0)
+    return m, t, slope
+
+
+@device
+def weight(k, t):
+    """Return the weight of tap k = 0 or 1 at the fraction t."""
+    return t if k == 1 else type(t)(1) - t
+
+
+@device
+def slope_taps(t, kink):
+    """Return (first, last): taps from the first to the last pixel, counted from m, make dV/dx at the fraction t.
+
+    Off the kinks that is the cell (0, 1), for every side that `kink` can name.
+    """
+    if t != 0 or kink == RIGHT:
+        return 0, 1
+    if kink == LEFT:
+        return -1, 0
+    if kink == CENTRAL:
+        return -1, 1
+    return 0, 0  # Eq. (7) as printed: U[x] itself
+
+
+@device
+def slope_weight(k, first, last, one):
+    """Return dk/dx of tap k: -1 and 1 at the ends of a cell, half of it over two cells, 1 as printed.
+
+    Args:
+        k: first to last, as slope_taps gave them.
+        first: the first tap.
+        last: the last.
+        one: 1 in the dtype of the work.
+    """
+    if last == first:
+        return one
+    end = type(one)(0.5) if last - first == 2 else one
+    if first < k < last:
+        return type(one)(0)
+    return -end if k == first else end

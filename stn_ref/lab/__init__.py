@@ -1,0 +1,1 @@
+"""Measurements with the package: experiments, their results, speed, and what they were measured on."""

@@ -1,0 +1,79 @@
+"""What the machine can do: how fast it copies memory, and how fast it multiplies matrices.
+
+These are the limits that the other parts are measured against. A copy of n bytes reads n / 2 and writes n / 2; a
+matrix product of float32 does 2 K^3 operations. Both on our own threads, one product on each.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench import timing
+
+SIZES = (2**16, 2**20, 2**24, 2**28)  # bytes: in each core's cache, in the shared one, in memory
+LEAST_SHARE = 2**18  # bytes of a thread: it asks for Python's lock after each copy
+COPIED, MOST_TIMES = 2**25, 2**12  # bytes in one call, at least, unless it takes more copies than that
+K = 512  # rows and columns of the matrices
+
+
+def copy(n_bytes: int) -> tuple[Callable[[], None], float]:
+    """Return a call that moves n_bytes again and again, half of them in and half of them out, and 1 / how often.
+
+    On the threads in use, each with its share of the bytes (at least LEAST_SHARE). Again and again, because handing
+    work to a thread takes longer than copying what fits into a cache.
+    """
+    n = max(1, min(threads.get_num_threads(), n_bytes // LEAST_SHARE))
+    times = min(MOST_TIMES, max(1, COPIED // max(1, n_bytes)))
+    source = np.ones(max(1, n_bytes // 8), np.float32)
+    target = np.zeros_like(source)
+    shares = [(target[a:b], source[a:b]) for a, b in threads.spans(len(source), n)]
+
+    def share(k: int) -> None:
+        for _ in range(times):
+            np.copyto(*shares[k])
+
+    return lambda: threads.parallel(share, n), 1 / times
+
+
+def products(dtype=np.float32) -> tuple[Callable[[], None], float]:
+    """Return a call that multiplies two K x K matrices on each of the threads in use, and its operations."""
+    n, rng = threads.get_num_threads(), np.random.default_rng(0)
+    A, B = rng.random((2, K, K)).astype(dtype)
+    C = np.empty((n, K, K), dtype)
+
+    def multiply() -> None:
+        with threads.one_blas_thread:
+            threads.parallel(lambda k: np.dot(A, B, out=C[k]), n)
+
+    return multiply, 2.0 * n * K**3
+
+
+def _copy_row(n_bytes: int, seconds: float) -> dict:
+    call, share = copy(n_bytes)
+    row = timing.compare(call, None, seconds)
+    row["ours_ms"] *= share
+    return row | {"gigabytes_per_second": n_bytes / row["ours_ms"] / 1e6}
+
+
+def _product_row(dtype, seconds: float) -> dict:
+    call, flops = products(dtype)
+    with_torch = None
+    if timing.has_torch():
+        import torch
+
+        A = torch.rand(threads.get_num_threads() * K, K, dtype=getattr(torch, np.dtype(dtype).name))
+        with_torch = functools.partial(torch.mm, A, A[:K])
+    row = timing.compare(call, with_torch, seconds)
+    return row | {"gigaflops": flops / row["ours_ms"] / 1e6}
+
+
+def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
+    """Yield the copies and the products."""
+    for n in n_threads[-1:] if quick else n_threads:
+        for size in SIZES[2:3] if quick else SIZES:
+            yield timing.Case(f"copy {size >> 10} KiB", n, lambda s, size=size: _copy_row(size, s), 1.0)
+        for dtype in (np.float32,) if quick else (np.float32, np.float64):
+            name = f"product {K}x{K} {np.dtype(dtype).name}"
+            yield timing.Case(name, n, lambda s, dtype=dtype: _product_row(dtype, s), 1.0)

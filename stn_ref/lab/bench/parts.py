@@ -1,0 +1,137 @@
+"""`stn-ref bench`: the parts, one row after the other, and the report of what was measured.
+
+A row that fails says why and the others go on; an interrupted run reports the rows that it has. Each row says how many
+cores were busy with other programs meanwhile.
+"""
+
+import datetime
+import importlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from stn_ref import checks
+from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench import cuda, report, timing
+from stn_ref.lab.machine_report import environment, processor
+from stn_ref.lab.turns import Others
+
+PARTS = {  # name -> module, function that yields its cases, what its numbers mean
+    "machine": ("machine", "cases", "what the machine can do: bytes copied, float operations of matrix products"),
+    "sampler": ("sampler", "cases", "the bilinear sampler; limit: a copy of the bytes that have to move"),
+    "modes": ("sampler", "mode_cases", "its modes, paddings and dtypes; limit: a copy of the bytes that have to move"),
+    "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
+    "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
+    "growth": ("growth", "cases", "the sampler from small to large; limit: a copy; memory as tracemalloc sees it"),
+    "memory": (
+        "processes",
+        "memory_cases",
+        "memory of training steps: how far the resident set grows",
+    ),
+    "startup": ("processes", "startup_cases", "a new process, after `import numpy`: compiled anew, and from kept code"),
+    "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
+}
+QUICK_SECONDS = 0.1  # a row
+VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "torch", "python", "machine", "gpu")
+
+
+def _command(quick: bool, only: Iterable[str], n: int | None) -> str:
+    words = ["stn-ref bench", *(["--quick"] if quick else []), *(["--only", *only] if only else [])]
+    return " ".join([*words, *(["--threads", str(n)] if n else [])])
+
+
+def _unasked(name: str, quick: bool) -> bool:
+    """Return whether a part is measured if none is named."""
+    if name == "memory":
+        return sys.platform == "linux" and not quick
+    return name != "cuda" or (cuda.found() and not quick)
+
+
+def _rounded(value):
+    """Return the numbers of a row to four digits."""
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def run(
+    *,
+    quick: bool = False,
+    only: Iterable[str] = (),
+    n_threads: int | None = None,
+    note: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """Run the benchmark.
+
+    Args:
+        quick: a few small rows of each part, a fraction of a second each.
+        only: names of PARTS; none: all; memory on Linux, cuda if there is a GPU and numba-cuda.
+        n_threads: on how many threads. None: the machine and the sampler on one and on all, the rest on all.
+        note: called with lines of progress.
+        say: called with the lines of the table.
+
+    Returns:
+        The report for JSON: command, date, environment, threads, failed, interrupted, and the rows of each part.
+
+    Raises:
+        ValueError: a part that there is not.
+        ImportError, DeviceError: cuda is asked for and cannot be measured.
+    """
+    only = list(only)
+    for name in only:
+        checks.one_of("part", name, PARTS)
+    if "cuda" in only:
+        cuda.require()
+    counts = [n_threads] if n_threads else sorted({1, threads.get_num_threads()})
+    known = environment()
+    wanted = only or [name for name in PARTS if _unasked(name, quick)]
+    parts = {name: [] for name in PARTS if name in wanted}
+    result = {
+        "command": _command(quick, only, n_threads),
+        "date": datetime.date.today().isoformat(),
+        "environment": {name: known[name] for name in VERSIONS} | {"processor": processor()},
+        "threads": counts,
+        "failed": 0,
+        "interrupted": False,
+        "parts": parts,
+    }
+    if not timing.has_torch():
+        say("PyTorch is not installed: times without ratios (pip install torch)")
+    say(
+        f"{result['environment']['processor']}, {os.cpu_count()} cores; float32 unless said; medians of rounds in turns"
+    )
+    say("ratio: PyTorch's time over ours, above 1 ours is the faster one; of limit: 1 is as fast as the machine can")
+    try:
+        for name, rows in parts.items():
+            _run_part(name, rows, counts, quick, note, say)
+    except KeyboardInterrupt:
+        result["interrupted"] = True
+        note("interrupted: the rows so far are in the report")
+    result["failed"] = sum("error" in row for rows in parts.values() for row in rows)
+    for name, rows in parts.items():
+        if text := report.total(name, rows):
+            say(text)
+    if text := report.disturbance([row for rows in parts.values() for row in rows]):
+        say(text)
+    return result
+
+
+def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, note: Callable, say: Callable) -> None:
+    """Append the rows of a part to `rows`, one by one."""
+    module, function, meaning = PARTS[name]
+    cases = getattr(importlib.import_module(f"stn_ref.lab.bench.{module}"), function)
+    say(f"\n{name}: {meaning}")
+    say(report.HEAD)
+    for case in cases(counts, quick):
+        row, others = {"name": case.name, "threads": case.threads}, Others()
+        try:
+            with timing.on_threads(case.threads):
+                row |= case.measure(QUICK_SECONDS if quick else case.seconds)
+        except Exception as error:  # one row must not take the others with it
+            row["error"] = " ".join(f"{type(error).__name__}: {error}".split())
+        if (cores := others.cores()) is not None:
+            row["others_cores"] = cores
+        rows.append({key: _rounded(value) for key, value in row.items()})
+        say(report.line(rows[-1]))

@@ -1,0 +1,156 @@
+"""A cell: one number of an experiment, computed on its own, and everything that decides it.
+
+Reads: ../results/store.py, ../training/. Read next: table1.py, run.py.
+"""
+
+import datetime
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from stn_ref import data
+from stn_ref.kernels.cpu import threads
+from stn_ref.lab.machine_report import processor, versions
+from stn_ref.lab.results import store
+from stn_ref.lab.results.summary import duration
+from stn_ref.nn import Layer
+from stn_ref.training import CheckpointError, Recipe, Trainer
+
+VERSIONS = ("stn_ref", "python", "numpy", "scipy", "numba")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of an experiment.
+
+    Attributes:
+        name: within the experiment, such as "st-cnn-affine/R".
+        seed: of everything.
+        data: the name of the data, for the name of the file.
+        configuration: whatever else decides the outcome, as JSON has it. A result is taken for this cell's if the two
+            configurations are equal.
+        compute: (path of a checkpoint, show a bar?, note) -> {"result": {...}, ...}; what it returns is kept.
+    """
+
+    name: str
+    seed: int
+    data: str
+    configuration: dict
+    compute: Callable[[Path, bool, Callable[[str], None]], dict] = field(repr=False)
+
+    def path(self, out: Path, experiment: str, scale: str) -> Path:
+        """Return the file of the result in the folder `out`."""
+        return out / f"{store.file_name(experiment, scale, self.data, self.name, f'seed{self.seed}')}.json"
+
+    def known(self, path: Path, experiment: str, scale: str) -> dict | None:
+        """Return the result at `path`, None if there is none.
+
+        Raises:
+            ResultError: what lies there is damaged, or of another cell or configuration.
+        """
+        if not path.exists():
+            return None
+        result = store.read(path)
+        for key, wanted in self._named(experiment, scale).items():
+            if result[key] != wanted:
+                raise store.ResultError(
+                    f"{path} is of another cell: its {key} is {result[key]!r}, not {wanted!r}; move it away"
+                )
+        if why := store.difference(result["configuration"], self.configuration):
+            raise store.ResultError(
+                f"{path} is of another configuration: its {why}; "
+                f"--only {self.name} --again replaces it, another --out keeps it"
+            )
+        return result
+
+    def run(
+        self, path: Path, experiment: str, scale: str, *, progress: bool = False, note: Callable[[str], None] = print
+    ) -> dict:
+        """Compute the cell, write the result to `path`, and return it.
+
+        Raises:
+            DivergedError: a training came to no end.
+            ResultError: the checkpoint that lies there is damaged, or of another configuration.
+            OSError: the result or a checkpoint cannot be written.
+        """
+        began, started = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
+        half_done = store.half_done(path)
+        try:
+            computed = self.compute(half_done, progress, note)
+        except CheckpointError as error:
+            raise store.ResultError(f"{error}; move it away, and the cell begins anew") from None
+        known = versions()
+        result = {
+            **self._named(experiment, scale),
+            "configuration": self.configuration,
+            **computed,
+            "versions": {name: known[name] for name in VERSIONS},
+            "machine": f"{processor()}, {os.cpu_count()} cores, {threads.get_num_threads()} used",
+            "date": started.strftime("%Y-%m-%d %H:%M UTC"),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        written = store.write(path, result)
+        half_done.unlink(missing_ok=True)
+        return written
+
+    def _named(self, experiment: str, scale: str) -> dict:
+        return {"experiment": experiment, "scale": scale, "cell": self.name, "seed": self.seed, "data": self.data}
+
+
+def trained(
+    recipe: Recipe,
+    source: Callable[[], data.Source],
+    net: Callable[[], Layer] | None = None,
+    measure: Callable[[Layer, data.Source], dict] = lambda net, source: {},
+    watched: str = "validation",
+) -> Callable[[Path, bool, Callable[[str], None]], dict]:
+    """Return the `compute` of a cell that trains a net and tests the best weights.
+
+    Args:
+        recipe: how.
+        source: makes what to feed.
+        net: makes what to train, with fresh weights; default: the model that the recipe, a Config, names.
+        measure: (net with the best weights, source) -> more entries of the result.
+        watched: what to call the images that the source has for validation.
+    """
+
+    def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
+        fed = source()
+        trainer = Trainer(recipe, fed, net=net and net(), path=path, resume=True, progress=progress)
+        if done := len(trainer.history.epochs):
+            note(f"  continuing after epoch {done}")
+        for row in trainer.epochs():
+            val = "" if row.val_accuracy is None else f", {watched} error {100 * (1 - row.val_accuracy):.2f} %"
+            left = fmean(row.seconds for row in trainer.history.epochs) * (recipe.epochs - row.epoch)
+            left = f", {duration(left)} left" if left else ""
+            note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s{left}")
+        _, accuracy = trainer.test()
+        return {
+            "result": {
+                "test_error_percent": None if accuracy is None else round(100 * (1 - accuracy), 10),
+                "n_test": fed.size("test"),
+                "parameters": sum(param.value.size for param in trainer.net.params()),
+                "best_epoch": trainer.history.best.epoch,
+                "training_seconds": round(sum(row.seconds for row in trainer.history.epochs), 1),
+                "weights_crc32": trainer.weights_crc(),
+                **measure(trainer.net, fed),
+            },
+            "history": trainer.history.to_list(),
+        }
+
+    return compute
+
+
+def fresh(build: Callable[..., Layer], name: str, recipe: Recipe) -> Layer:
+    """Return build(name, rng of the weights), whose localisation nets learn at the recipe's rate for them."""
+    rng = data.stream(recipe.seed, "weights")
+    return build(name, rng, localisation_lr_scale=recipe.localisation_lr_scale)
+
+
+def described(recipe: Recipe, source: data.Source, **more) -> dict:
+    """Return the configuration of a cell that trains: the recipe, the data, and `more`."""
+    sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}
+    return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}

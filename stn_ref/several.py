@@ -1,0 +1,230 @@
+"""Several transformers side by side: one input, and each its own look at it.
+
+Reads: transformer.py, localisation.py. Read next: lab/experiments/addition.py, lab/experiments/parts.py.
+
+The paper has two ways. For the addition of two digits it puts whole transformers next to each other, each with a
+localisation net of its own (`Parallel`). For birds one localisation net says where all of them look, and its theta is
+cut into pieces (`ParallelTransformers`). Either way the outputs are stacked along the channels.
+
+Transformers that begin with the same theta and are followed by a symmetrical net get the same gradient, and stay twins
+for ever. Localisation nets of their own have other random weights, but a last layer of zeros: the first step moves that
+layer alone, and it is the random features before it that tell the twins apart. Where one net says all thetas, the
+features are the same, so the biases should differ: see `starting_at`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stn_ref import checks
+from stn_ref.grid import GridGenerator
+from stn_ref.nn import Layer, Linear, Sequential
+from stn_ref.sampler import Sampler
+from stn_ref.transforms import Transform
+
+
+class Parallel(Layer):
+    """Layers side by side: each is given the whole input, and their outputs are stacked along the channels.
+
+        V = (f_1(U), f_2(U), ...),   gU = sum_k gU_k
+
+    Args:
+        layers: at least one, (N, C, H, W) -> (N, C_k, Ho, Wo), or -> (N, C_k), with the same axes but for C_k. To use
+            the same parameters in two of them, give a layer and its `share()`.
+
+    Raises:
+        TypeError: something else than a Layer among them.
+        ValueError: no layer.
+        ShapeError: in forward, two outputs disagree in another axis than 1.
+
+    Source: Jaderberg et al. 2015, Sec. 3.4 and appendix A.1 (MNIST addition).
+    """
+
+    def __init__(self, *layers: Layer):
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers must be Layers; got {type(layer).__name__}")
+        if not layers:
+            raise ValueError("layers must be at least one; got none")
+        self.layers = list(layers)
+
+    def forward(self, U: np.ndarray) -> np.ndarray:
+        """Return V (N, C_1 + C_2 + ..., Ho, Wo)."""
+        with self.undivided():
+            return self.keep(*stacked([layer.forward(U) for layer in self.layers]))
+
+    def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gU, the sum over the layers."""
+        gV, (stops,) = self.take(gV)
+        pieces = np.split(gV, stops, axis=1)
+        gUs = [layer.backward(piece, needs=needs) for layer, piece in zip(self.layers, pieces, strict=True)]
+        return sum(gUs[1:], start=gUs[0]) if needs else None
+
+    def __repr__(self) -> str:
+        return f"Parallel({', '.join(type(layer).__name__ for layer in self.layers)})"
+
+    def __getitem__(self, k: int) -> Layer:
+        return self.layers[k]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+class ParallelTransformers(Layer):
+    """Several transformers that one localisation net steers: theta is cut into a piece for each.
+
+        U --> localisation --> theta = (theta_1 | theta_2 | ...)
+        V = (V_1, V_2, ...),   V_k = U sampled at T_k(G; theta_k)
+        gtheta = (gtheta_1 | gtheta_2 | ...),   gU = sum_k gU_k + gU through the localisation net
+
+    Args:
+        localisation: a Layer, U (N, C, H, W) -> theta (N, K_1 + K_2 + ...); see `starting_at`.
+        transforms: the family T_k of each, from stn_ref.transforms, such as get("attention", scale=0.5).
+        out_size: (Ho, Wo) of every V_k; default: the size of U.
+        align_corners: the convention of normalised coordinates.
+        sampler: a layer (U, points) -> V_k, of which each transformer uses a twin; default: bilinear, zeros outside.
+
+    Raises:
+        TypeError: localisation or sampler is no Layer, or one of transforms no Transform.
+        ValueError: no transform.
+        ShapeError: in forward, theta is not as long as the families together want it.
+
+    Source: Jaderberg et al. 2015, Sec. 4.3 (CUB-200-2011: two or four attention transformers of scale 0.5).
+    """
+
+    def __init__(
+        self,
+        localisation: Layer,
+        transforms: Sequence[Transform],
+        out_size: tuple[int, int] | None = None,
+        *,
+        align_corners: bool = False,
+        sampler: Layer | None = None,
+    ):
+        sampler = Sampler() if sampler is None else sampler
+        for name, layer in (("localisation", localisation), ("sampler", sampler)):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"{name} must be a Layer; got {layer!r}")
+        self.localisation = localisation
+        self.grids = [GridGenerator(transform, out_size, align_corners=align_corners) for transform in transforms]
+        if not self.grids:
+            raise ValueError("transforms must be at least one; got none")
+        self.samplers = [sampler.share() for _ in self.grids]
+        self.stops = np.cumsum([grid.transform.K for grid in self.grids])
+
+    def forward(self, U: np.ndarray) -> np.ndarray:
+        """Return V (N, M C, Ho, Wo) for U (N, C, H, W): the C channels of the first of M transformers, and so on."""
+        checks.floating("U", U)
+        checks.shape("U", U, ("N", "C", "H", "W"))
+        with self.undivided():
+            Vs = []
+            for theta, grid, sampler in zip(
+                self._cut(self.localisation.forward(U)), self.grids, self.samplers, strict=True
+            ):
+                Vs.append(sampler.forward(U, grid.forward(theta, U.shape[2:])))
+            return self.keep(*stacked(Vs))
+
+    def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gU: through the pixels that each sampled, and through theta."""
+        gV, (stops,) = self.take(gV)
+        gU, gthetas = 0, []
+        for piece, grid, sampler in zip(np.split(gV, stops, axis=1), self.grids, self.samplers, strict=True):
+            gU_k, gpoints = sampler.backward(piece, needs=(needs, True))
+            gthetas.append(grid.backward(gpoints))
+            gU = gU + gU_k if needs else None
+        gU_localisation = self.localisation.backward(np.concatenate(gthetas, axis=1), needs=needs)
+        return gU + gU_localisation if needs else None
+
+    def look(self, U: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return (theta_k (N, K_k), points_k (N, Ho, Wo, 2) in pixels of U, V_k) of each, with nothing kept."""
+        found = []
+        thetas = self._cut(self.localisation.share().eval().forward(U))
+        for theta, grid, sampler in zip(thetas, self.grids, self.samplers, strict=True):
+            points = grid.share().eval().forward(theta, U.shape[2:])
+            found.append((theta, points, sampler.share().eval().forward(U, points)))
+        return found
+
+    def _cut(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return theta_1, theta_2, ...: (N, K_k) each."""
+        checks.shape("theta", theta, ("N", "K"), K=(int(self.stops[-1]), "the transforms together"))
+        return np.split(theta, self.stops[:-1], axis=1)
+
+
+class PerView(Layer):
+    """The same net for each of several views: its features stand side by side.
+
+        V = (V_1, V_2, ...) -> (f(V_1), f(V_2), ...)
+
+    The views take turns as examples of one larger batch, so the parameters see all of them in one use.
+
+    Args:
+        net: a Layer, (N, C, H, W) -> (N, D).
+        views: M, how many there are.
+
+    Raises:
+        TypeError: net is no Layer.
+        ValueError: views is not an integer of at least 1.
+        ShapeError: in forward, the channels are not M times something.
+    """
+
+    def __init__(self, net: Layer, views: int):
+        if not isinstance(net, Layer):
+            raise TypeError(f"net must be a Layer; got {net!r}")
+        self.net = net
+        self.views = checks.integer("views", views, 1)
+
+    def forward(self, V: np.ndarray) -> np.ndarray:
+        """Return (N, M D) for V (N, M C, H, W), as Parallel and ParallelTransformers return it."""
+        checks.floating("V", V)
+        N, channels, H, W = checks.shape("V", V, ("N", "M C", "H", "W"))
+        if channels % self.views:
+            raise checks.ShapeError(
+                f"V must be (N, M C, H, W) with M={self.views}: axis 1 is {channels}, no multiple; got shape {V.shape}"
+            )
+        with self.undivided():
+            features = self.net.forward(V.reshape(N * self.views, channels // self.views, H, W))
+            return self.keep(features.reshape(N, self.views * features.shape[1]), V.shape, features.shape)
+
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return gV."""
+        gy, (shape, features) = self.take(gy)
+        gV = self.net.backward(gy.reshape(features), needs=needs)
+        return gV.reshape(shape) if needs else None
+
+
+def stacked(Vs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the arrays (N, C_k, ...) stacked along axis 1, and where each but the first begins.
+
+    Raises:
+        ShapeError: they disagree in another axis.
+    """
+    for k, V in enumerate(Vs):
+        if V.ndim < 2 or V.shape[:1] + V.shape[2:] != Vs[0].shape[:1] + Vs[0].shape[2:]:
+            raise checks.ShapeError(
+                f"outputs must be (N, C_k, ...), equal but for C_k; got {Vs[0].shape} of layer 0 and {V.shape} of "
+                f"layer {k}"
+            )
+    return np.concatenate(Vs, axis=1), np.cumsum([V.shape[1] for V in Vs])[:-1]
+
+
+def starting_at(localisation: Sequential, thetas: np.ndarray) -> Sequential:
+    """Return the localisation net with a new last layer, which says (theta_1 | theta_2 | ...) until it is trained.
+
+    Args:
+        localisation: with a Linear at the end, such as `conv_localisation` returns; its other layers are used on.
+        thetas: (M, K), where each of M transformers begins. Two equal rows are twins, and stay twins if what follows
+            treats them alike.
+
+    Raises:
+        TypeError: thetas is not float32 or float64, or the last layer is no Linear.
+        ShapeError: thetas is not (M, K).
+    """
+    checks.floating("thetas", thetas)
+    checks.shape("thetas", thetas, ("M", "K"))
+    last = localisation.layers[-1] if isinstance(localisation, Sequential) and len(localisation) else None
+    if not isinstance(last, Linear):
+        raise TypeError(f"localisation must be a Sequential that ends in a Linear; got {localisation!r}")
+    layer = Linear.constant(last.W.value.shape[1], thetas.astype(last.W.value.dtype).ravel())
+    for param in layer.params():
+        param.lr_scale = last.W.lr_scale
+    return Sequential(*localisation.layers[:-1], layer)
