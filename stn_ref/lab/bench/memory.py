@@ -19,7 +19,6 @@ from stn_ref import models
 from stn_ref.kernels.cpu import threads
 from stn_ref.lab.bench.steps import example, our_step
 
-SIDES = ("ours", "torch")
 STEPS = 4  # the second may reach further than the first: what is kept from one to the next is there by then
 
 
