@@ -58,13 +58,13 @@ class SpatialTransformer(Layer):
         self.localisation = localisation
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
         padding = pixel_padding(padding_mode, align_corners)
-        own, plain = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend), Sampler()
-        if sampler is not None and (own.options, own.kink) != (plain.options, plain.kink):
+        options = {"mode": mode, "padding": padding, "kink": kink, "a": a, "backend": backend}
+        if sampler is not None and options != Sampler.DEFAULTS:
             raise ValueError(
                 "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
-                f"got {own.options | {'kink': kink}}"
+                f"got {options}"
             )
-        self.sampler = own if sampler is None else sampler
+        self.sampler = Sampler(**options) if sampler is None else sampler
         self.return_theta = return_theta
 
     def forward(self, U: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
