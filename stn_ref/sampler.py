@@ -172,8 +172,6 @@ class Sampler(Layer):
         backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`; a layer keeps NumPy arrays.
     """
 
-    DEFAULTS = {"mode": "bilinear", "padding": "zeros", "kink": "right", "a": -0.75, "backend": "cpu"}
-
     def __init__(
         self,
         *,

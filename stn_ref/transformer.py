@@ -59,7 +59,7 @@ class SpatialTransformer(Layer):
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
         padding = pixel_padding(padding_mode, align_corners)
         options = {"mode": mode, "padding": padding, "kink": kink, "a": a, "backend": backend}
-        if sampler is not None and options != Sampler.DEFAULTS:
+        if sampler is not None and options != Sampler.__init__.__kwdefaults__:
             raise ValueError(
                 "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
                 f"got {options}"

@@ -155,10 +155,10 @@ def forward(task, U, points, unit, *options):
 
 
 def backward(task, U, points, gV, needs, unit, *options):
-    """Run task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last) over all images; return (gU, gpoints).
+    """Run task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last) over all images.
 
-    gU (N, C, HW) is zeros to add to and gpoints (N, 2P) to be set; the one that `needs` does not name is (N, C, 0) or
-    (N, 0) instead, and None in the result.
+    Returns (gU, gpoints). A task adds to gU (N, C, HW) and sets gpoints (N, 2P). The one that `needs` does not name is
+    (N, C, 0) or (N, 0) there, and None in the result.
     """
     N, C, H, W = U.shape
     shape = points.shape

@@ -37,10 +37,8 @@ def sample_backward(
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
     unit = PIXELS[U.dtype] if unit is None else unit
     if mode == "bilinear" and kink != "right":
-        return windows.backward(
-            U, points, np.empty((len(U), 0), U.dtype), gV, unit, KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink),
-            (*needs, False),
-        )[:2]  # fmt: skip
+        no_width, codes = np.empty((len(U), 0), U.dtype), (KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink))
+        return windows.backward(U, points, no_width, gV, unit, *codes, (*needs, False))[:2]
     return blocks.backward(FEW_TAPS[mode].backward_images, U, points, gV, needs, unit, *_options(mode, padding, a))
 
 
