@@ -11,7 +11,7 @@ A sampling backend is a module with two pairs of functions, and knows neither al
 dtype of U, and x is read as (x + before) scale_x + after_x, y likewise; gpoints is the gradient in the unit of points.
 None, and PIXELS, leave pixels as they are.
 
-The CUDA backends have the first pair, for bilinear and nearest, and refuse the rest with a ValueError. They add
+The CUDA backends have the first pair, for bilinear and nearest, and refuse bicubic with a ValueError. They add
 
     take(**arrays) -> views     arrays of a GPU, of any library, read where they are
     stream(handle)              a context: work on such arrays is queued there

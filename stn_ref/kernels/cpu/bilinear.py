@@ -2,7 +2,7 @@
 
 Reads: blocks.py, which says why it is fast.
 
-The tap to the left and the tap to the right are gathered together, as one number of 64 bits.
+The tap to the left and the tap to the right are read together, see restrict.load_pair.
 """
 
 import numpy as np

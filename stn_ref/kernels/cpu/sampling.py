@@ -7,8 +7,8 @@ another side of a kink, is windows.py.
 import numpy as np
 from numba import config
 
-from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
 from stn_ref.kernels import PIXELS
+from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
 from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT
 
 FEW_TAPS = {"bilinear": bilinear, "nearest": nearest, "bicubic": cubic}

@@ -5,9 +5,9 @@ meet in one pixel; the order of its sums, and with it the last bits, changes fro
 """
 
 from stn_ref.kernels.cuda import kernels, sampling
-from stn_ref.kernels.cuda.sampling import sample_forward, stream, take, wide_backward, wide_forward
+from stn_ref.kernels.cuda.sampling import sample_forward, stream, take
 
-__all__ = ["sample_backward", "sample_forward", "stream", "take", "wide_backward", "wide_forward"]
+__all__ = ["sample_backward", "sample_forward", "stream", "take"]
 
 
 def _in_any_order(call, shape, points, gV, unit, padding, taps):

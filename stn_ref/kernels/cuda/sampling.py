@@ -91,16 +91,6 @@ def sample_backward(
     return backward(_in_order, U, points, gV, mode, padding, kink, needs, unit)
 
 
-def wide_forward(U, points, phi, kernel, padding="zeros"):
-    """Raise ValueError: kernels with a width are for the CPU."""
-    _taps(kernel)
-
-
-def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
-    """Raise ValueError: kernels with a width are for the CPU."""
-    _taps(kernel)
-
-
 def _numbers(unit, U):
     """Return the five numbers of a unit as a tuple of the dtype of U, which kernels take without a copy to the GPU."""
     return tuple(PIXELS[U.dtype] if unit is None else unit)
