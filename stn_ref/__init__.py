@@ -13,7 +13,7 @@ Read it in the order of the paper:
     transformer.py     Sec. 3.4   the module
     several.py         Sec. 3.4   several of them, side by side
     data/              Sec. 4     digits, and their distortions
-    models.py          Sec. 4     the nets of Table 1; published.py, nets and numbers that others published
+    models.py          Sec. 4     the nets of Table 1, and two that others published
     training/                     the loop; consistency.py, a loss that is not the paper's
     gradcheck/                    finite differences that know about kinks
     conformance/                  what every sampler must do, and a museum of those that do not

@@ -1,22 +1,26 @@
-"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front; and by name those of published.py.
+"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front; and two nets that others published.
 
-Reads: transformer.py, localisation.py, published.py, nn/. Read next: training/.
+Reads: transformer.py, localisation.py, nn/. Read next: training/.
 
 The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 64 filters. On the larger
 canvases (42 and 60 pixels) the transformer samples 56 x 56 points and averages them 2 x 2: its view is 28 x 28 pixels,
 the size of a digit, without the aliasing of a shrinking warp.
+
+The two published nets share one plan: a transformer before a small convolutional net, each with two convolutions and
+two fully-connected layers, and dropout in the net. Their final log-softmax is part of our loss.
 """
 
 import numpy as np
 
-from stn_ref import checks, published, transforms
-from stn_ref.localisation import conv_localisation, fc_localisation
-from stn_ref.nn import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
+from stn_ref import checks, transforms
+from stn_ref.localisation import conv_localisation, fc_localisation, regression_layer, scaled
+from stn_ref.nn import AvgPool2d, Conv2d, Dropout, Dropout2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 from stn_ref.transformer import SpatialTransformer
 
 SIZES = (28, 42, 60)
 VIEW = 28  # pixels of a side of what the transformer hands on
 CLASSES = 10
+CIFAR10_CLASSIFIER = ((16, 5), (32, 5), 1024)  # (filters, kernel) twice, and the hidden width
 
 
 def fcn(
@@ -42,16 +46,16 @@ def fcn(
         Flatten(),
         Linear(channels * size * size, 256, rng, dtype=dtype),
         ReLU(),
-        *_dropout(dropout, rng),
+        *_dropping(dropout, rng),
         Linear(256, 200, rng, dtype=dtype),
         ReLU(),
-        *_dropout(dropout, rng),
+        *_dropping(dropout, rng),
         Linear(200, classes, rng, dtype=dtype),
     )
 
 
-def _dropout(p: float, rng: np.random.Generator) -> list[Layer]:
-    return [Dropout(p, rng)] if p else []
+def _dropping(p: float, rng: np.random.Generator, kind: type[Dropout] = Dropout) -> list[Layer]:
+    return [kind(p, rng)] if p else []
 
 
 def cnn(
@@ -85,15 +89,97 @@ def cnn(
         MaxPool2d(2),
         ReLU(),
         Flatten(),
-        *_dropout(dropout, rng),
+        *_dropping(dropout, rng),
         Linear(second * left * left, classes, rng, dtype=dtype),
     )
+
+
+def tutorial(
+    rng: np.random.Generator, *, dropout: float = 0.5, localisation_lr_scale: float = 1.0, dtype=np.float32
+) -> Sequential:
+    """Return the net of PyTorch's tutorial, (N, 1, 28, 28) -> scores (N, 10): 27,360 parameters.
+
+    Args:
+        rng: for the weights, and then for dropout.
+        dropout: probability of dropping a channel after the second convolution, and a unit of the hidden layer.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+
+    Source: G. Hamrouni, "Spatial Transformer Networks Tutorial", pytorch.org/tutorials.
+    """
+    localisation, classifier = ((8, 7), (10, 5), 32), ((10, 5), (20, 5), 50)
+    return _with_transformer((1, 28), localisation, classifier, rng, dropout, localisation_lr_scale, dtype)
+
+
+def cifar10(
+    rng: np.random.Generator, *, dropout: float = 0.5, localisation_lr_scale: float = 1.0, dtype=np.float32
+) -> Sequential:
+    """Return the CIFAR-10 net of a widely copied README, (N, 3, 32, 32) -> scores (N, 10): 1,585,008 parameters.
+
+    Args:
+        rng: for the weights, and then for dropout.
+        dropout: as for `tutorial`, whose net this is but for its widths.
+        localisation_lr_scale: factor on the learning rate of the localisation net.
+        dtype: of the weights.
+
+    Source: gokul-pv, DawnOfTransformers/SpacialTransformers, README.md on GitHub.
+    """
+    localisation = ((64, 7), (128, 5), 256)
+    return _with_transformer((3, 32), localisation, CIFAR10_CLASSIFIER, rng, dropout, localisation_lr_scale, dtype)
+
+
+def cifar10_cnn(rng: np.random.Generator, *, dropout: float = 0.5, dtype=np.float32) -> Sequential:
+    """Return the net of `cifar10` without its transformer, the baseline that the README lacks: 844,522 parameters.
+
+    Args:
+        rng: for the weights, and then for dropout.
+        dropout: as for `tutorial`.
+        dtype: of the weights.
+    """
+    return Sequential(*_classifier((3, 32), CIFAR10_CLASSIFIER, rng, dropout, dtype))
+
+
+def _with_transformer(in_shape, localisation, classifier, rng, dropout, lr_scale, dtype) -> Sequential:
+    """Return transformer and classifier; each is described by (filters, kernel) twice, and its hidden width."""
+    affine = transforms.get("affine")
+    f_loc = Sequential(
+        *_features(in_shape, localisation, rng, dtype), regression_layer(localisation[-1], affine, dtype=dtype)
+    )
+    return Sequential(
+        SpatialTransformer(scaled(f_loc, lr_scale), affine), *_classifier(in_shape, classifier, rng, dropout, dtype)
+    )
+
+
+def _classifier(in_shape, classifier, rng, dropout, dtype) -> list:
+    return [
+        *_features(in_shape, classifier, rng, dtype, dropout),
+        *_dropping(dropout, rng),
+        Linear(classifier[-1], CLASSES, rng, dtype=dtype),
+    ]
+
+
+def _features(in_shape, widths, rng, dtype, dropout=0.0) -> list:
+    """Return conv, max 2x2, ReLU -> conv, dropout of channels, max 2x2, ReLU -> FC, ReLU."""
+    (channels, size), ((first, kernel_1), (second, kernel_2), hidden) = in_shape, widths
+    left = ((size - kernel_1 + 1) // 2 - kernel_2 + 1) // 2
+    return [
+        Conv2d(channels, first, kernel_1, rng, dtype=dtype),
+        MaxPool2d(2),
+        ReLU(),
+        Conv2d(first, second, kernel_2, rng, dtype=dtype),
+        *_dropping(dropout, rng, Dropout2d),
+        MaxPool2d(2),
+        ReLU(),
+        Flatten(),
+        Linear(second * left * left, hidden, rng, dtype=dtype),
+        ReLU(),
+    ]
 
 
 BACKBONES = {"fcn": (fcn, fc_localisation), "cnn": (cnn, conv_localisation)}
 MODELS = (*BACKBONES, *(f"st-{backbone}-{family}" for backbone in BACKBONES for family in transforms.FAMILIES))
 
-PUBLISHED = {"tutorial": (published.tutorial, 28), "cifar10": (published.cifar10, 32)}  # and the pixels of a side
+PUBLISHED = {"tutorial": (tutorial, 28), "cifar10": (cifar10, 32)}  # and the pixels of a side
 
 
 def build(
@@ -105,14 +191,14 @@ def build(
     dropout: float = 0.0,
     dtype=np.float32,
 ) -> Sequential:
-    """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10), or one of published.py.
+    """Return a net of Table 1, (N, 1, size, size) -> scores (N, 10), or one of PUBLISHED.
 
     Args:
         name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS); or "tutorial", "cifar10" (PUBLISHED).
         size: 28, 42 or 60; "tutorial" has 28, "cifar10" 32 (and 3 channels).
         rng: for the weights, and then for dropout.
         localisation_lr_scale: factor on the learning rate of the localisation net.
-        dropout: in the classifier, see `fcn` and `cnn`; the nets of published.py have their own.
+        dropout: in the classifier, see `fcn` and `cnn`; the nets of PUBLISHED have their own.
         dtype: of the weights.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4.

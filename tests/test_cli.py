@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 import stn_ref
-from stn_ref.cli import main
+from stn_ref.cli import main, options
 from stn_ref.training import Config
 
 
@@ -76,6 +76,17 @@ def test_help_of_train_names_every_field_of_config(capsys):
         (["gradcheck", "--threads", "0"], "the number of threads must be at least 1"),
         (["data", "verify", "--dir", "no/such/place"], "no/such/place is not a directory"),
         (["data", "verify", "cifar"], "name must be one of 'mnist', 'cifar10'; got 'cifar'"),
+        (
+            ["data", "list", "cifar10"],
+            "leave NAME out of `data list`, or write `data fetch NAME` or `data ver",
+        ),
+        (
+            ["tutorials", "run"],
+            "write `tutorials list` or `tutorials run NAME` or `tutorials copy DIR` or ",
+        ),
+        (["tutorials", "list", "--check"], "leave --check out of `tutorials list`, or write `tutorials export`"),
+        (["tutorials", "copy", "a", "b"], "copy takes the folder where the tutorials go"),
+        (["explore", "--image", "x.png", "--digit", "4"], "leave --digit out of `explore --image FILE`, or write `exp"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
@@ -84,6 +95,14 @@ def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capsys, tm
     shown = capsys.readouterr()
     assert message in shown.err and shown.err.count("\n") == 1 and "Traceback" not in shown.err
     assert shown.err.startswith(f"stn-ref {arguments[0]}: error: ")
+
+
+def test_the_forms_of_a_command_know_all_of_its_options():
+    commands = options.parser()._subparsers._group_actions[0].choices
+    for command, forms in options.FORMS.items():
+        named = {option for _, deciding, used in forms for option in f"{deciding} {used}".split()}
+        actions = {action.dest: action.choices or () for action in commands[command]._actions}
+        assert named - set(actions.get("action", ())) == actions.keys() - {"help", "json", "threads", "action"}
 
 
 def test_unknown_arguments_are_status_2():

@@ -99,7 +99,7 @@ def test_the_command_line_lists_and_copies(tmp_path, capsys):
     assert main(["tutorials", "run", "nonsense"]) == 2
     assert "tutorial must be a file FILE.py or one of" in capsys.readouterr().err
     assert main(["tutorials", "run"]) == 2
-    assert "run takes the names of tutorials" in capsys.readouterr().err
+    assert "write `tutorials list` or `tutorials run NAME` or " in capsys.readouterr().err
     mine.write_text("# # 01 Mine\nraise SystemExit(7)\n")
     assert main(["tutorials", "run", str(mine)]) == 7
 

@@ -1,7 +1,7 @@
 """What each command of the command line does: one call into the package, and the words around it.
 
 Each takes the arguments, `note` for progress and `say` for results; it returns (exit status, report for --json). Only
-what a command needs is imported, when it runs.
+what a command needs is imported, when it runs. Which options go together is checked before, see options.py.
 """
 
 from pathlib import Path
@@ -33,10 +33,7 @@ def experiment(args, note, say):
     from stn_ref.lab.experiments import page, run
     from stn_ref.lab.results import kept
 
-    if args.markdown is not None and not args.results:
-        raise ValueError("--markdown is for --results")
     if args.results:
-        _expect_default(args, "--results shows all that is kept", "scale seed seeds data only list again".split())
         folder = None if args.out is None else Path(args.out)
         groups = kept.groups(folder, args.name, known=experiments.EXPERIMENTS)
         if args.markdown is not None:
@@ -46,7 +43,6 @@ def experiment(args, note, say):
             say(line)
         return 0, {"results": [result for group in groups.values() for result in group]}
     if args.name is None:
-        _expect_default(args, "they are for one NAME", "scale seed seeds data out only again".split())
         for name in experiments.EXPERIMENTS:
             say(f"{name:<12} {run.module(name).TITLE}")
         return 0, {"experiments": list(experiments.EXPERIMENTS)}
@@ -56,13 +52,6 @@ def experiment(args, note, say):
         return 0, {"cells": run.listed(args.name, say=say, **options)}
     report = run.run(args.name, again=args.again, note=note, say=say, **options)
     return (1 if report["failed"] else 0), report
-
-
-def _expect_default(args, why: str, options: list[str]) -> None:
-    """Refuse options that would be ignored."""
-    given = [f"--{option}" for option in options if getattr(args, option) != args.parser.get_default(option)]
-    if given:
-        raise ValueError(f"{why}: leave {', '.join(given)} out")
 
 
 def gradcheck(args, note, say):
@@ -87,17 +76,12 @@ def check(args, note, say):
     """Run the conformance suite."""
     from stn_ref.conformance import report, table
 
-    functions = (args.sampler, args.backward, args.tps)
-    if (any(functions), args.list, args.peers).count(True) != 1:
-        raise ValueError("give MODULE:FUNCTION (and --backward, --tps), or --peers, or --list")
-    if args.markdown is not None and not args.peers:
-        raise ValueError("--markdown is for the table of --peers")
     if args.list:
         return report.list_claims(say)
     options = {"only": args.only, "time_limit": args.time_limit, "say": say}
     if args.peers:
         return table.check_peers(target=args.markdown, note=note, **options)
-    return report.check(report.Spec(*functions), **options)
+    return report.check(report.Spec(args.sampler, args.backward, args.tps), **options)
 
 
 def data(args, note, say):
@@ -144,8 +128,6 @@ def tutorials(args, note, say):
     """List, run, copy or export the tutorials."""
     from stn_ref.cli import tutorials as shelf
 
-    if args.check and args.action != "export":
-        raise ValueError("--check is for export")
     if args.action == "copy":
         if len(args.names) != 1:
             raise ValueError("copy takes the folder where the tutorials go: stn-ref tutorials copy DIR")
@@ -157,8 +139,6 @@ def tutorials(args, note, say):
         say(f"in {shelf.folder()}; `stn-ref tutorials copy DIR` puts them where you work")
         return 0, {"tutorials": [path.stem for path in paths]}
     if args.action == "run":
-        if not args.names:
-            raise ValueError("run takes the names of tutorials, such as 06 or mine/06_kinks.py")
         return shelf.run(paths, note), {"run": [path.stem for path in paths]}
     if args.check:
         stale = shelf.stale(paths)
@@ -176,25 +156,17 @@ def figures(args, note, say):
         for name in drawer.chosen(args.names):
             say(f"{name:<20} {drawer.caption(name)}".rstrip())
         return 0, {"figures": drawer.chosen(args.names)}
-    if args.image:
-        if args.names or args.check or args.results:
-            raise ValueError("--image draws one picture of yours; give no NAME, --check or --results with it")
+    if args.image is not None:
         out = Path(args.out or "picture.svg")
         family = args.transform or "affine"
         written = drawer.picture(Path(args.image), family, args.theta, out, size=args.size, dark=args.dark)
         say(str(written))
         return 0, {"written": [str(written)]}
-    if args.theta or args.transform:
-        raise ValueError("--theta and --transform are for --image FILE")
-    if args.results and (args.check or not args.names):
-        raise ValueError(f"--results is for drawing; say which NAME: {', '.join(drawer.OF_RESULTS)}")
     if args.check:
         found = drawer.stale(args.names, Path(args.out or drawer.FOLDER), note)
         for name, why in found.items():
             say(f"stale: {name}: {why}; stn-ref figures {name}")
         return (1 if found else 0), {"stale": found}
-    if args.out is None and (args.dark or args.format or args.size or args.results):
-        raise ValueError("--dark, --format, --results and --size need --out FOLDER: figures/ keeps them as they are")
     out, results = Path(args.out or drawer.FOLDER), args.results and Path(args.results)
     options = {"format": args.format, "size": args.size, "dark": args.dark, "results": results}
     written = drawer.regenerate(args.names, out, note=note, **options)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref import checks, data, gradcheck, models
+from stn_ref import checks, data, files, gradcheck, models
 from stn_ref.conformance import gradients
 from stn_ref.nn import AvgPool2d
 from stn_ref.training import Config, Trainer
@@ -79,8 +79,8 @@ def run(
         "gradcheck": {name: gradient.to_dict() for name, gradient in reports.items()},
         "seconds": time.monotonic() - began,
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "index.html").write_text(_page(accuracy, gradcheck.table(reports)), encoding="utf-8")
+    files.write(out / "report.json", json.dumps(report, indent=2) + "\n")
+    files.write(out / "index.html", _page(accuracy, gradcheck.table(reports)))
     say(f"done in {report['seconds']:.0f} s: open {(out / 'index.html').resolve()}")
     return report
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref import checks, transforms
+from stn_ref import checks, files, transforms
 from stn_ref.plotting.gallery import FIGURES, OF_RESULTS, draw
 
 FOLDER = Path("figures")
@@ -67,7 +67,7 @@ def regenerate(
         words[name] = {"alt": drawing.alt, "caption": drawing.caption}
         numbers = out / "numbers" / f"{name}.json"
         numbers.parent.mkdir(exist_ok=True)
-        numbers.write_text(json.dumps(words[name] | {"numbers": _lists(drawing.numbers)}) + "\n", encoding="utf-8")
+        files.write(numbers, json.dumps(words[name] | {"numbers": _lists(drawing.numbers)}) + "\n")
     _write_captions(out)
     return written
 
@@ -172,4 +172,4 @@ def _write_captions(folder: Path) -> None:
             words = json.loads(kept.read_text(encoding="utf-8"))
             lines += [f"[{name}]", f"alt = {json.dumps(words['alt'], ensure_ascii=False)}"]
             lines += [f"caption = {json.dumps(words['caption'], ensure_ascii=False)}", ""]
-    (folder / "captions.toml").write_text("\n".join(lines), encoding="utf-8")
+    files.write(folder / "captions.toml", "\n".join(lines))

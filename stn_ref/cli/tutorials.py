@@ -10,11 +10,12 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from stn_ref import files
 
 
 def folder() -> Path:
@@ -69,7 +70,7 @@ def copy(target: Path, say: Callable[[str], None]) -> list[str]:
             kept += 1
             continue
         goal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, goal)
+        files.write(goal, source.read_bytes())
         copied.append(str(goal))
     say(f"{len(copied)} files copied to {target}" + (f", {kept} that are there left as they are" if kept else ""))
     say(f"run one: python {target / scripts()[0].name}")
@@ -136,7 +137,7 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
         book["metadata"].pop("language_info", None)
         goal = notebook(path)
         goal.parent.mkdir(exist_ok=True)
-        nbformat.write(book, goal)
+        files.write(goal, nbformat.writes(book) + "\n")
         _thumbnail(book, path.parent / "thumbnails" / f"{path.stem}.png")
         written.append(str(goal))
     return written
@@ -153,4 +154,5 @@ def _thumbnail(book, goal: Path) -> None:
     goal.parent.mkdir(exist_ok=True)
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     image.thumbnail((240, 180), Image.Resampling.LANCZOS)
-    image.save(goal)
+    with files.replacing(goal) as file:
+        image.save(file, format="PNG")

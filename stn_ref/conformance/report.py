@@ -82,8 +82,6 @@ def check(
     Raises:
         ImportError, ValueError: a function cannot be found; an unknown claim.
     """
-    if spec.backward is not None and spec.sampler is None:
-        raise ValueError("gradients are judged together with their sampler: name that, too")
     wanted = names(spec, only)
     _refuse_absent_libraries(spec)
     verdicts = run(spec, only=wanted, time_limit=time_limit, note=lambda v: say(lines(v, CLAIMS[v.claim])))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stn_ref import files
 from stn_ref.conformance import peers, report
 from stn_ref.conformance.claims import CLAIMS
 from stn_ref.conformance.peers import Peer
@@ -130,8 +131,7 @@ def check_peers(
     select(only)  # an unknown name is found out before the work, and so is a file that cannot be written
     path = None if target in (None, "-") else Path(target)
     if path is not None:
-        with open(path, "a"):
-            pass
+        files.expect_writable(path)
     columns, absent = {}, []
     for name, peer in (peers.OURS | peers.PEERS).items():
         if peer.installed():
@@ -145,7 +145,7 @@ def check_peers(
     if path is None:
         say(page.rstrip("\n"))
     else:
-        path.write_text(page, encoding="utf-8")
+        files.write(path, page)
     ours = all(verdict.passed for name in peers.OURS for verdict in columns[name].verdicts.values())
     return (0 if ours else 1), {
         "passed": ours,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref import checks
+from stn_ref import checks, files
 from stn_ref.checks import DamagedFileError
 from stn_ref.data.batching import batches
 from stn_ref.data.idx import ADVICE, refuse_strangers
@@ -188,12 +188,7 @@ def unpack(archive: Path, *, per_batch: int = PER_BATCH) -> list[Path]:
             continue
         if name != META:
             parse(archive / name, content, per_batch)
-        aside = path.with_name(f".{name}.{os.getpid()}")
-        try:
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        files.write(path, content)
         written.append(path)
     return written
 

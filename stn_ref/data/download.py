@@ -1,7 +1,7 @@
 """Fetch and verify data sets: known files, their lengths and SHA-256 sums.
 
-A file is written aside and takes its name only when its sum is right; what is there already is never overwritten. An
-archive is unpacked only when its sum is right.
+A download becomes a file only if its sum is right; an existing file is never overwritten. An archive is unpacked only
+if its sum is right.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from types import ModuleType
 
 from tqdm import tqdm
 
-from stn_ref import checks
+from stn_ref import checks, files
 from stn_ref.data import cifar
 from stn_ref.data.idx import read_idx
 
@@ -201,19 +201,16 @@ def fetch(
 
 def _download(url: str, path: Path, known: KnownFile) -> str | None:
     """Download url to path if the bytes are those of `known`; return what is wrong, or None."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    bar = {"total": known.size, "desc": known.name, "leave": False, "disable": None}  # None: only on a terminal
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer, open(aside, "wb") as file:
-            bar = {"total": known.size, "desc": known.name, "leave": False, "disable": None}  # None: only on a terminal
+        with files.replacing(path) as file, urllib.request.urlopen(url, timeout=30) as answer:
             with tqdm.wrapattr(answer, "read", **bar) as counted:
                 shutil.copyfileobj(counted, file)
-        if aside.stat().st_size != known.size:
-            return f"{aside.stat().st_size} bytes, expected {known.size}"
-        if sha256(aside) != known.sha256:
-            return "wrong SHA-256"
-        os.replace(aside, path)
-        return None
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            if file.tell() != known.size:
+                raise checks.DamagedFileError(f"{file.tell()} bytes, expected {known.size}")
+            file.flush()
+            if sha256(Path(file.name)) != known.sha256:
+                raise checks.DamagedFileError("wrong SHA-256")
+    except (urllib.error.URLError, http.client.HTTPException, checks.DamagedFileError, OSError) as error:
         return str(getattr(error, "reason", error))
-    finally:
-        aside.unlink(missing_ok=True)
+    return None

@@ -11,6 +11,8 @@ import matplotlib.image
 import numpy as np
 from matplotlib.figure import Figure
 
+from stn_ref import files
+
 OKABE_ITO = {
     "blue": "#0072B2",
     "vermillion": "#D55E00",
@@ -73,8 +75,8 @@ def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-    with styled(dark):
-        fig.savefig(path, metadata=no_date.get(path.suffix))
+    with styled(dark), files.replacing(path) as file:
+        fig.savefig(file, format=path.suffix[1:], metadata=no_date.get(path.suffix))
     return path
 
 

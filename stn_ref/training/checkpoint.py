@@ -1,18 +1,16 @@
-"""Checkpoints that survive a kill at any moment: written aside, flushed to disk, renamed. npz without pickles.
+"""Checkpoints that survive a kill at any moment: npz without pickles, replaced whole by files.py.
 
-A file is the old one or the new one, never half of either. Every array is read back through zip's checksums.
+Every array is read back through zip's checksums.
 """
 
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from stn_ref import checks
+from stn_ref import checks, files
 
 FORMAT = "stn_ref checkpoint 1"
 
@@ -24,38 +22,8 @@ class CheckpointError(checks.DamagedFileError):
 def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and meta (anything JSON can hold; floats keep every bit) to `path`, or leave it as it was."""
     header = np.frombuffer(json.dumps({"format": FORMAT, "arrays": sorted(arrays), **meta}).encode(), np.uint8)
-    replace(path, lambda file: np.savez(file, **{"meta.json": header}, **arrays))
-
-
-def aside(path: Path) -> Path:
-    """Return where `replace` writes first; what a kill leaves there, the next one overwrites."""
-    return path.with_name(f".{path.name}.part")
-
-
-def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Put what `write(file)` writes at `path`, or leave the path as it was: there is never half a file.
-
-    Raises:
-        OSError: it cannot be written; the message names the path, also where the system's does not (a full disk).
-    """
-    path = Path(path)
-    part = aside(path)
-    try:
-        with open(part, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
-    if os.name == "posix":  # the rename itself reaches the disk with its directory
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    with files.replacing(path) as file:
+        np.savez(file, **{"meta.json": header}, **arrays)
 
 
 def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
@@ -96,15 +64,3 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def set_aside(path: str | os.PathLike) -> Path | None:
-    """Rename an existing file to the first free of path.1, path.2, ..., and return that name: nothing is lost."""
-    path = Path(path)
-    if not path.exists():
-        return None
-    k = 1
-    while (old := path.with_name(f"{path.name}.{k}")).exists():
-        k += 1
-    path.rename(old)
-    return old

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from stn_ref import data
-from stn_ref.training import checkpoint
+from stn_ref import data, files
 from stn_ref.training.config import Config
 from stn_ref.training.loop import Trainer
 
@@ -57,7 +56,7 @@ def run(
     if resume:
         done = len(trainer.history.epochs)
         note(f"continuing {path} after epoch {done}" if path.exists() else f"nothing to resume in {path}: starting")
-    elif old := checkpoint.set_aside(path):
+    elif old := files.set_aside(path):
         note(f"an earlier checkpoint is kept as {old}")
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()

@@ -98,9 +98,9 @@ def test_list_names_every_claim_once(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give MODULE:FUNCTION (and --backward, --tps), or --peers, or --list"),
-        (["math:sin", "--peers"], "give MODULE:FUNCTION"),
-        (["--list", "--peers"], "give MODULE:FUNCTION"),
+        ([], "write `check --list` or `check --peers` or `check MODULE:FUNCTION` or `check --tps "),
+        (["math:sin", "--peers"], "leave MODULE:FUNCTION out of `check --peers`, or write `check MODULE:FUNCTION`"),
+        (["--list", "--peers"], "leave --peers out of `check --list`, or write `check --peers`"),
         (["math"], "'module:function' or 'path/to/file.py:function'; got 'math'"),
         (["no_such_module:f"], "no_such_module cannot be imported: ModuleNotFoundError"),
         (["./nowhere.py:f"], "nowhere.py"),
@@ -108,8 +108,14 @@ def test_list_names_every_claim_once(capsys):
         (["math:sin", "--only", "no-such-claim"], "claim must be one of 'offers-bilinear-with-zeros'"),
         (["--peers", "--only", "no-such-claim"], "claim must be one of"),
         (["math:sin", "--time-limit", "-1"], "time_limit must lie in"),
-        (["math:sin", "--markdown", "x.md"], "--markdown is for the table of --peers"),
-        (["--backward", "math:sin"], "gradients are judged together with their sampler"),
+        (
+            ["math:sin", "--markdown", "x.md"],
+            "leave --markdown out of `check MODULE:FUNCTION`, or write `check --p",
+        ),
+        (
+            ["--backward", "math:sin"],
+            "write `check --list` or `check --peers` or `check MODULE:FUNCTION` or `check --tps ",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capfd, tmp_path, monkeypatch):

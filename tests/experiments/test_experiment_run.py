@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from stn_ref import files
 from stn_ref.cli import main
 from stn_ref.lab import experiments
 from stn_ref.lab.experiments import run
@@ -135,7 +136,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(toy, capsys, monke
 
 def test_cells_that_another_process_is_at_are_left_to_it(toy, capsys):
     run.OUT.mkdir(parents=True)
-    with store.claimed(path_of("fcn/E")), store.claimed(path_of("cnn/R")):
+    with files.claimed(path_of("fcn/E")), files.claimed(path_of("cnn/R")):
         assert toy_run("--json", "r.json") == 0
     assert toy.calls == ["fcn/R 0", "cnn/E 0"]
     assert "2 left to another process that works in runs/experiments\n2 of 4" in capsys.readouterr().out

@@ -21,7 +21,7 @@ CELLS = ["fcn/R", "st-fcn-affine/R", "st-fcn-affine/E"]
 COMMAND = ["experiment", "table1", "--threads", "1", "--only", *CELLS]
 CHILD = """
 import os, signal, sys, numpy as np
-from stn_ref import cli
+from stn_ref import cli, files
 from stn_ref.lab.experiments import table1
 from stn_ref.lab.results import store
 from stn_ref.nn import Adam
@@ -85,7 +85,7 @@ def assert_whole(out, undisturbed):
     assert sorted(os.listdir(out)) == sorted(undisturbed)  # and no checkpoint, lock or half a file beside them
 
 
-AT = "replace, calls = store.checkpoint.os.replace, iter(range({}))\n"  # three checkpoints and a result: 4 a cell
+AT = "replace, calls = os.replace, iter(range({}))\n"  # three checkpoints and a result: 4 a cell
 FAULTS = {  # what is done to the child; results that are safe by then; what the next says of the cell that was running
     "in the second epoch of the second cell": (
         "step, calls = Adam.step, iter(range(4 * 3 + 4 + 2)); Adam.step = lambda a: step(a) if more(calls) else die()",
@@ -101,26 +101,25 @@ FAULTS = {  # what is done to the child; results that are safe by then; what the
     ),
     "halfway through a result": (
         "dumps, calls = store.json.dumps, iter(range(1))\n"
-        "replace = store.checkpoint.replace\n"
         "half = lambda file: (file.write(b'{\"format\": '), file.flush(), die())\n"
-        "store.write, write = lambda path, r: write(path, r) if more(calls) else replace(path, half), store.write",
+        "store.write, write = lambda path, r: write(path, r) if more(calls) else "
+        "(part := files.replacing(path), half(part.__enter__())), store.write",
         1,
         "continuing after epoch 3",
     ),
     "before a result has its name": (
-        AT.format(4 + 3) + "store.checkpoint.os.replace = lambda a, b: replace(a, b) if more(calls) else die()",
+        AT.format(4 + 3) + "os.replace = lambda a, b: replace(a, b) if more(calls) else die()",
         1,
         "continuing after epoch 3",
     ),
     "after a result has its name": (
-        AT.format(4 + 3)
-        + "store.checkpoint.os.replace = lambda a, b: replace(a, b) if more(calls) else (replace(a, b), die())",
+        AT.format(4 + 3) + "os.replace = lambda a, b: replace(a, b) if more(calls) else (replace(a, b), die())",
         2,
         "epoch 1/3",
     ),
     "before a lock is gone": (
-        "unlink, calls = store.Path.unlink, iter(range(1))\n"
-        "store.Path.unlink = lambda path, **options: "
+        "unlink, calls = files.Path.unlink, iter(range(1))\n"
+        "files.Path.unlink = lambda path, **options: "
         "die() if path.suffix == '.lock' and not more(calls) else unlink(path, **options)",
         2,
         "epoch 1/3",

@@ -198,11 +198,20 @@ def test_one_experiment_may_be_chosen(tmp_path, capsys):
         (["nonsense", "--results"], "experiment must be one of 'table1'"),
         (["--results", "--markdown", "page.md"], "page.md must hold the lines '<!-- Written by"),
         (["--results", "--markdown", "missing/page.md"], "missing/page.md"),
-        (["--scale", "small", "--only", "fcn/R"], "they are for one NAME: leave --scale, --only out"),
-        (["--markdown", "page.md"], "--markdown is for --results"),
-        (["--results", "--scale", "smoke"], "--results shows all that is kept: leave --scale out"),
-        (["--results", "--again", "--only", "fcn/R", "--list"], "leave --only, --list, --again out"),
-        (["--results", "--seed", "1", "--seeds", "2", "--data", "x"], "leave --seed, --seeds, --data out"),
+        (
+            ["--scale", "small", "--only", "fcn/R"],
+            "leave --only, --scale out of `experiment`, or write `",
+        ),
+        (["--markdown", "page.md"], "leave --markdown out of `experiment`, or write `experiment --results`"),
+        (["--results", "--scale", "smoke"], "leave --scale out of `experiment --results`, or write `experiment NAME"),
+        (
+            ["--results", "--again", "--only", "fcn/R", "--list"],
+            "leave --again, --list, --only out of `experiment --results`\n",
+        ),
+        (
+            ["--results", "--seed", "1", "--seeds", "2", "--data", "x"],
+            "leave --data, --seed, --seeds out of `exp",
+        ),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(tmp_path, monkeypatch, capsys, arguments, message):

@@ -1,14 +1,14 @@
-"""Results on the disk: whole or not at all, refused when damaged, and claimed by one process at a time."""
+"""Results on the disk: whole or not at all, refused when damaged, and tidied."""
 
-import errno
 import json
 import os
 
 import pytest
 
+from stn_ref import files
 from stn_ref.lab.results import store
 
-fcntl = pytest.importorskip("fcntl")
+pytest.importorskip("fcntl")  # without locks nothing is tidied
 
 RESULT = {
     "experiment": "toy", "scale": "smoke", "cell": "a/b", "seed": 0, "data": "none", "configuration": {"lr": 0.1},
@@ -88,67 +88,16 @@ def test_a_name_of_a_file_has_nothing_in_it_that_a_system_could_mistake():
     assert store.file_name("a/b", "..\\c d", 'e:"*?', "0.002") == "a-b-..-c-d-e-0.002"
 
 
-def test_only_one_has_a_claim_and_it_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "r.json"
-    with store.claimed(path) as first, store.claimed(path) as second, store.claimed(tmp_path / "s.json") as other:
-        assert (first, second, other) == (True, False, True)
-    with store.claimed(path) as again:
-        assert again
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_lock_left_by_a_process_that_was_killed_claims_nothing(tmp_path):
-    (tmp_path / ".r.json.lock").touch()
-    with store.claimed(tmp_path / "r.json") as mine:
-        assert mine
-
-
-def test_a_lock_that_was_removed_before_it_was_ours_is_taken_anew(tmp_path, monkeypatch):
-    path, flock, calls = tmp_path / "r.json", fcntl.flock, []
-
-    def late(file, how):  # whoever had it removes it between our opening and our locking
-        calls.append(how)
-        if len(calls) == 1:
-            (tmp_path / ".r.json.lock").unlink()
-        flock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", late)
-    with store.claimed(path) as first, store.claimed(path) as second:
-        assert (first, second, len(calls)) == (True, False, 3)
-
-
-def test_where_a_disk_has_no_locks_every_claim_succeeds(tmp_path, monkeypatch):
-    def none(file, how):
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    with store.claimed(tmp_path / "r.json") as first, store.claimed(tmp_path / "r.json") as second:
-        assert first and second
-
-
-@pytest.mark.parametrize(("number", "mine"), ((errno.EACCES, False), (errno.ENOLCK, True)))
-def test_one_whose_lock_fails_leaves_the_lock_of_another(tmp_path, monkeypatch, number, mine):
-    path, flock = tmp_path / "r.json", fcntl.flock
-
-    def fails(file, how):
-        raise OSError(number, os.strerror(number))
-
-    with store.claimed(path) as first:
-        monkeypatch.setattr(fcntl, "flock", fails)
-        with store.claimed(path) as second:
-            monkeypatch.setattr(fcntl, "flock", flock)
-            with store.claimed(path) as third:
-                assert (first, second, third) == (True, mine, False)
-
-
 def test_tidying_leaves_alone_what_another_is_at(tmp_path):
     path = tmp_path / "r.json"
-    with store.claimed(path):
-        for name in ("r.checkpoint.npz", ".r.checkpoint.npz.part", ".r.json.part", "s.checkpoint.npz"):
+    left = ("r.checkpoint.npz", ".r.checkpoint.npz.0123456789abcdef.part", ".r.json.0123456789abcdef.part")
+    with files.claimed(path), files.replacing(path):
+        for name in (*left, "s.checkpoint.npz"):
             (tmp_path / name).touch()
         store.tidy(path)
-        assert len(os.listdir(tmp_path)) == 5  # they, and the lock
+        assert len(os.listdir(tmp_path)) == 4  # the checkpoints, the lock, and the part file that is being written
     store.tidy(path)
+    path.unlink()
     assert os.listdir(tmp_path) == ["s.checkpoint.npz"]
 
 
@@ -156,9 +105,3 @@ def test_what_cannot_be_tidied_is_no_error(tmp_path):
     (tmp_path / ".r.json.lock").mkdir()  # opened, it is an OSError, as in a folder that is read-only
     store.tidy(tmp_path / "r.json")
     assert os.listdir(tmp_path) == [".r.json.lock"]
-
-
-def test_what_goes_wrong_while_it_is_claimed_ends_the_claim(tmp_path):
-    with pytest.raises(KeyboardInterrupt), store.claimed(tmp_path / "r.json"):
-        raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []

@@ -30,10 +30,10 @@ import numpy as np
 from stn_ref import checks, data, models, transforms
 from stn_ref.lab.experiments import table1
 from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.published_numbers import ADDITION as PAPER
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.localisation import fc_localisation
 from stn_ref.nn import AvgPool2d, Layer, Sequential
-from stn_ref.published import ADDITION as PAPER
 from stn_ref.several import Parallel
 from stn_ref.training import Recipe
 from stn_ref.transformer import SpatialTransformer

@@ -1,6 +1,6 @@
 """CIFAR-10 behind a transformer: a widely copied README, its net, its schedule and its logged accuracy, and a baseline.
 
-Reads: cell.py, ../published.py, ../data/cifar.py. Read next: run.py.
+Reads: cell.py, ../published_numbers.py, ../data/cifar.py. Read next: run.py.
 
 Known, from the README and the notebook beside it: the net (1,585,008 parameters, PyTorch's initial weights), SGD at
 0.01 without momentum, batches of 64, 50 epochs, images as they are but for mean and standard deviation of each channel,
@@ -30,9 +30,10 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from stn_ref import data, models, published
+from stn_ref import data, models
 from stn_ref.data import cifar
 from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.published_numbers import CIFAR10_CORRECT
 from stn_ref.lab.results.summary import aligned, over_seeds, standard_error
 from stn_ref.nn import Layer
 from stn_ref.training import Recipe
@@ -41,7 +42,7 @@ TITLE = "CIFAR-10: a README's net with its transformer and without, beside the a
 DATA = "cifar10"
 PARAMETERS = {"st-cnn": 1_585_008, "cnn": 844_522}
 MEAN, STD = (0.4919, 0.4827, 0.4472), (0.247, 0.2434, 0.2616)
-LOGGED = tuple(correct / 100 for correct in published.CIFAR10_CORRECT)  # % of 10,000, epoch by epoch
+LOGGED = tuple(correct / 100 for correct in CIFAR10_CORRECT)  # % of 10,000, epoch by epoch
 LAST = 10  # epochs that are averaged
 SIZES = {  # without validation images the test images are watched
     "smoke": {"n_train": 128, "n_val": 0, "n_test": 64},
@@ -83,7 +84,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
 def net(name: str, seed: int) -> Layer:
     """Return "st-cnn" or "cnn" with the initial weights of a seed."""
     rng = data.stream(seed, "weights")
-    made = models.build("cifar10", 32, rng) if name == "st-cnn" else published.cifar10_cnn(rng)
+    made = models.build("cifar10", 32, rng) if name == "st-cnn" else models.cifar10_cnn(rng)
     assert sum(param.value.size for param in made.params()) == PARAMETERS[name]
     return made
 

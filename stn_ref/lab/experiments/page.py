@@ -7,9 +7,9 @@ the files of figures/results.
 import importlib
 from pathlib import Path
 
+from stn_ref import files
 from stn_ref.lab.results.kept import Group
 from stn_ref.lab.results.summary import duration, samples_seen, span, standard_error
-from stn_ref.training import checkpoint
 
 BEGIN = "<!-- Written by `stn-ref experiment --results --markdown README.md` from figures/results. -->"
 END = "<!-- End of what is written. -->"
@@ -48,7 +48,7 @@ def insert(path: Path, lines: list[str]) -> None:
     if not (begin and end):
         raise ValueError(f"{path} must hold the lines {BEGIN!r} and {END!r}; the table goes between them")
     text = "\n".join([before + begin, "", *lines, "", end + after])
-    checkpoint.replace(path, lambda file: file.write(text.encode()))
+    files.write(path, text)
 
 
 def between(text: str) -> str:

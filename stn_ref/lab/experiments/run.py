@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
-from stn_ref import checks
+from stn_ref import checks, files
 from stn_ref.lab.experiments import EXPERIMENTS, SCALES
 from stn_ref.lab.experiments.cell import Cell
 from stn_ref.lab.results import store
@@ -81,7 +81,7 @@ def run(
         if results[path] is not None:
             store.tidy(path)
             continue
-        with store.claimed(path) as mine:
+        with files.claimed(path) as mine:
             if not mine or store.stamp(path) != stamps[path]:  # another process is at it, or has finished meanwhile
                 continue
             if again:

@@ -24,8 +24,8 @@ import math
 
 from stn_ref import data
 from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.published_numbers import TABLE_1 as PAPER
 from stn_ref.lab.results.summary import Summary, aligned, over_seeds, piped, samples_seen, span, standard_error
-from stn_ref.published import TABLE_1 as PAPER
 from stn_ref.training import Config
 
 TITLE = "Table 1: test error on distorted MNIST, 8 nets on R, RTS, P, E, and 4 nets on TC"

@@ -1,18 +1,15 @@
 """Results on the disk: a cell is a file, written whole or not at all, and computed by one process at a time.
 
-Reads: ../training/checkpoint.py. Read next: kept.py.
+Reads: ../../files.py. Read next: kept.py.
 """
 
 import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
-from stn_ref import checks
-from stn_ref.training import checkpoint
+from stn_ref import checks, files
 
 FORMAT = "stn_ref result 1"
 _KINDS = {
@@ -60,7 +57,7 @@ def write(path: Path, result: dict) -> dict:
         OSError: it cannot be written; the message names the file.
     """
     text = json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n"
-    checkpoint.replace(path, lambda file: file.write(text.encode()))
+    files.write(path, text)
     return json.loads(text)
 
 
@@ -92,22 +89,19 @@ def half_done(path: Path) -> Path:
     return path.with_suffix(".checkpoint.npz")
 
 
-def _lock(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")
-
-
 def tidy(path: Path) -> None:
-    """Remove what a kill may have left beside a result that is there: a checkpoint, half-written files, a lock.
+    """Remove what a kill may have left beside an existing result: a checkpoint, part files, a lock.
 
-    What another process is at, where there are locks, or what cannot be removed, stays. While it looks, a claim on the
-    same cell fails.
+    Files that another process works on (where there are locks) and files that cannot be removed stay. Meanwhile another
+    claim on the same cell fails.
     """
     half = half_done(path)
-    left = (half, checkpoint.aside(half), checkpoint.aside(path))
-    if any(file.exists() for file in (*left, _lock(path))):
-        with contextlib.suppress(OSError), claimed(path) as mine:  # removes the lock in the end, where there are locks
-            for file in left if mine else ():
-                file.unlink(missing_ok=True)
+    for file in (half, path):
+        files.sweep(file)
+    if half.exists() or files.lock_of(path).exists():
+        with contextlib.suppress(OSError), files.claimed(path) as mine:  # removes the lock in the end
+            if mine:
+                half.unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
@@ -116,46 +110,3 @@ def stamp(path: Path) -> tuple[int, int] | None:
         found = path.stat()
         return found.st_ino, found.st_mtime_ns
     return None
-
-
-@contextlib.contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Context for computing what goes to `path`: True if nobody else is at it, False if another process is.
-
-    The claim is a lock on a file beside it, and ends with the process, however that ends. Where the system has no such
-    locks (Windows, some network disks), every claim succeeds: then run one process a folder.
-
-    Raises:
-        OSError: nothing can be written there.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
-    lock = _lock(path)
-    while True:
-        with open(lock, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):  # EAGAIN, or EACCES on some network disks
-                yield False
-                return
-            except OSError:  # a disk without locks; or none for us only: what another may have locked stays
-                yield True
-                return
-            if not _is_at(lock, file):
-                continue  # whoever had it before us has removed it meanwhile: ours would keep nobody out
-            try:
-                yield True
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def _is_at(path: Path, file: TextIO) -> bool:
-    """Return whether the open file is still the one of that name."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

@@ -1,6 +1,6 @@
 """The figure of CIFAR-10: the accuracy that a README logged after each epoch, and over it ours, where we have it.
 
-Reads: ../../results/kept.py, ../../published.py, drawing.py.
+Reads: ../../lab/results/kept.py, ../../lab/published_numbers.py, drawing.py.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stn_ref.lab.published_numbers import CIFAR10_CORRECT
 from stn_ref.lab.results import kept
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
-from stn_ref.published import CIFAR10_CORRECT
 
 LOGGED = np.array(CIFAR10_CORRECT) / 100  # % of 10,000 test images, epoch by epoch
 NETS = {  # cell -> its name in the figure, colour, marker, dash

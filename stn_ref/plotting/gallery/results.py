@@ -1,6 +1,6 @@
 """The figure of Table 1: our errors, from the results in figures/results, beside the paper's.
 
-Reads: ../../results/, ../../published.py, drawing.py.
+Reads: ../../lab/results/, ../../lab/published_numbers.py, drawing.py.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from stn_ref.lab.published_numbers import TABLE_1
 from stn_ref.lab.results import kept
 from stn_ref.lab.results.summary import over_seeds, samples_seen, span, standard_error
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
-from stn_ref.published import TABLE_1
 
 COLUMNS = {
     "R": "R: rotated",

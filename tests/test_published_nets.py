@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stn_ref import models, published
+from stn_ref import models
 from stn_ref.training import Config, Trainer
 
 NETS = {  # name: (channels, size, parameters)
@@ -50,7 +50,7 @@ def test_it_and_its_gradients_agree_with_pytorch(rng, name):
     from stn_ref.lab.bench.pytorch import twin
 
     channels, size, _ = NETS[name]
-    net = getattr(published, name)(rng, dropout=0.0, dtype=np.float64)
+    net = getattr(models, name)(rng, dropout=0.0, dtype=np.float64)
     for param in models.transformer_of(net).params():  # off the identity, whose points are kinks
         param.value += 0.01 * rng.standard_normal(param.value.shape)
     U, gy = rng.random((3, channels, size, size)), rng.standard_normal((3, 10))
@@ -71,7 +71,7 @@ def test_the_twin_drops_as_much_as_ours(rng):
     from stn_ref.lab.bench.pytorch import twin
 
     names = {torch.nn.Dropout: "Dropout", torch.nn.Dropout2d: "Dropout2d"}
-    module = twin(published.tutorial(rng, dropout=0.25))
+    module = twin(models.tutorial(rng, dropout=0.25))
     assert [(names[type(m)], m.p) for m in module.modules() if type(m) in names] == [
         ("Dropout2d", 0.25),
         ("Dropout", 0.25),

@@ -1,0 +1,189 @@
+"""Write files whole or not at all: the one place that replaces a file.
+
+A file is written beside its target as `.NAME.<16 hexadecimal digits>.part`, flushed to the disk, then renamed: a reader
+finds the old file or the new one, never half of either. Only a killed process leaves a part file behind. A writer locks
+its part file and the lock ends with the process, so `sweep` removes the part files that no process is writing.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}  # errors that name no file
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Context that yields a binary file; at its end, what was written there replaces `path`.
+
+    After an error in the context, KeyboardInterrupt included, `path` is as it was. A new file gets the permissions that
+    `open` would give it, a replaced one keeps its own. A symbolic link stays, and the file behind it is replaced. A
+    device or a pipe cannot be replaced and is written to directly.
+
+    Raises:
+        OSError: `path` cannot be written; the message names it, also on a full disk.
+    """
+    mode = None
+    if os.path.lexists(path):  # a file that must not be written to must not be replaced either: open it first
+        with _named(path), open(path, "ab") as old:
+            mode = os.fstat(old.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                yield old
+                return
+    target = os.path.realpath(path)
+    sweep(target)
+    with _named(path), contextlib.ExitStack() as held:
+        with _new_part(target) as part:
+            held.callback(_remove, part.name)
+            if fcntl:  # a copy of the descriptor keeps the lock until the file has its name
+                held.callback(os.close, os.dup(part.fileno()))
+            if mode is not None:
+                with contextlib.suppress(OSError):  # a disk that has no permissions
+                    os.chmod(part.name, stat.S_IMODE(mode))
+            yield part
+            part.flush()
+            os.fsync(part.fileno())
+        os.replace(part.name, target)
+    if os.name == "posix":  # the rename reaches the disk with its folder
+        with contextlib.suppress(OSError):
+            folder = os.open(os.path.dirname(target), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def write(path: str | os.PathLike, content: bytes | str) -> None:
+    """Replace `path` by a file with this content, text as UTF-8; errors as of `replacing`."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def expect_writable(path: str | os.PathLike) -> None:
+    """Raise what `replacing` would raise, before the work whose outcome is to be written; `path` stays as it is."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        return  # opening a pipe and closing it again would end it for its reader
+
+    class GivenUp(Exception):
+        pass
+
+    with contextlib.suppress(GivenUp), replacing(path):
+        raise GivenUp
+
+
+def sweep(path: str | os.PathLike) -> None:
+    """Remove the part files of `path` that killed processes left. Where there are no locks (Windows) they stay."""
+    folder, name = os.path.split(os.path.realpath(path))
+    part_of_it = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.part")
+    with contextlib.suppress(OSError):
+        for part in [os.path.join(folder, found) for found in os.listdir(folder) if part_of_it.fullmatch(found)]:
+            if stat.S_ISREG(os.lstat(part).st_mode):
+                with contextlib.suppress(OSError), open(part, "r+b") as file:
+                    if _lock(file):
+                        os.unlink(part)
+
+
+def set_aside(path: str | os.PathLike) -> Path | None:
+    """Rename an existing file to the first free of path.1, path.2, ..., and return that name; None if there is none."""
+    path = Path(path)
+    if not path.exists():
+        return None
+    k = 1
+    while (old := path.with_name(f"{path.name}.{k}")).exists():
+        k += 1
+    path.rename(old)
+    return old
+
+
+def lock_of(path: Path) -> Path:
+    """Return the file whose lock `claimed` holds."""
+    return path.with_name(f".{path.name}.lock")
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Context for the work whose outcome goes to `path`: True if no other process has claimed it, otherwise False.
+
+    The claim is a lock on a file beside it, and ends with the process, however that ends. Where the system has no
+    locks (Windows, some network disks), every claim succeeds: then run one process per folder.
+
+    Raises:
+        OSError: the lock file cannot be created.
+    """
+    if fcntl is None:
+        yield True
+        return
+    lock = lock_of(path)
+    while True:
+        with open(lock, "ab", opener=_not_through_a_link) as file:
+            locked = _lock(file)
+            if locked and not _is_at(lock, file):
+                continue  # the process that held it before has removed the file: this lock would exclude no one
+            try:
+                yield locked is not False
+            finally:
+                if locked:
+                    lock.unlink(missing_ok=True)
+            return
+
+
+def _lock(file: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed; return False if another process has locked it, None without locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # EAGAIN, or EACCES on some network disks
+        return False
+    except (OSError, AttributeError):  # a disk without locks, a system without fcntl
+        return None
+    return True
+
+
+def _is_at(path: str | os.PathLike, file: BinaryIO) -> bool:
+    """Return whether the open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _not_through_a_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _new_part(target: str) -> BinaryIO:
+    """Return a new part file of `target`, open and locked."""
+    folder, name = os.path.split(target)
+    while True:
+        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+        file = open(part, "x+b")  # x: opens nothing that exists, so no link either
+        if _lock(file) is not False and _is_at(part, file):
+            return file
+        file.close()  # a sweep came between the two
+
+
+def _remove(part: str) -> None:
+    with contextlib.suppress(OSError):  # the error that came before it is the one to show
+        os.unlink(part)
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike) -> Iterator[None]:
+    """Context in which an OSError that names no file, or a part file, becomes one that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        unnamed = error.filename is None and error.errno in _DISK
+        if unnamed or str(error.filename).endswith(".part"):
+            raise OSError(error.errno, f"cannot write: {error.strerror or error}", os.fspath(path)) from error
+        raise
