@@ -10,8 +10,6 @@ PyTorch's; False is the default there and here. Read next: grid.py, sampler.py.
 
 import numpy as np
 
-from stn_ref import kernels
-
 
 def _span(size: int, align_corners: bool) -> int:
     """Return S, the pixels between -1 and 1: W, or W - 1 with align_corners."""
@@ -43,8 +41,7 @@ def target_grid(out_size: tuple[int, int], align_corners: bool, dtype) -> np.nda
 
 def pixels_per_unit(in_size: tuple[int, int], align_corners: bool, dtype) -> np.ndarray:
     """Return (dx pixels / dx normalised, the same for y): the chain factor, half the span."""
-    H, W = in_size
-    return np.array([_span(W, align_corners), _span(H, align_corners)], dtype) / 2
+    return unit(in_size, align_corners, dtype)[[1, 3]]
 
 
 def aspect(size: tuple[int, int], align_corners: bool = False) -> float:
@@ -57,32 +54,35 @@ def aspect(size: tuple[int, int], align_corners: bool = False) -> float:
     return max(1, _span(W, align_corners)) / max(1, _span(H, align_corners))
 
 
+def unit(in_size: tuple[int, int], align_corners: bool, dtype) -> np.ndarray:
+    """Return what makes pixels of normalised points, as kernels take it: (before, scale_x, after_x, scale_y, after_y).
+
+        x pixels = (x + before) scale_x + after_x,   the same for y
+
+    scale is also the chain factor of the way back.
+
+    >>> unit((4, 8), False, np.float32).tolist()
+    [1.0, 4.0, -0.5, 2.0, -0.5]
+    """
+    (H, W), after = in_size, (0 if align_corners else -0.5)
+    return np.array([1, _span(W, align_corners) / 2, after, _span(H, align_corners) / 2, after], dtype)
+
+
 @np.errstate(all="ignore")  # a huge coordinate may become +-inf, which is outside every image
 def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
-    """Return normalised points in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN."""
-    factor = pixels_per_unit(in_size, align_corners, grid.dtype)
-    if not isinstance(grid, np.ndarray):  # on a GPU
-        return kernels.get("cuda").rescaled(grid, 1, factor, 0 if align_corners else 0.5)
-    points = grid + 1
-    for axis in range(2):  # one by one: NumPy is slow along an axis of length 2
-        points[..., axis] *= factor[axis]
-    if not factor.all():  # one pixel, its centre at both ends: inf * 0 is NaN, but infinity is not in the image
-        np.copyto(points, grid, where=np.isinf(grid))
-    if not align_corners:
-        points -= grid.dtype.type(0.5)
-    return points
+    """Return normalised points (..., 2) in pixels of an image of in_size = (H, W); +-inf stays +-inf, NaN stays NaN.
+
+    The samplers do this inside their loops; here it is for looking at.
+    """
+    before, scale_x, after_x, scale_y, after_y = unit(in_size, align_corners, grid.dtype)
+    points = (grid + before) * np.array([scale_x, scale_y]) + np.array([after_x, after_y])
+    return np.where(np.isinf(grid), grid, points)  # one pixel, its centre at both ends: inf * 0 would be NaN
 
 
 @np.errstate(all="ignore")
 def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the gradient with respect to normalised points."""
-    factor = pixels_per_unit(in_size, align_corners, gpoints.dtype)
-    if not isinstance(gpoints, np.ndarray):  # on a GPU
-        return kernels.get("cuda").multiplied(gpoints, factor)
-    ggrid = np.empty_like(gpoints)
-    for axis in range(2):
-        np.multiply(gpoints[..., axis], factor[axis], out=ggrid[..., axis])
-    return ggrid
+    return gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)
 
 
 @np.errstate(all="ignore")

@@ -16,9 +16,10 @@ from stn_ref.sampler import PIXEL_PADDINGS, check_cotangent, check_points
 KERNELS = ("tent", "gaussian")
 
 
-def _check_options(kernel: str, padding: str) -> None:
+def _check_options(kernel: str, padding: str, backend: str) -> None:
     checks.one_of("kernel", kernel, KERNELS)
     checks.one_of("padding", padding, PIXEL_PADDINGS)
+    checks.one_of("backend", backend, kernels.BACKENDS)
 
 
 def _spread(phi: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -69,8 +70,8 @@ def kernel_sample(
     Source: Jaderberg et al. 2015, Sec. 3.3, Eq. (3), where Phi_x and Phi_y are "the parameters of a generic sampling
     kernel". The division by K is ours.
     """
-    _check_options(kernel, padding)
-    check_points(U, points, "points")
+    _check_options(kernel, padding, backend)
+    check_points(U, points)
     return kernels.get(backend).wide_forward(U, points, _spread(phi, points), kernel, padding)
 
 
@@ -106,9 +107,9 @@ def kernel_sample_backward(
 
     Source: Jaderberg et al. 2015, Sec. 3.3: Eqs. (6) and (7) for the kernel of Eq. (3).
     """
-    _check_options(kernel, padding)
-    check_points(U, points, "points")
-    check_cotangent(U, points, gV, "points")
+    _check_options(kernel, padding, backend)
+    check_points(U, points)
+    check_cotangent(U, points, gV)
     needs = checks.flags("needs", needs, ("U", "points", "phi"))
     wide = _spread(phi, points)
     gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
@@ -141,18 +142,20 @@ class KernelSampler(Layer):
         dtype=np.float32,
         lr_scale: float = 1.0,
     ):
-        _check_options(kernel, padding)
-        checks.one_of("backend", backend, kernels.BACKENDS)
+        _check_options(kernel, padding, backend)
         if np.shape(phi) != (2,):
             raise checks.ShapeError(f"phi must be (2,), the widths (phi_x, phi_y); got {phi!r}")
         widest = float(np.finfo(np.float32).max)
         value = np.array([checks.between("phi", w, 0, widest) for w in phi], checks.float_dtype("dtype", dtype))
         self.phi = Param(value, decay=False, lr_scale=lr_scale)
-        self.options = {"kernel": kernel, "padding": padding, "backend": backend}
+        self.kernel, self.padding, self.backend = kernel, padding, backend
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return V (N, C, Ho, Wo)."""
-        return self.keep(kernel_sample(U, points, self.phi.value, **self.options), U, points)
+        check_points(U, points)
+        phi = _spread(self.phi.value, points)
+        V = kernels.get(self.backend).wide_forward(U, points, phi, self.kernel, self.padding)
+        return self.keep(V, U, points)
 
     def backward(
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
@@ -160,9 +163,9 @@ class KernelSampler(Layer):
         """Return (gU, gpoints); add to phi.grad."""
         needs = checks.flags("needs", needs, ("U", "points"))
         gV, (U, points) = self.take(gV)
-        phi = self.phi.value
-        gU, gpoints, gphi = kernel_sample_backward(U, points, phi, gV, needs=(*needs, True), **self.options)
-        self.phi.grad += gphi
+        phi, backend = _spread(self.phi.value, points), kernels.get(self.backend)
+        gU, gpoints, gphi = backend.wide_backward(U, points, phi, gV, self.kernel, self.padding, (*needs, True))
+        self.phi.grad += gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of theirs
         return gU, gpoints
 
 
@@ -244,14 +247,14 @@ class AntialiasedSampler(Layer):
     """
 
     def __init__(self, *, padding: str = "zeros", backend: str = "cpu"):
-        _check_options("tent", padding)
-        checks.one_of("backend", backend, kernels.BACKENDS)
-        self.options = {"kernel": "tent", "padding": padding, "backend": backend}
+        _check_options("tent", padding, backend)
+        self.padding, self.backend = padding, backend
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return V (N, C, Ho, Wo)."""
-        check_points(U, points, "points")
-        return self.keep(kernel_sample(U, points, footprint(points), **self.options), U, points)
+        check_points(U, points)
+        V = kernels.get(self.backend).wide_forward(U, points, footprint(points), "tent", self.padding)
+        return self.keep(V, U, points)
 
     def backward(
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
@@ -259,7 +262,6 @@ class AntialiasedSampler(Layer):
         """Return (gU, gpoints)."""
         needs = checks.flags("needs", needs, ("U", "points"))
         gV, (U, points) = self.take(gV)
-        gU, gpoints, gs = kernel_sample_backward(
-            U, points, footprint(points), gV, needs=(needs[0], needs[1], needs[1]), **self.options
-        )
+        backend, needs_all = kernels.get(self.backend), (needs[0], needs[1], needs[1])
+        gU, gpoints, gs = backend.wide_backward(U, points, footprint(points), gV, "tent", self.padding, needs_all)
         return gU, (gpoints + footprint_backward(points, gs) if needs[1] else None)

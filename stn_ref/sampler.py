@@ -27,7 +27,7 @@ def pixel_padding(padding_mode: str, align_corners: bool) -> str:
     return padding_mode
 
 
-def check_points(U: np.ndarray, points: np.ndarray, name: str, backend: str = "cpu") -> None:
+def check_points(U: np.ndarray, points: np.ndarray, name: str = "points", backend: str = "cpu") -> None:
     """Raise unless U is (N, C, H, W) with pixels and points, called `name`, are (N, Ho, Wo, 2) of its dtype."""
     gpu = backend in kernels.CUDA_BACKENDS
     checks.floating("U", U, gpu=gpu)
@@ -37,7 +37,9 @@ def check_points(U: np.ndarray, points: np.ndarray, name: str, backend: str = "c
     checks.shape(name, points, ("N", "Ho", "Wo", 2), N=(U.shape[0], "U"))
 
 
-def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str, backend: str = "cpu") -> None:
+def check_cotangent(
+    U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str = "points", backend: str = "cpu"
+) -> None:
     """Raise unless gV is (N, C, Ho, Wo), of the dtype of U."""
     checks.floating("gV", gV, like=("U", U), gpu=backend in kernels.CUDA_BACKENDS)
     known = {"N": (U.shape[0], "U"), "C": (U.shape[1], "U")}
@@ -45,11 +47,12 @@ def check_cotangent(U: np.ndarray, points: np.ndarray, gV: np.ndarray, name: str
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
 
 
-def _check_options(mode: str, padding: str, kink: str, a: float) -> None:
+def _check_options(mode: str, padding: str, a: float, backend: str, kink: str = "right") -> None:
     checks.one_of("mode", mode, MODES)
     checks.one_of("padding", padding, PIXEL_PADDINGS)
     checks.one_of("kink", kink, KINKS)
     checks.between("a", a, -100, 100)
+    checks.one_of("backend", backend, kernels.ALL_BACKENDS)
     if kink == "as_printed" and (mode, padding) != ("bilinear", "zeros"):
         raise ValueError(f"kink 'as_printed' is Eq. (7), bilinear with zeros outside; got {mode!r} with {padding!r}")
 
@@ -97,7 +100,7 @@ def sample(
 
     Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up, we and PyTorch to even.
     """
-    _check_options(mode, padding, "right", a)
+    _check_options(mode, padding, a, backend)
     U, points = kernels.take(backend, U=U, points=points)
     check_points(U, points, "points", backend)
     return kernels.get(backend).sample_forward(U, points, mode, padding, a)
@@ -150,7 +153,7 @@ def sample_backward(
     neither one-sided derivative: on a constant image of 5 the slope 5, on a ramp U[n, m] = m the slope x_s instead of 1
     (scalar_math.py has the proof).
     """
-    _check_options(mode, padding, kink, a)
+    _check_options(mode, padding, a, backend, kink)
     U, points, gV = kernels.take(backend, U=U, points=points, gV=gV)
     check_points(U, points, "points", backend)
     check_cotangent(U, points, gV, "points", backend)
@@ -178,14 +181,14 @@ class Sampler(Layer):
         a: float = -0.75,
         backend: str = "cpu",
     ):
-        _check_options(mode, padding, kink, a)
-        checks.one_of("backend", backend, kernels.ALL_BACKENDS)
-        self.options = {"mode": mode, "padding": padding, "a": a, "backend": backend}
-        self.kink = kink
+        _check_options(mode, padding, a, backend, kink)
+        self.mode, self.padding, self.kink, self.a, self.backend = mode, padding, kink, a, backend
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return V (N, C, Ho, Wo)."""
-        return self.keep(sample(U, points, **self.options), U, points)
+        check_points(U, points, "points")
+        V = kernels.get(self.backend).sample_forward(U, points, self.mode, self.padding, self.a)
+        return self.keep(V, U, points)
 
     def backward(
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
@@ -193,7 +196,8 @@ class Sampler(Layer):
         """Return (gU, gpoints)."""
         needs = checks.flags("needs", needs, ("U", "points"))
         gV, (U, points) = self.take(gV)
-        return sample_backward(U, points, gV, kink=self.kink, needs=needs, **self.options)
+        kernel = kernels.get(self.backend)
+        return kernel.sample_backward(U, points, gV, self.mode, self.padding, self.kink, self.a, needs)
 
 
 def grid_sample(
@@ -208,7 +212,7 @@ def grid_sample(
 ) -> np.ndarray:
     """Sample U at normalised points; torch.nn.functional.grid_sample.
 
-    The points are taken to pixels (coordinates.py), then Eq. (3): see `sample`.
+    Eq. (3) at the points in pixels, see `sample`; coordinates.py says how many pixels a unit is.
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
@@ -233,11 +237,11 @@ def grid_sample(
     [[[[2.0]]]]
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, "right", a)
+    _check_options(mode, padding, a, backend)
     U, grid = kernels.take(backend, U=U, grid=grid)
     check_points(U, grid, "grid", backend)
-    points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
-    return kernels.get(backend).sample_forward(U, points, mode, padding, a)
+    unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)
+    return kernels.get(backend).sample_forward(U, grid, mode, padding, a, unit)
 
 
 def grid_sample_backward(
@@ -275,10 +279,9 @@ def grid_sample_backward(
     Source: Jaderberg et al. 2015, Sec. 3.3. Deviation at kinks: see `sample_backward`.
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, kink, a)
+    _check_options(mode, padding, a, backend, kink)
     U, grid, gV = kernels.take(backend, U=U, grid=grid, gV=gV)
     check_points(U, grid, "grid", backend)
     check_cotangent(U, grid, gV, "grid", backend)
-    points = coordinates.to_pixels(grid, U.shape[2:], align_corners)
-    gU, gpoints = kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a)
-    return gU, coordinates.to_pixels_backward(gpoints, U.shape[2:], align_corners)
+    unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)
+    return kernels.get(backend).sample_backward(U, grid, gV, mode, padding, kink, a, (True, True), unit)

@@ -57,17 +57,14 @@ class SpatialTransformer(Layer):
                 raise TypeError(f"{name} must be a Layer; got {layer!r}")
         self.localisation = localisation
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
-        options = {"mode": mode, "padding_mode": padding_mode, "kink": kink, "a": a, "backend": backend}
-        defaults = SpatialTransformer.__init__.__kwdefaults__
-        if sampler is None:
-            padding = pixel_padding(padding_mode, align_corners)
-            sampler = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
-        elif any(value != defaults[name] for name, value in options.items()):
+        padding = pixel_padding(padding_mode, align_corners)
+        options = {"mode": mode, "padding": padding, "kink": kink, "a": a, "backend": backend}
+        if sampler is not None and options != Sampler.__init__.__kwdefaults__:
             raise ValueError(
                 "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
                 f"got {options}"
             )
-        self.sampler = sampler
+        self.sampler = Sampler(**options) if sampler is None else sampler
         self.return_theta = return_theta
 
     def forward(self, U: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:

@@ -5,18 +5,23 @@ import pytest
 
 from stn_ref import models
 from stn_ref.kernels.cpu import threads
-from stn_ref.lab.bench import growth, layers, machine, report, steps, timing
-from stn_ref.lab.bench import sampler as bench_sampler
-from stn_ref.sampler import MODES, PADDING_MODES, pixel_padding, sample, sample_backward
+from stn_ref.lab.bench import grid, layers, machine, report, sampler, steps, timing
+from stn_ref.sampler import MODES, PADDING_MODES
 
 
 def test_ratios_are_taken_round_by_round():
     row = timing.summary(
-        {"ours": np.array([1.0, 2.0, 4.0]), "torch": np.array([2.0, 4.0, 4.0]), "limit": np.array([0.5, 0.5, 1.0])}
+        {
+            "ours": np.array([1.0, 2.0, 4.0]),
+            "kernel": np.array([1.0, 1.0, 4.0]),
+            "torch": np.array([2.0, 4.0, 4.0]),
+            "limit": np.array([0.5, 0.5, 1.0]),
+        }
     )
     assert row["ratio"] == 2 and row["of_limit"] == 0.25  # medians of (2, 2, 1) and (1/2, 1/4, 1/4)
     assert row["ours_ms"] == 2000 and row["torch_ms"] == 4000 and row["rounds"] == 3
     assert row["ratio_10_90"] == pytest.approx([1.2, 2.0])  # quantiles of three numbers, between neighbours
+    assert row["kernel_ms"] == 1000 and row["kernel_ratio"] == 2  # the median of (2, 4, 1)
 
 
 def test_the_number_of_threads_is_as_before_afterwards():
@@ -69,16 +74,28 @@ def test_a_row_during_which_others_worked_is_marked():
     )
 
 
+def test_a_row_shows_what_was_timed_beside_it():
+    row = {"name": "x", "threads": 1, "ours_ms": 2.0, "kernel_ms": 0.5}
+    assert report.line(row).endswith("kernel alone 500.0 us")  # without PyTorch there is no ratio
+    assert report.line(row | {"kernel_ratio": 4.0}).endswith("kernel alone 500.0 us (ratio 4.00)")
+
+
 @pytest.mark.parametrize(("what", "least"), [("forward", 4), ("backward", 12)])
 def test_growth_measures_time_and_the_memory_of_the_results(what, least):
-    row = growth.measure(0.0, 10, what)
+    row = sampler.growth(0.0, 10, what)
     assert row["pixels"] == 1024 and row["nanoseconds_per_pixel"] == pytest.approx(1e6 * row["ours_ms"] / 1024)
     assert row["peak_bytes_per_pixel"] >= least
 
 
 def test_peak_memory_counts_what_a_call_lets_go_of_again():
-    peak = growth.peak_bytes(lambda: np.ones(10**6, np.float32).sum())
+    peak = sampler.peak_bytes(lambda: np.ones(10**6, np.float32).sum())
     assert 4e6 <= peak < 4.1e6
+
+
+def _assert_same(got, wanted):
+    assert len(got) == len(wanted)
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12 * max(1.0, np.abs(theirs).max()))  # float64, some 20 terms
 
 
 @pytest.mark.parity
@@ -86,16 +103,23 @@ def test_peak_memory_counts_what_a_call_lets_go_of_again():
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 def test_the_samplers_that_are_compared_compute_the_same(mode, padding_mode):
     pytest.importorskip("torch")
-    from stn_ref.lab.bench.pytorch import torch_sampler
+    calls = sampler.calls((2, 3, 5, 7, 4, 6), mode, padding_mode, "float64")
+    forward, backward = ({name: call() for name, call in calls[what].items()} for what in sampler.PASSES)
+    _assert_same([forward["ours"], forward["kernel"]], [forward["torch"].numpy()] * 2)
+    _assert_same(backward["ours"], [array.numpy() for array in backward["torch"]])
+    gU, gpoints = backward["kernel"]
+    _assert_same((gU, gpoints * np.array([7, 5]) / 2), backward["ours"])  # pixels a normalised unit
 
-    U, grid, points, gV = bench_sampler.problem((2, 3, 5, 7, 4, 6), "float64")
-    padding = pixel_padding(padding_mode, align_corners=False)
-    theirs = torch_sampler(U, grid, gV, mode, padding_mode)
-    np.testing.assert_allclose(sample(U, points, mode=mode, padding=padding), theirs["forward"](), atol=1e-12)
-    gU, gpoints = sample_backward(U, points, gV, mode=mode, padding=padding)
-    torch_gU, torch_ggrid = theirs["backward"]()
-    np.testing.assert_allclose(gU, torch_gU, atol=1e-12)
-    np.testing.assert_allclose(gpoints * np.array([7, 5]) / 2, torch_ggrid, atol=1e-12)  # pixels a normalised unit
+
+@pytest.mark.parity
+def test_the_grids_that_are_compared_compute_the_same():
+    pytest.importorskip("torch")
+    for what in sampler.PASSES:
+        results = {name: call() for name, call in grid.calls((2, 4, 6), what, "float64").items()}
+        _assert_same([results["ours"]], [results["torch"].numpy()])
+    results = {name: call() for name, call in grid.together((2, 3, 5, 7, 4, 6), "float64").items()}
+    for name in ("ours", "layers"):
+        _assert_same(results[name], [array.numpy() for array in results["torch"]])
 
 
 @pytest.mark.parity

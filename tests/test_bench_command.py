@@ -6,13 +6,14 @@ import platform
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from stn_ref.cli import main
 from stn_ref.lab import machine_report
-from stn_ref.lab.bench import parts, processes, report, steps, timing
+from stn_ref.lab.bench import memory, parts, report, startup, steps, timing
 from stn_ref.lab.turns import LEAST_ROUNDS
 
 PARTS = tuple(part for part in parts.PARTS if part not in ("cuda", "memory"))  # those of a quick run
@@ -30,7 +31,7 @@ def test_the_part_of_the_gpu_runs_with_the_simulator(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["parts"]["cuda"]
     assert [row["backend"] for row in rows] == ["cuda", "cuda", "cuda_atomic"]
-    assert all(row["simulated"] and "ours_ms" not in row for row in rows) and "tells no time" in done.stderr
+    assert all(row["simulated"] and "ours_ms" not in row for row in rows) and "measures no time" in done.stderr
 
 
 def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
@@ -79,18 +80,27 @@ def test_a_quick_run_reports_every_part_and_only_json_on_standard_output(quick):
 
 def test_rows_of_the_report_have_times_ratios_and_limits(quick):
     _, found, _ = quick
-    for part in ("sampler", "modes", "layers", "steps", "growth"):
+    for part in ("sampler", "grid", "modes", "layers", "steps", "growth"):
         for row in found["parts"][part]:
             assert row["ours_ms"] > 0 and row["rounds"] >= LEAST_ROUNDS
+            assert ("kernel_ms" in row) == (part == "sampler") and ("layers_ms" in row) == ("grid + s" in row["name"])
             names = ["of_limit", *(["ratio"] if timing.has_torch() else [])]
             for name in names:
                 low, high = row[f"{name}_10_90"]
                 assert 0 < low <= row[name] <= high
 
 
+def test_grid_and_sampler_are_measured_on_one_thread_and_on_all(quick):
+    _, found, _ = quick
+    for part, names in (("sampler", ["grid_sample"]), ("grid", ["affine_grid", "grid + sampler"])):
+        for name in names:
+            rows = [row for row in found["parts"][part] if row["name"].startswith(name)]
+            assert sorted({row["threads"] for row in rows}) == found["threads"]
+
+
 def test_start_up_is_measured_with_and_without_kept_code(quick):
     rows = quick[1]["parts"]["startup"]
-    assert [row["name"] for row in rows] == list(processes.QUICK)
+    assert [row["name"] for row in rows] == list(startup.QUICK)
     assert all(0 < seconds < 60 for row in rows for seconds in (row["ours_ms"] / 1e3, row["kept_seconds"]))
 
 
@@ -108,29 +118,36 @@ def test_memory_is_that_of_the_same_step_ours_and_pytorchs(monkeypatch):
         asked.append(step)
         return 2**20 * (10 if "ours" in step else 15)
 
-    monkeypatch.setattr(processes.memory, "step_memory", step_memory)
+    monkeypatch.setattr(memory, "step_memory", step_memory)
     monkeypatch.setattr(timing, "has_torch", lambda: True)
-    rows = [case.measure(0.0) for case in processes.memory_cases([1], quick=False)]
-    assert [step for step in asked if step[3] == "ours"] == [(*step, "ours", 1) for step in processes.STEPS]
-    assert [step[:3] for step in asked if step[3] == "torch"] == processes.STEPS
-    assert rows == [{"mebibytes": 10.0, "torch_mebibytes": 15.0, "memory_ratio": 1.5}] * len(processes.STEPS)
+    rows = [case.measure(0.0) for case in memory.cases([1], quick=False)]
+    assert [step for step in asked if step[3] == "ours"] == [(*step, "ours", 1) for step in memory.STEPS]
+    assert [step[:3] for step in asked if step[3] == "torch"] == memory.STEPS
+    assert rows == [{"mebibytes": 10.0, "torch_mebibytes": 15.0, "memory_ratio": 1.5}] * len(memory.STEPS)
     row = rows[0] | {"name": "x", "threads": 1, "others_cores": 1.0}
     assert report.line(row).split() == ["x", "1", "10.0", "MiB", "15.0", "MiB", "1.50"]  # nobody disturbs memory
-    assert report.total("memory", [row]).startswith("memory: 1 of 1 ratios at least 1; the lowest 1.50 (x, 1 thread)")
+    assert report.total("memory", [row]).startswith("memory: 1 of 1 ratios at least 1, geometric mean 1.50; the ")
 
 
-def test_new_processes_are_told_how_many_threads_to_use_and_nobody_else(monkeypatch):
+def test_a_start_is_measured_in_a_folder_of_its_own_first_empty_then_filled(monkeypatch, tmp_path):
     seen = []
 
-    def measure(rounds, names):
-        seen.append((rounds, os.environ["NUMBA_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]))
-        return {name: {"cold": 2.0, "kept": 0.5} for name in names}
+    def run(command, env, **options):
+        place = Path(env["STN_REF_CACHE"])
+        seen.append((place, env["NUMBA_NUM_THREADS"], env["OMP_NUM_THREADS"]))
+        kept = any(place.iterdir())
+        (place / "code").touch()
+        return SimpleNamespace(stdout="0.5\n" if kept else "2.0\n")
 
-    monkeypatch.setattr(processes.startup, "measure", measure)
+    monkeypatch.setattr(startup.subprocess, "run", run)
+    monkeypatch.setenv("STN_REF_CACHE", str(tmp_path))  # the caller's own folder is left alone
     before = dict(os.environ)
-    rows = [case.measure(0.0) for case in processes.startup_cases([1, 3], quick=False)]
-    assert seen == [(3, "3", "3")] * len(processes.startup.STARTS) and dict(os.environ) == before
-    assert rows[0] == {"rounds": 3, "ours_ms": 2000.0, "kept_seconds": 0.5}
+    rows = [case.measure(0.0) for case in startup.cases([1, 3], quick=False)]
+    assert rows == [{"rounds": startup.ROUNDS, "ours_ms": 2000.0, "kept_seconds": 0.5}] * len(startup.STARTS)
+    folders = [place for place, *_ in seen]
+    assert len(seen) == 2 * len(set(folders)) and not any(place.exists() for place in folders)
+    assert {tuple(numbers) for _, *numbers in seen} == {("3", "3")}
+    assert not any(tmp_path.iterdir()) and dict(os.environ) == before
 
 
 @pytest.fixture

@@ -55,12 +55,13 @@ def test_only_the_antialiased_stripes_stay_the_same_when_moved(drawings):
 
 
 def report(**parts):
-    row = {"name": "x", "threads": 1, "ratio": 2.0, "ratio_10_90": [1.5, 2.5]}
+    row = {"name": "grid_sample forward x -> y", "threads": 1, "ratio": 2.0, "ratio_10_90": [1.5, 2.5]}
     costs = {"nanoseconds_per_pixel": 3.0, "torch_nanoseconds_per_pixel": 6.0, "peak_bytes_per_pixel": 4.0}
     growth = [row | costs | {"pass": p, "pixels": 2**k} for p in ("forward", "backward") for k in (8, 18, 20)]
     known = {"torch": "2.13.0+cpu", "processor": "a CPU"}
     rest = {"date": "2026-01-02", "threads": [1], "environment": known}
-    return rest | {"parts": {"sampler": [row], "steps": [row], "growth": growth} | parts}
+    both = row | {"name": "grid + sampler x", "layers_ratio": 3.0}
+    return rest | {"parts": {"sampler": [row], "grid": [both], "steps": [row], "growth": growth} | parts}
 
 
 def test_the_figure_about_speed_draws_what_was_measured_and_leaves_out_rows_that_failed(tmp_path):
@@ -72,8 +73,11 @@ def test_the_figure_about_speed_draws_what_was_measured_and_leaves_out_rows_that
     with style.styled():
         drawing = speed.draw(speed.measured(path))
     assert drawing.numbers["cnn, 1 threads"].tolist() == [0.5, 1.5, 2.5] and "fcn, 1 threads" not in drawing.numbers
-    assert "1 of 2 at or above 1, from 0.50 to 2.00" in drawing.alt and "a CPU, 2026-01-02: " in drawing.caption
+    assert drawing.numbers["grid + sampler x, 1 threads"].tolist() == [2.0, 1.5, 2.5, 3.0]  # the last one as layers
+    assert "2 of 3 at or above 1, from 0.50 to 2.00" in drawing.alt and "a CPU, 2026-01-02: " in drawing.caption
     assert "Other programs" not in drawing.caption
+    with style.styled():  # reports without the part about the grid can be drawn, too
+        assert "2 of 2 at or above 1" in speed.draw(report(grid=[])).alt
     disturbed = report(sampler=[report()["parts"]["sampler"][0] | {"others_cores": 1.0}])
     with style.styled():
         assert drawing.caption + " Other programs were running." == speed.draw(disturbed).caption

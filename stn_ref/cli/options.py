@@ -162,8 +162,9 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
 
 def _add_bench_options(bench: argparse.ArgumentParser) -> None:
     bench.epilog = (
-        "Takes about ten minutes, and wants the machine for itself; a row that fails says why and the others go on, "
-        "Ctrl-C keeps the rows so far (status 130). Without --threads the sampler is timed on one thread and on all."
+        "Takes about ten minutes and needs an otherwise idle machine. A row that fails says why and the others go on; "
+        "Ctrl-C keeps the rows so far (status 130). Without --threads machine, sampler and grid run on one thread "
+        "and on all."
     )
     bench.add_argument("--quick", action="store_true", help="a few rows, a fraction of a second each: half a minute")
     bench.add_argument(
@@ -172,7 +173,7 @@ def _add_bench_options(bench: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PART",
-        help="only these: machine, sampler, modes, layers, steps, growth, memory, startup, cuda (if there is a GPU)",
+        help="only these: machine, sampler, grid, modes, layers, steps, growth, memory, startup, cuda (needs a GPU)",
     )
 
 

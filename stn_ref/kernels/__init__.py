@@ -2,17 +2,19 @@
 
 A sampling backend is a module with two pairs of functions, and knows neither align_corners nor normalisation:
 
-    sample_forward(U, points, mode, padding, a) -> V
-    sample_backward(U, points, gV, mode, padding, kink, a, needs) -> (gU, gpoints)
+    sample_forward(U, points, mode, padding, a, unit) -> V
+    sample_backward(U, points, gV, mode, padding, kink, a, needs, unit) -> (gU, gpoints)
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) with a width
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
-The CUDA backends have the first pair, for bilinear and nearest, and refuse the rest with a ValueError. They add
+`unit` says how a coordinate of `points` becomes pixels: an array (before, scale_x, after_x, scale_y, after_y) of the
+dtype of U, and x is read as (x + before) scale_x + after_x, y likewise; gpoints is the gradient in the unit of points.
+None, and PIXELS, leave pixels as they are.
+
+The CUDA backends have the first pair, for bilinear and nearest, and refuse bicubic with a ValueError. They add
 
     take(**arrays) -> views     arrays of a GPU, of any library, read where they are
     stream(handle)              a context: work on such arrays is queued there
-
-and `cuda` two element-wise maps of arrays on a GPU, which NumPy has for others: rescaled and multiplied.
 
 Bad numbers are part of the contract, the same in every backend:
 
@@ -40,8 +42,11 @@ restrict.py, blocks.py, bilinear.py, nearest.py, cubic.py, windows.py, sampling.
 convolution.py, pooling.py; cuda/ (GPU): device.py, maths.py, kernels.py, lists.py, arrays.py, sampling.py, atomic.py.
 """
 
+import functools
 import sys
 from types import ModuleType
+
+import numpy as np
 
 from stn_ref import checks
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
@@ -51,12 +56,15 @@ BACKENDS = ("cpu", "literal", "vectorised")  # they run everywhere
 CUDA_BACKENDS = ("cuda", "cuda_atomic")  # they need an NVIDIA GPU, and differ in how they add up the gradient of U
 ALL_BACKENDS = BACKENDS + CUDA_BACKENDS
 
+PIXELS = {np.dtype(kind): np.array([0, 1, 0, 1, 0], kind) for kind in (np.float32, np.float64)}  # the unit of pixels
+
 CUDA_INSTALL = 'pip install "numba-cuda[cu13]" (driver 580 or later) or "numba-cuda[cu12]" (driver 525 or later)'
 INSTALL = {"numba": "pip install numba", "llvmlite": "pip install numba", "numba_cuda": CUDA_INSTALL}
 
-__all__ = ["ALL_BACKENDS", "BACKENDS", "CUDA_BACKENDS", "KINKS", "PADDINGS", "compiled", "get", "take"]
+__all__ = ["ALL_BACKENDS", "BACKENDS", "CUDA_BACKENDS", "KINKS", "PADDINGS", "PIXELS", "compiled", "get", "take"]
 
 
+@functools.cache
 def get(backend: str) -> ModuleType:
     """Return the backend of that name, imported when it is first asked for: numba and numba-cuda are, too.
 

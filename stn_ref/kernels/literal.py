@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stn_ref.kernels import PIXELS
 from stn_ref.kernels import scalar_math as sm
 
 HAT_SLOPES = {  # what Eq. (7) can mean at a kink: (share, slope)
@@ -92,22 +93,22 @@ def wide_axis(x, size, padding, phi, kernel):
     return Axis(k, dk, dphi, slope, phi_slope)
 
 
-def _axes(xy, phi, H, W, axis):
+def _axes(xy, phi, H, W, unit, axis):
     """Return (Axis in x, Axis in y) of one point, None if a number in it is NaN. phi: (2,), or None."""
     if np.isnan(xy).any() or (phi is not None and np.isnan(phi).any()):
         return None
-    if phi is None:
-        return axis(xy[0], W), axis(xy[1], H)
-    return axis(xy[0], W, phi[0]), axis(xy[1], H, phi[1])
+    before, scale_x, after_x, scale_y, after_y = unit
+    x, y = sm.to_pixel(xy[0], before, scale_x, after_x), sm.to_pixel(xy[1], before, scale_y, after_y)
+    return (axis(x, W), axis(y, H)) if phi is None else (axis(x, W, phi[0]), axis(y, H, phi[1]))
 
 
-def _forward(U, points, phi, axis):
+def _forward(U, points, phi, unit, axis):
     """Eq. (3). axis: (coordinate, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.zeros((N, C, Ho, Wo), U.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, axis)
+        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
         if axes is None:
             V[b, :, i, j] = np.nan
             continue
@@ -117,14 +118,14 @@ def _forward(U, points, phi, axis):
     return V
 
 
-def _backward(U, points, phi, gV, axis):
+def _backward(U, points, phi, gV, unit, axis):
     """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi)."""
     N, _, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
     gphi = None if phi is None else np.zeros(phi.shape, phi.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, axis)
+        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
         if axes is None:
             gpoints[b, i, j] = np.nan
             if phi is not None:
@@ -135,6 +136,7 @@ def _backward(U, points, phi, gV, axis):
         for (n, ky), (m, kx) in itertools.product(y.k, x.k):
             gU[b, :, n, m] += g * (kx * ky)  # Eq. (6)
         gpoints[b, i, j] = _slope(u, g, y.k, x.dk, x.slope), _slope(u, g, y.dk, x.k, y.slope)  # Eq. (7)
+        gpoints[b, i, j] *= unit[1], unit[3]  # the chain factor, 1 where points are in pixels
         if phi is not None:
             gphi[b, i, j] = _slope(u, g, y.k, x.dphi, x.phi_slope), _slope(u, g, y.dphi, x.k, y.phi_slope)
     return gU, gpoints, gphi
@@ -160,28 +162,32 @@ def _axis_of(mode, padding, kink, a):
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
-    return _forward(U, points, None, _axis_of(mode, padding, "right", a))
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    unit = PIXELS[U.dtype] if unit is None else unit
+    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
 
 
 @np.errstate(all="ignore")
-def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+def sample_backward(
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
-    gU, gpoints, _ = _backward(U, points, None, gV, _axis_of(mode, padding, kink, a))
+    unit = PIXELS[U.dtype] if unit is None else unit
+    gU, gpoints, _ = _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a))
     return (gU if needs[0] else None), (gpoints if needs[1] else None)
 
 
 @np.errstate(all="ignore")
 def wide_forward(U, points, phi, kernel, padding="zeros"):
     """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
-    return _forward(U, points, phi, _wide_axis_of(kernel, padding))
+    return _forward(U, points, phi, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
 
 
 @np.errstate(all="ignore")
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
     """Return (gU, gpoints, gphi), None where `needs` says so."""
-    gradients = _backward(U, points, phi, gV, _wide_axis_of(kernel, padding))
+    gradients = _backward(U, points, phi, gV, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))
 
 

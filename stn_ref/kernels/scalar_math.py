@@ -3,6 +3,7 @@
 The compiled backends decorate these same functions. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of
 1: in compiled code float32 times an integer constant would be float64.
 
+    to_pixel    takes a coordinate from the unit of the points to pixels
     fold    takes a coordinate into the image, as the padding says
     cell    the two pixels that it lies between; hat and hat_slope, Eqs. (5) and (7)
     nearest Eq. (4)
@@ -27,6 +28,14 @@ KERNELS = {"nearest": NEAREST, "bilinear": BILINEAR, "bicubic": BICUBIC, "tent":
 
 GAUSSIAN_REACH = 8.5  # sigmas; beyond, the Gaussian is below 2e-16
 SMALLEST_SIGMA = 0.1  # pixels; below, only the nearest pixel is seen
+
+
+def to_pixel(x, before, scale, after):
+    """Return the coordinate in pixels, (x + before) scale + after; an infinite one stays, even if scale is 0.
+
+    before, scale and after are of the type of x. 0, 1, 0 leave x as it is.
+    """
+    return x if abs(x) == math.inf else (x + before) * scale + after
 
 
 def fold(x, size, padding):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stn_ref.kernels import PIXELS
 from stn_ref.kernels.scalar_math import GAUSSIAN_REACH, SMALLEST_SIGMA
 
 
@@ -169,11 +170,11 @@ def _gather(pixels, W, n, m):
     return np.where(both[:, None], values, 0)
 
 
-def _forward(U, points, phi, axis):
+def _forward(U, points, phi, unit, axis):
     """Eq. (3). axis: (coordinates, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, at = U.reshape(N, C, H * W), _columns(points, phi)
+    pixels, at = U.reshape(N, C, H * W), _columns(points, phi, unit)
     x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
     V = np.zeros((N, C, Ho * Wo), U.dtype)
     for n, ky in y.k:
@@ -183,11 +184,11 @@ def _forward(U, points, phi, axis):
     return V.reshape(N, C, Ho, Wo)
 
 
-def _backward(U, points, phi, gV, axis, needs):
+def _backward(U, points, phi, gV, unit, axis, needs):
     """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi), None where `needs` says so."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), _columns(points, phi)
+    pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), _columns(points, phi, unit)
     x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
     broken = np.isnan(at).any(0)
 
@@ -210,13 +211,16 @@ def _backward(U, points, phi, gV, axis, needs):
         gU = gU.reshape(U.shape)
     if needs[1]:
         gpoints = np.stack([slope(y.k, x.dk, x.slope), slope(y.dk, x.k, y.slope)], axis=-1)  # Eq. (7)
+        gpoints *= unit[[1, 3]]  # the chain factor, 1 where points are in pixels
     if phi is not None and needs[2]:
         gphi = np.stack([slope(y.k, x.dphi, x.phi_slope), slope(y.dphi, x.k, y.phi_slope)], axis=-1)
     return gU, gpoints, gphi
 
 
-def _columns(points, phi):
-    """Return x_s, y_s and, if there is one, phi in x and in y, (2 or 4, N, P)."""
+def _columns(points, phi, unit):
+    """Return x_s, y_s in pixels and, if there is one, phi in x and in y, (2 or 4, N, P)."""
+    before, scale, after = unit[0], unit[[1, 3]], unit[[2, 4]]
+    points = np.where(np.isinf(points), points, (points + before) * scale + after)  # scalar_math.to_pixel
     both = points if phi is None else np.concatenate([points, phi], axis=-1)
     N, Ho, Wo, columns = both.shape
     return np.moveaxis(both.reshape(N, Ho * Wo, columns), -1, 0)
@@ -235,24 +239,28 @@ def _wide_axis_of(kernel, padding):
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
-    return _forward(U, points, None, _axis_of(mode, padding, "right", a))
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    unit = PIXELS[U.dtype] if unit is None else unit
+    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
 
 
 @np.errstate(all="ignore")
-def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+def sample_backward(
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
-    return _backward(U, points, None, gV, _axis_of(mode, padding, kink, a), needs)[:2]
+    unit = PIXELS[U.dtype] if unit is None else unit
+    return _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a), needs)[:2]
 
 
 @np.errstate(all="ignore")
 def wide_forward(U, points, phi, kernel, padding="zeros"):
     """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
-    return _forward(U, points, phi, _wide_axis_of(kernel, padding))
+    return _forward(U, points, phi, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
 
 
 @np.errstate(all="ignore")
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
     """Return (gU, gpoints, gphi), None where `needs` says so."""
-    return _backward(U, points, phi, gV, _wide_axis_of(kernel, padding), needs)
+    return _backward(U, points, phi, gV, PIXELS[U.dtype], _wide_axis_of(kernel, padding), needs)

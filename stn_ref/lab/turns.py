@@ -1,4 +1,4 @@
-"""Timing calls in turns, so that a machine that slows down slows all of them, and how busy others kept it meanwhile."""
+"""Timing calls in turns, so that a machine that slows down slows all of them; and how busy other programs kept it."""
 
 import contextlib
 import functools
@@ -37,9 +37,9 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Time several calls in turns; return name -> seconds of one call, for each round.
 
-    In a turn a call runs once without being timed, so that it finds the caches and threads as it leaves them itself,
-    and then again and again for `turn` seconds, at least once: the median counts. A round is one turn of each; every
-    round begins with another one. The first call of all, which may compile, is not counted either.
+    In a turn a call runs once untimed, which fills the caches and wakes the threads of its library; then again and
+    again for `turn` seconds, at least once, and the median counts. A round is one turn of each call; every round begins
+    with another one. Before the first round each call runs once, untimed, because it may compile.
 
     Args:
         calls: name -> what to time.
@@ -80,7 +80,7 @@ def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]
 
 
 class Others:
-    """How many cores were busy with other programs since it was made: what makes a measurement worth less.
+    """How many cores were busy with other programs since it was made: such measurements are not reliable.
 
     From the counters of the Linux kernel; elsewhere not known.
     """

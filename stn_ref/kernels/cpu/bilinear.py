@@ -2,7 +2,7 @@
 
 Reads: blocks.py, which says why it is fast.
 
-The tap to the left and the tap to the right are gathered together, as one number of 64 bits.
+The tap to the left and the tap to the right are read together, see restrict.load_pair.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def gather(u, places, inside, t, count, W, v):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_blocks(U, points, V, H, W, zero, padding, first, last):
+def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
     """Eq. (5) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
@@ -86,7 +86,7 @@ def forward_blocks(U, points, V, H, W, zero, padding, first, last):
     for block in range(first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
-        fold_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+        fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
         find_cells(xy, count, H, W, zero, places, inside, t)
         for c in range(C):
             if c + 1 < C:
@@ -130,7 +130,7 @@ def add_slopes(u, gv, places, inside, t, count, W, gx, gy):
 
 
 @njit(nogil=True, error_model="numpy")
-def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last):
+def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first, last):
     """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P), unless empty."""
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
@@ -140,7 +140,7 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last
     for b in range(first, last):
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
-            fold_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+            fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
             find_cells(xy, count, H, W, zero, places, inside, t)
             gx[:] = 0
             gy[:] = 0
@@ -156,4 +156,4 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last
                 if needs_points:
                     add_slopes(U[b, c], gv, places, inside, t, count, type(zero)(W), gx, gy)
             if needs_points:
-                finish_slopes(gx, gy, slopes, t, count, gpoints[b, 2 * p :])
+                finish_slopes(gx, gy, slopes, unit, t, count, gpoints[b, 2 * p :])

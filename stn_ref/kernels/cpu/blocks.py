@@ -35,12 +35,13 @@ def floor(x):
 
 _compile = njit(error_model="numpy")
 cell = njit(inline="always")(bound(scalar_math.cell, floor=floor))
+to_pixel = njit(inline="always")(scalar_math.to_pixel)
 fold = _compile(scalar_math.fold)
 fold_near = _compile(bound(scalar_math.fold, remainder=_compile(lambda x, period: x)))  # right less than a period away
 
 
 @njit(inline="always")
-def fold_points(points, count, H, W, padding, xy, slopes):
+def fold_points(points, count, H, W, unit, padding, xy, slopes):
     """Fill xy and slopes by fold_near; return for how many points that may be wrong, a period or more away.
 
     Inlined with a constant padding, so that it becomes vector code.
@@ -48,7 +49,8 @@ def fold_points(points, count, H, W, padding, xy, slopes):
     far = np.int32(0)
     limit_x, limit_y = type(points[0])(2 * (W - 1)), type(points[0])(2 * (H - 1))  # the shorter period, of MIRROR
     for j in range(count):
-        x, y = load(points, 2 * j), load(points, 2 * j + 1)
+        x = to_pixel(load(points, 2 * j), unit[0], unit[1], unit[2])
+        y = to_pixel(load(points, 2 * j + 1), unit[0], unit[3], unit[4])
         if padding >= REFLECT:
             far = np.int32(far + (np.int32(1) if abs(x) >= limit_x or abs(y) >= limit_y else np.int32(0)))
         x, slope_x = fold_near(x, W, padding)
@@ -61,33 +63,38 @@ def fold_points(points, count, H, W, padding, xy, slopes):
 
 
 @njit(error_model="numpy")
-def fold_block(points, count, H, W, padding, xy, slopes):
-    """Fill two rows of BLOCK, for x and for y, with the folded coordinates of `count` points; slopes likewise.
+def fold_block(points, count, H, W, unit, padding, xy, slopes):
+    """Fill two rows of BLOCK, for x and for y, with the coordinates of `count` points, in pixels and folded.
 
+    slopes: filled likewise, with those of the folding.
+    unit: what makes pixels of the points, see kernels/__init__.py.
     padding: BORDER, REFLECT, MIRROR, or None for zeros, where nothing is folded and slopes stay as they are. Folding is
     compiled only where it is wanted.
     """
     if padding is None:
+        numbers = unit[0], unit[1], unit[2], unit[3], unit[4]  # in registers
         for j in range(count):
-            store_scratch(xy, j, load(points, 2 * j))
-            store_scratch(xy, BLOCK + j, load(points, 2 * j + 1))
+            store_scratch(xy, j, to_pixel(load(points, 2 * j), numbers[0], numbers[1], numbers[2]))
+            store_scratch(xy, BLOCK + j, to_pixel(load(points, 2 * j + 1), numbers[0], numbers[3], numbers[4]))
     else:
-        fold_outside(points, count, H, W, padding, xy, slopes)
+        fold_outside(points, count, H, W, (unit[0], unit[1], unit[2], unit[3], unit[4]), padding, xy, slopes)
 
 
 @njit(error_model="numpy")
-def fold_outside(points, count, H, W, padding, xy, slopes):
+def fold_outside(points, count, H, W, unit, padding, xy, slopes):
     """Fill xy and slopes, padding not None."""
     if padding == BORDER:
-        far = fold_points(points, count, H, W, BORDER, xy, slopes)
+        far = fold_points(points, count, H, W, unit, BORDER, xy, slopes)
     elif padding == REFLECT:
-        far = fold_points(points, count, H, W, REFLECT, xy, slopes)
+        far = fold_points(points, count, H, W, unit, REFLECT, xy, slopes)
     else:
-        far = fold_points(points, count, H, W, MIRROR, xy, slopes)
+        far = fold_points(points, count, H, W, unit, MIRROR, xy, slopes)
     if far > 0:
         for j in range(count):
-            xy[j], slopes[j] = fold(points[2 * j], W, padding)
-            xy[BLOCK + j], slopes[BLOCK + j] = fold(points[2 * j + 1], H, padding)
+            x = to_pixel(points[2 * j], unit[0], unit[1], unit[2])
+            y = to_pixel(points[2 * j + 1], unit[0], unit[3], unit[4])
+            xy[j], slopes[j] = fold(x, W, padding)
+            xy[BLOCK + j], slopes[BLOCK + j] = fold(y, H, padding)
 
 
 @njit(error_model="numpy")
@@ -98,19 +105,19 @@ def ask_ahead(plane, places, count, offset):
 
 
 @njit(error_model="numpy")
-def finish_slopes(gx, gy, slopes, nan, count, gpoints):
-    """Set gpoints (x, y, x, y, ...) of `count` points: NaN where `nan` is, 0 where the padding is flat.
+def finish_slopes(gx, gy, slopes, unit, nan, count, gpoints):
+    """Set gpoints (x, y, x, y, ...) of `count` points, in their unit: NaN where `nan` is, 0 where the padding is flat.
 
     Where it is flat, that is whatever the pixels are.
     """
-    none = type(slopes[0])(0)
+    none, scale_x, scale_y = type(slopes[0])(0), unit[1], unit[3]
     for j in range(count):
         slope_x, slope_y = load_scratch(slopes, j), load_scratch(slopes, BLOCK + j)
         x, y = load_scratch(gx, j) * slope_x, load_scratch(gy, j) * slope_y
         mark = load_scratch(nan, j)
         x, y = x if slope_x != none else none, y if slope_y != none else none
-        store(gpoints, 2 * j, x if mark == mark else mark)
-        store(gpoints, 2 * j + 1, y if mark == mark else mark)
+        store(gpoints, 2 * j, x * scale_x if mark == mark else mark)
+        store(gpoints, 2 * j + 1, y * scale_y if mark == mark else mark)
 
 
 def flat(U: np.ndarray) -> np.ndarray:
@@ -135,23 +142,23 @@ def place_zero(H: int, W: int) -> np.integer:
     return np.int32(0) if (H + 6) * (W + 6) < 2**31 else np.int64(0)
 
 
-def forward(task, U, points, *options):
-    """Run task(U, points, V, H, W, zero, *options, first, last) over the blocks of all images; return V."""
+def forward(task, U, points, unit, *options):
+    """Run task(U, points, V, H, W, unit, zero, *options, first, last) over the blocks of all images; return V."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     zero, U, points = place_zero(H, W), planes(U), flat_points(points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
     least = max(1, WORTH_A_THREAD // (BLOCK * max(1, C)))
-    parallel_ranges(lambda *span: task(U, points, V, H, W, zero, *options, *span), blocks, least)
+    parallel_ranges(lambda *span: task(U, points, V, H, W, unit, zero, *options, *span), blocks, least)
     return V.reshape(N, C, Ho, Wo)
 
 
-def backward(task, U, points, gV, needs, *options):
-    """Run task(U, points, gV, gU, gpoints, H, W, zero, *options, first, last) over all images; return (gU, gpoints).
+def backward(task, U, points, gV, needs, unit, *options):
+    """Run task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last) over all images.
 
-    gU (N, C, HW) is zeros to add to and gpoints (N, 2P) to be set; the one that `needs` does not name is (N, C, 0) or
-    (N, 0) instead, and None in the result.
+    Returns (gU, gpoints). A task adds to gU (N, C, HW) and sets gpoints (N, 2P). The one that `needs` does not name is
+    (N, C, 0) or (N, 0) there, and None in the result.
     """
     N, C, H, W = U.shape
     shape = points.shape
@@ -159,5 +166,5 @@ def backward(task, U, points, gV, needs, *options):
     gU = np.zeros((N, C, H * W if needs[0] else 0), u.dtype)
     gpoints = np.empty(points.shape if needs[1] else (N, 0), u.dtype)
     least = max(1, WORTH_A_THREAD // max(1, C * gV.shape[2]))
-    parallel_ranges(lambda *span: task(u, points, gV, gU, gpoints, H, W, zero, *options, *span), N, least)
+    parallel_ranges(lambda *span: task(u, points, gV, gU, gpoints, H, W, unit, zero, *options, *span), N, least)
     return (gU.reshape(U.shape) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

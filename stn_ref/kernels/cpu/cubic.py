@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from stn_ref.kernels import scalar_math
-from stn_ref.kernels.cpu.blocks import BLOCK, finish_slopes, floor
+from stn_ref.kernels.cpu.blocks import BLOCK, finish_slopes, floor, to_pixel
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.scalar_math import ZEROS
@@ -25,19 +25,20 @@ inner_slope, outer_slope = _compile(scalar_math.cubic_inner_slope), _compile(sca
 
 
 @njit(error_model="numpy")
-def anchor_block(points, count, H, W, padding, xy, slopes):
-    """Fill two rows of BLOCK, for x and for y: coordinates near the image, as good as the points; slopes likewise."""
+def anchor_block(points, count, H, W, unit, padding, xy, slopes):
+    """Fill two rows of BLOCK, for x and for y: coordinates in pixels and near the image; slopes likewise."""
     for axis in range(2):
         size, row = W if axis == 0 else H, axis * BLOCK
-        number = type(points[0])
+        number, before, scale, after = type(points[0]), unit[0], unit[1 + 2 * axis], unit[2 + 2 * axis]
         low, high = number(-3 if size > 4 else 0), number(size + 2 if size > 4 else 0)
         for j in range(count):  # between low and high every padding leaves x as it is
-            x = load(points, 2 * j + axis)
+            x = to_pixel(load(points, 2 * j + axis), before, scale, after)
             store_scratch(xy, row + j, x)
             store_scratch(slopes, row + j, number(1) if low < x < high else number(0))
         for j in range(count):
             if slopes[row + j] == 0:
-                xy[row + j], slopes[row + j] = anchor(points[2 * j + axis], size, padding, 2)
+                x = to_pixel(points[2 * j + axis], before, scale, after)
+                xy[row + j], slopes[row + j] = anchor(x, size, padding, 2)
 
 
 @njit(error_model="numpy")
@@ -126,7 +127,7 @@ def scatter(gv, places, k, count, gu):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_blocks(U, points, V, H, W, zero, padding, a, first, last):
+def forward_blocks(U, points, V, H, W, unit, zero, padding, a, first, last):
     """Eq. (3) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
@@ -135,7 +136,7 @@ def forward_blocks(U, points, V, H, W, zero, padding, a, first, last):
     for block in range(first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
-        anchor_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+        anchor_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
         find_weights(xy, count, inner, outer, 1, a, k)
         find_places(xy, count, H, W, zero, padding, places)
         for c in range(C):
@@ -143,7 +144,7 @@ def forward_blocks(U, points, V, H, W, zero, padding, a, first, last):
 
 
 @njit(nogil=True, error_model="numpy")
-def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, a, first, last):
+def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, a, first, last):
     """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P), unless empty."""
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
@@ -153,7 +154,7 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, a, first, l
     for b in range(first, last):
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
-            anchor_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+            anchor_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
             find_weights(xy, count, inner, outer, 1, a, k)
             find_weights(xy, count, inner_slope, outer_slope, -1, a, dk)
             find_places(xy, count, H, W, zero, padding, places)
@@ -166,4 +167,4 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, a, first, l
                     add_slopes(U[b, c], gV[b, c, p:], places, k, dk, count, gx, gy)
             if needs_points:
                 nan = k[:BLOCK] + k[Y : Y + BLOCK]  # of either coordinate
-                finish_slopes(gx, gy, slopes, nan, count, gpoints[b, 2 * p :])
+                finish_slopes(gx, gy, slopes, unit, nan, count, gpoints[b, 2 * p :])

@@ -47,7 +47,7 @@ def gather(u, places, count, v):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_blocks(U, points, V, H, W, zero, padding, first, last):
+def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
     """Eq. (4) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
@@ -56,7 +56,7 @@ def forward_blocks(U, points, V, H, W, zero, padding, first, last):
     for block in range(first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
-        fold_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+        fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
         find_pixels(xy, count, H, W, zero, places)
         for c in range(C):
             if c + 1 < C:
@@ -65,7 +65,7 @@ def forward_blocks(U, points, V, H, W, zero, padding, first, last):
 
 
 @njit(nogil=True, error_model="numpy")
-def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last):
+def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first, last):
     """Eq. (4) transposed for images first to last - 1: added to gU (N, C, HW); gpoints (N, 2P) is 0, or NaN."""
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
@@ -74,7 +74,7 @@ def backward_images(U, points, gV, gU, gpoints, H, W, zero, padding, first, last
     for b in range(first, last):
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
-            fold_block(points[b, 2 * p :], count, H, W, padding, xy, slopes)
+            fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
             find_pixels(xy, count, H, W, zero, places)
             if needs_U:
                 for c in range(C):

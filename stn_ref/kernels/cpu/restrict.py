@@ -17,10 +17,12 @@ The promises are LLVM alias scopes on single accesses, to flat contiguous arrays
 
 import sys
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+FAST_GATHERS = binding.get_host_cpu_features().get("avx512f", False)
 
 if config.DISABLE_JIT:
 
@@ -102,16 +104,17 @@ else:
 
     @intrinsic
     def load_pair(typingctx, array, i):
-        """Return (array[i], array[i + 1]) of an input, two float32 as one number of 64 bits: one gather instead of two.
+        """Return (array[i], array[i + 1]) of an input.
 
-        A gather takes its time by the number of elements, hardly by their size.
+        Where the processor has fast gathers, two float32 are read as one number of 64 bits: one gather instead of two,
+        which takes its time by the number of elements, hardly by their size. Elsewhere both are plain loads.
         """
         pair = types.UniTuple(array.dtype, 2)
 
         def codegen(context, builder, signature, args):
             pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
             alone = _scopes(builder.module, "output", "scratch")
-            if array.dtype == types.float32:
+            if array.dtype == types.float32 and FAST_GATHERS:
                 number = builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()))
                 number.align = 4
                 number.set_metadata("noalias", alone)

@@ -7,6 +7,7 @@ another side of a kink, is windows.py.
 import numpy as np
 from numba import config
 
+from stn_ref.kernels import PIXELS
 from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
 from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT
 
@@ -23,20 +24,22 @@ def _options(mode, padding, a):
 
 
 @_quiet  # infinite pixels: inf * 0 is NaN, as it should be
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
-    return blocks.forward(FEW_TAPS[mode].forward_blocks, U, points, *_options(mode, padding, a))
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    unit = PIXELS[U.dtype] if unit is None else unit
+    return blocks.forward(FEW_TAPS[mode].forward_blocks, U, points, unit, *_options(mode, padding, a))
 
 
 @_quiet
-def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+def sample_backward(
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    unit = PIXELS[U.dtype] if unit is None else unit
     if mode == "bilinear" and kink != "right":
-        return windows.backward(
-            U, points, np.empty((len(U), 0), U.dtype), gV, KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink),
-            (*needs, False),
-        )[:2]  # fmt: skip
-    return blocks.backward(FEW_TAPS[mode].backward_images, U, points, gV, needs, *_options(mode, padding, a))
+        no_width, codes = np.empty((len(U), 0), U.dtype), (KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink))
+        return windows.backward(U, points, no_width, gV, unit, *codes, (*needs, False))[:2]
+    return blocks.backward(FEW_TAPS[mode].backward_images, U, points, gV, needs, unit, *_options(mode, padding, a))
 
 
 @_quiet
@@ -48,4 +51,4 @@ def wide_forward(U, points, phi, kernel, padding="zeros"):
 @_quiet
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
     """Return (gU, gpoints, gphi), None where `needs` says so."""
-    return windows.backward(U, points, phi, gV, KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)
+    return windows.backward(U, points, phi, gV, PIXELS[U.dtype], KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from stn_ref.kernels import scalar_math
-from stn_ref.kernels.cpu.blocks import flat, flat_points, fold
+from stn_ref.kernels.cpu.blocks import flat, flat_points, fold, to_pixel
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.threads import parallel_ranges
 from stn_ref.kernels.scalar_math import BILINEAR, CENTRAL, LEFT, RIGHT, TENT
@@ -144,7 +144,7 @@ def forward_points(U, points, phi, V, H, W, kernel, padding, T, first, last):
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(
-    U, points, phi, gV, gU, gpoints, gphi, H, W, kernel, padding, kink, T, first, last, needs_U, needs_points
+    U, points, phi, gV, gU, gpoints, gphi, H, W, unit, kernel, padding, kink, T, first, last, needs_U, needs_points
 ):
     """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW); gpoints and gphi, (N, 2P) or (N, 0)."""
     _, C, P = gV.shape
@@ -156,7 +156,8 @@ def backward_images(
     for b in range(first, last):
         for p in range(P):
             ix, iy = 2 * p, 2 * p + 1
-            x, y = points[b, ix], points[b, iy]
+            x = to_pixel(points[b, ix], unit[0], unit[1], unit[2])
+            y = to_pixel(points[b, iy], unit[0], unit[3], unit[4])
             if phi.shape[1]:
                 phi_x, phi_y = phi[b, ix], phi[b, iy]
             if x != x or y != y or phi_x != phi_x or phi_y != phi_y:
@@ -186,8 +187,8 @@ def backward_images(
                         s_x, s_y = two_totals(U[b, c], W, SLOPE, ty, wy, ny, tx, wx, nx)
                         gx += gV[b, c, p] * s_x
                         gy += gV[b, c, p] * s_y
-                gpoints[b, ix] = gx * slope_x if slope_x != 0 else 0
-                gpoints[b, iy] = gy * slope_y if slope_y != 0 else 0
+                gpoints[b, ix] = gx * slope_x * unit[1] if slope_x != 0 else 0
+                gpoints[b, iy] = gy * slope_y * unit[3] if slope_y != 0 else 0
             if needs_phi and (phi_slope_x != 0 or phi_slope_y != 0):
                 gx = gy = gV.dtype.type(0)
                 for c in range(C):
@@ -219,14 +220,14 @@ def forward(U, points, phi, kernel, padding):
     return V.reshape(N, C, Ho, Wo)
 
 
-def backward(U, points, phi, gV, kernel, padding, kink, needs):
-    """Return (gU, gpoints, gphi), None where `needs` says so."""
+def backward(U, points, phi, gV, unit, kernel, padding, kink, needs):
+    """Return (gU, gpoints, gphi), None where `needs` says so; unit is that of points and gpoints."""
     N, C, H, W = U.shape
     shape = points.shape
     u, gV, points, phi = flat(U), flat(gV), flat_points(points), flat_points(phi)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints, gphi = (np.zeros(points.shape if need else (N, 0), u.dtype) for need in needs[1:])
-    options = H, W, kernel, padding, kink, _most_taps(kernel, phi, H, W)
+    options = H, W, unit, kernel, padding, kink, _most_taps(kernel, phi, H, W)
     parallel_ranges(
         lambda first, last: backward_images(
             u, points, phi, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]

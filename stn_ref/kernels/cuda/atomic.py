@@ -5,18 +5,20 @@ meet in one pixel; the order of its sums, and with it the last bits, changes fro
 """
 
 from stn_ref.kernels.cuda import kernels, sampling
-from stn_ref.kernels.cuda.sampling import sample_forward, stream, take, wide_backward, wide_forward
+from stn_ref.kernels.cuda.sampling import sample_forward, stream, take
 
-__all__ = ["sample_backward", "sample_forward", "stream", "take", "wide_backward", "wide_forward"]
+__all__ = ["sample_backward", "sample_forward", "stream", "take"]
 
 
-def _in_any_order(call, shape, points, gV, padding, taps):
+def _in_any_order(call, shape, points, gV, unit, padding, taps):
     """Eq. (6) by atomic operations."""
     gU = call.filled(shape, gV.dtype, 0)
-    call.run(kernels.scatter, points.shape[1], points.shape[0], points, gV, gU, padding, taps)
+    call.run(kernels.scatter, points.shape[1], points.shape[0], points, gV, gU, unit, padding, taps)
     return gU
 
 
-def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+def sample_backward(
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
-    return sampling.backward(_in_any_order, U, points, gV, mode, padding, kink, needs)
+    return sampling.backward(_in_any_order, U, points, gV, mode, padding, kink, needs, unit)

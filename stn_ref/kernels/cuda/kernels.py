@@ -3,18 +3,16 @@
 Threads of a warp take points that follow each other, so points, V, gV and gpoints are read and written in whole lines.
 Indices are 64 bits wide. bilinear and nearest are one kernel with 2 or 1 taps along each axis.
 
-Arrays: U, gU (N, C, H, W); points, gpoints (N, P, 2), pixels; V, gV (N, C, P), all in one piece. Read next:
+Arrays: U, gU (N, C, H, W); points, gpoints (N, P, 2); V, gV (N, C, P), all in one piece. unit is a tuple. Read next:
 lists.py, the gradient of U without atomics.
 """
 
-import math
-
 from stn_ref.kernels.cuda.device import cuda
-from stn_ref.kernels.cuda.maths import corner, slope_taps, slope_weight, times, weight
+from stn_ref.kernels.cuda.maths import corner, pixel, slope_taps, slope_weight, times, weight
 
 
 @cuda.jit
-def forward(U, points, V, padding, taps):
+def forward(U, points, V, unit, padding, taps):
     """Eq. (3): V of every point, the four products in the order of the other backends."""
     N, C, H, W = U.shape
     P = points.shape[1]
@@ -22,7 +20,7 @@ def forward(U, points, V, padding, taps):
     columns, rows = cuda.gridsize(2)
     for b in range(row, N, rows):
         for p in range(first, P, columns):
-            x, y = points[b, p, 0], points[b, p, 1]
+            x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 for c in range(C):
                     V[b, c, p] = x + y
@@ -39,7 +37,7 @@ def forward(U, points, V, padding, taps):
 
 
 @cuda.jit
-def scatter(points, gV, gU, padding, taps):
+def scatter(points, gV, gU, unit, padding, taps):
     """Eq. (6), added to gU by atomic operations: sums of floats in an order that changes from run to run."""
     N, C, H, W = gU.shape
     P = points.shape[1]
@@ -47,7 +45,7 @@ def scatter(points, gV, gU, padding, taps):
     columns, rows = cuda.gridsize(2)
     for b in range(row, N, rows):
         for p in range(first, P, columns):
-            x, y = points[b, p, 0], points[b, p, 1]
+            x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 continue
             m, tx, _ = corner(x, W, padding, taps)
@@ -62,7 +60,7 @@ def scatter(points, gV, gU, padding, taps):
 
 
 @cuda.jit
-def slopes(U, points, gV, gpoints, padding, taps, kink):
+def slopes(U, points, gV, gpoints, unit, padding, taps, kink):
     """Eq. (7), times gV and summed over channels; a point's own thread writes its gradient."""
     N, C, H, W = U.shape
     P = points.shape[1]
@@ -70,7 +68,7 @@ def slopes(U, points, gV, gpoints, padding, taps, kink):
     columns, rows = cuda.gridsize(2)
     for b in range(row, N, rows):
         for p in range(start, P, columns):
-            x, y = points[b, p, 0], points[b, p, 1]
+            x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 gpoints[b, p, 0] = gpoints[b, p, 1] = x + y
                 continue
@@ -98,34 +96,8 @@ def slopes(U, points, gV, gpoints, padding, taps, kink):
                                 w = times(weight(k, tx), slope_weight(j, first_y, last_y, one))
                                 dV += times(U[b, c, n + j, m + k], w)
                     gy += times(gV[b, c, p], dV)
-            gpoints[b, p, 0] = times(gx, slope_x)
-            gpoints[b, p, 1] = times(gy, slope_y)
-
-
-@cuda.jit
-def rescale(old, before, factor_x, factor_y, after, new):
-    """(x + before) factor - after, for both numbers of every pair; what is infinite stays so."""
-    start, row = cuda.grid(2)
-    columns, rows = cuda.gridsize(2)
-    for b in range(row, old.shape[0], rows):
-        for p in range(start, old.shape[1], columns):
-            for axis in range(2):
-                x, factor = old[b, p, axis], factor_y if axis else factor_x
-                if abs(x) == math.inf:
-                    new[b, p, axis] = x
-                else:
-                    new[b, p, axis] = times(x + before, factor) - after
-
-
-@cuda.jit
-def multiply(old, factor_x, factor_y, new):
-    """Multiply both numbers of every pair by their factors."""
-    start, row = cuda.grid(2)
-    columns, rows = cuda.gridsize(2)
-    for b in range(row, old.shape[0], rows):
-        for p in range(start, old.shape[1], columns):
-            new[b, p, 0] = times(old[b, p, 0], factor_x)
-            new[b, p, 1] = times(old[b, p, 1], factor_y)
+            gpoints[b, p, 0] = times(times(gx, slope_x), unit[1])
+            gpoints[b, p, 1] = times(times(gy, slope_y), unit[3])
 
 
 @cuda.jit

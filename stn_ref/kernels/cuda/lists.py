@@ -17,18 +17,18 @@ heads (N, (H + 1)(W + 1)): the first point of each cell. following (N, P): the p
 """
 
 from stn_ref.kernels.cuda.device import cuda, device
-from stn_ref.kernels.cuda.maths import corner, times, weight
+from stn_ref.kernels.cuda.maths import corner, pixel, times, weight
 
 
 @cuda.jit
-def push(points, heads, following, H, W, padding, taps):
+def push(points, heads, following, H, W, unit, padding, taps):
     """Hang every point before the list of its cell."""
     N, P, _ = points.shape
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
     for b in range(row, N, rows):
         for p in range(start, P, columns):
-            x, y = points[b, p, 0], points[b, p, 1]
+            x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 continue
             m, _, _ = corner(x, W, padding, taps)
@@ -81,7 +81,7 @@ def sort(heads, following):
 
 
 @cuda.jit
-def gather(points, gV, heads, following, gU, padding, taps):
+def gather(points, gV, heads, following, gU, unit, padding, taps):
     """Eq. (6), set in gU: a thread for each pixel, all channels in that thread."""
     N, C, H, W = gU.shape
     start, row = cuda.grid(2)
@@ -95,8 +95,9 @@ def gather(points, gV, heads, following, gU, padding, taps):
                 for k in range(taps):
                     p = heads[b, (n - j + 1) * (W + 1) + m - k + 1]
                     while p >= 0:
-                        _, tx, _ = corner(points[b, p, 0], W, padding, taps)
-                        _, ty, _ = corner(points[b, p, 1], H, padding, taps)
+                        x, y = pixel(points, b, p, unit)
+                        _, tx, _ = corner(x, W, padding, taps)
+                        _, ty, _ = corner(y, H, padding, taps)
                         w = times(weight(k, tx), weight(j, ty))
                         for c in range(C):
                             gU[b, c, n, m] += times(gV[b, c, p], w)

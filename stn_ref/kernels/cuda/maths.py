@@ -56,6 +56,17 @@ else:
 
 
 @device
+def pixel(points, b, p, unit):
+    """Return point p of image b in pixels: scalar_math.to_pixel for x and for y, never as a fused operation."""
+    x, y = points[b, p, 0], points[b, p, 1]
+    if abs(x) != math.inf:
+        x = times(x + unit[0], unit[1]) + unit[2]
+    if abs(y) != math.inf:
+        y = times(y + unit[0], unit[3]) + unit[4]
+    return x, y
+
+
+@device
 def corner(x, size, padding, taps):
     """Return (m, t, slope) of a coordinate x: its first tap, the fraction t beyond it, the slope of the padding.
 

@@ -12,11 +12,12 @@ backend="cuda_atomic" adds in whatever order the GPU happens to choose.
 
 import numpy as np
 
+from stn_ref.kernels import PIXELS
 from stn_ref.kernels.cuda import kernels, lists
 from stn_ref.kernels.cuda.arrays import Call, stream, take
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
-__all__ = ["multiplied", "rescaled", "sample_backward", "sample_forward", "stream", "take"]
+__all__ = ["sample_backward", "sample_forward", "stream", "take"]
 
 TAPS = {"nearest": 1, "bilinear": 2}  # along each axis
 
@@ -27,47 +28,48 @@ def _taps(mode: str) -> int:
     return TAPS[mode]
 
 
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) in pixels -> V (N, C, Ho, Wo)."""
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
     taps, padding = _taps(mode), PADDINGS.index(padding)
     N, C, _, _ = U.shape
     _, Ho, Wo, _ = points.shape
     with Call(U, points) as call:
         u, xy = call.arrays
         V = call.empty((N, C, Ho, Wo), u.dtype)
-        call.run(kernels.forward, Ho * Wo, N, u, _rows(xy), _planes(V), padding, taps)
+        call.run(kernels.forward, Ho * Wo, N, u, _rows(xy), _planes(V), _numbers(unit, u), padding, taps)
         return call.result(V)
 
 
-def backward(gather, U, points, gV, mode, padding, kink, needs):
+def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
     """Return (gU, gpoints), None where `needs` says so.
 
     Args:
-        gather: (call, shape of U, points, gV, padding, taps) -> gU.
+        gather: (call, shape of U, points, gV, unit, padding, taps) -> gU.
         U: (N, C, H, W).
-        points: (N, Ho, Wo, 2), pixels.
+        points: (N, Ho, Wo, 2).
         gV: (N, C, Ho, Wo).
         mode: "bilinear" or "nearest".
         padding: one of PADDINGS.
         kink: one of KINKS.
         needs: one flag for each.
+        unit: of points and gpoints.
     """
     taps, padding, kink = _taps(mode), PADDINGS.index(padding), KINKS.index(kink)
     N, P = len(U), points.shape[1] * points.shape[2]
     with Call(U, points, gV) as call:
         u, xy, g = call.arrays
         gU = gpoints = None
-        xy, g = _rows(xy), _planes(g)
+        xy, g, unit = _rows(xy), _planes(g), _numbers(unit, u)
         if needs[0]:
-            gU = call.result(gather(call, U.shape, xy, g, padding, taps))
+            gU = call.result(gather(call, U.shape, xy, g, unit, padding, taps))
         if needs[1]:
             gpoints = call.empty(points.shape, u.dtype)
-            call.run(kernels.slopes, P, N, u, xy, g, _rows(gpoints), padding, taps, kink)
+            call.run(kernels.slopes, P, N, u, xy, g, _rows(gpoints), unit, padding, taps, kink)
             gpoints = call.result(gpoints)
         return gU, gpoints
 
 
-def _in_order(call, shape, points, gV, padding, taps):
+def _in_order(call, shape, points, gV, unit, padding, taps):
     """Eq. (6), each pixel's sum in one order."""
     N, _, H, W = shape
     P = points.shape[1]
@@ -75,51 +77,23 @@ def _in_order(call, shape, points, gV, padding, taps):
     cells = (H + 1) * (W + 1)
     heads = call.filled((N, cells), index, -1)
     following = call.empty((N, P), index)
-    call.run(lists.push, P, N, points, heads, following, H, W, padding, taps)
+    call.run(lists.push, P, N, points, heads, following, H, W, unit, padding, taps)
     call.run(lists.sort, cells, N, heads, following)
     gU = call.empty(shape, gV.dtype)
-    call.run(lists.gather, H * W, N, points, gV, heads, following, gU, padding, taps)
+    call.run(lists.gather, H * W, N, points, gV, heads, following, gU, unit, padding, taps)
     return gU
 
 
-def sample_backward(U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True)):
+def sample_backward(
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+):
     """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
-    return backward(_in_order, U, points, gV, mode, padding, kink, needs)
+    return backward(_in_order, U, points, gV, mode, padding, kink, needs, unit)
 
 
-def wide_forward(U, points, phi, kernel, padding="zeros"):
-    """Raise ValueError: kernels with a width are for the CPU."""
-    _taps(kernel)
-
-
-def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
-    """Raise ValueError: kernels with a width are for the CPU."""
-    _taps(kernel)
-
-
-def rescaled(pairs, before, factor, after):
-    """Return (pairs + before) factor - after; what is infinite stays so.
-
-    Args:
-        pairs: (N, Ho, Wo, 2) on the GPU.
-        before: a number.
-        factor: (2,), for x and for y, of the dtype of `pairs`.
-        after: a number.
-    """
-    number = pairs.dtype.type
-    return _each_pair(kernels.rescale, pairs, number(before), *factor, number(after))
-
-
-def multiplied(pairs, factor):
-    """Return pairs (N, Ho, Wo, 2) times the factors, (2,), for x and for y."""
-    return _each_pair(kernels.multiply, pairs, *factor)
-
-
-def _each_pair(kernel, pairs, *numbers):
-    with Call(pairs) as call:
-        new, old = call.empty(pairs.shape, pairs.dtype), _rows(call.arrays[0])
-        call.run(kernel, old.shape[1], old.shape[0], old, *numbers, _rows(new))
-        return call.result(new)
+def _numbers(unit, U):
+    """Return the five numbers of a unit as a tuple of the dtype of U, which kernels take without a copy to the GPU."""
+    return tuple(PIXELS[U.dtype] if unit is None else unit)
 
 
 def _rows(points):

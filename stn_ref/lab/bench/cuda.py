@@ -4,8 +4,8 @@ Against PyTorch on the same GPU, if its build can use one, and against a copy of
 memory of the GPU. All arrays are there beforehand, and the GPU's own events take the time: a turn is CALLS calls
 queued one behind the other on the default stream.
 
-With NUMBA_ENABLE_CUDASIM=1 the calls run, on the simulator, which tells no time. On a GPU this has not been run yet:
-the figures of whoever runs it first, `stn-ref bench --only cuda --json figures/bench/gpu.json`, are the first.
+With NUMBA_ENABLE_CUDASIM=1 the calls run on the simulator, which measures no time. No report of a GPU is committed yet;
+`stn-ref bench --only cuda --json figures/bench/gpu.json` writes one.
 """
 
 import functools
@@ -38,7 +38,7 @@ def found() -> bool:
         return False
     try:
         return bool(_device().cuda.is_available())
-    except (ImportError, OSError):  # half an installation is no reason to measure nothing
+    except (ImportError, OSError):  # a broken installation must not stop the other parts
         return False
 
 
@@ -54,7 +54,7 @@ def require() -> None:
 
 
 def take_turn(call: Callable[[], object], seconds: float) -> float:
-    """Return the seconds of one call by the events of the GPU; `seconds` has no say, a turn is CALLS calls."""
+    """Return the seconds of one call by the events of the GPU; `seconds` is not used, a turn is CALLS calls."""
     cuda = _device().cuda
     began, ended = cuda.event(), cuda.event()
     call()
@@ -73,19 +73,6 @@ def _copy(n_bytes: int) -> Callable[[], None]:
     return lambda: target.copy_to_device(source)
 
 
-def _torch_calls(U, grid, gV) -> dict[str, Callable]:
-    """Return PyTorch's calls on the GPU, none if it cannot use one."""
-    if not timing.has_torch():
-        return {}
-    import torch
-
-    if not torch.cuda.is_available():
-        return {}
-    from stn_ref.lab.bench.pytorch import torch_sampler
-
-    return torch_sampler(U, grid, gV, device="cuda")
-
-
 def _measure(seconds: float, shape: tuple, what: str) -> dict:
     direction, backend = PASSES[what]
     device = _device()
@@ -102,8 +89,9 @@ def _measure(seconds: float, shape: tuple, what: str) -> dict:
         take_turn(call, seconds)
         copy()
         return facts | {"simulated": True}
-    theirs = _torch_calls(U, grid, gV).get(direction)
-    return facts | timing.compare(call, theirs, seconds, limit=(copy, 1.0), take_turn=take_turn)
+    theirs = timing.in_pytorch("torch_sampler", U, grid, gV, device="cuda")  # None: PyTorch cannot use a GPU
+    timed = {"ours": call, "torch": theirs and theirs[direction]}
+    return facts | timing.compare(timed, seconds, limit=(copy, 1.0), take_turn=take_turn)
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:

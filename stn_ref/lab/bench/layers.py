@@ -6,6 +6,7 @@ Linear are held against the rate of a matrix product that does as many operation
 to nothing, against a copy: x and y once each forward, gy and gx as well in training.
 """
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -57,13 +58,10 @@ def _measure(seconds: float, make, shape: tuple, first: bool, training: bool) ->
         layer.forward(x)
         return layer.backward(gy, needs=not first)
 
-    with_torch = None
-    if timing.has_torch():
-        from stn_ref.lab.bench.pytorch import torch_layer
-
-        with_torch = torch_layer(layer, x, gy, needs=not first)[training]
+    theirs = timing.in_pytorch("torch_layer", layer, x, gy, needs=not first)
+    timed = {"ours": both if training else forward, "torch": theirs and theirs[training]}
     times = 1 if not training else 2 if first else 3
-    row = timing.compare(both if training else forward, with_torch, seconds, limit=_limit(layer, x, y, times))
+    row = timing.compare(timed, seconds, limit=_limit(layer, x, y, times))
     return row | {"shape": list(shape), "first": first, "limit": "product" if operations(layer, y) else "copy"}
 
 
@@ -75,5 +73,5 @@ def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
         for training in (False, True):
             size = ",".join(map(str, shape))
             name = f"{what} on {size} {'training' if training else 'forward'}{', first' if training and first else ''}"
-            options = {"make": make, "shape": shape, "first": first, "training": training}
-            yield timing.Case(name, n_threads[-1], lambda s, options=options: _measure(s, **options))
+            measure = functools.partial(_measure, make=make, shape=shape, first=first, training=training)
+            yield timing.Case(name, n_threads[-1], measure)

@@ -4,7 +4,6 @@ These are the limits that the other parts are measured against. A copy of n byte
 matrix product of float32 does 2 K^3 operations. Both on our own threads, one product on each.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -52,20 +51,15 @@ def products(dtype=np.float32) -> tuple[Callable[[], None], float]:
 
 def _copy_row(n_bytes: int, seconds: float) -> dict:
     call, share = copy(n_bytes)
-    row = timing.compare(call, None, seconds)
+    row = timing.compare({"ours": call}, seconds)
     row["ours_ms"] *= share
     return row | {"gigabytes_per_second": n_bytes / row["ours_ms"] / 1e6}
 
 
 def _product_row(dtype, seconds: float) -> dict:
     call, flops = products(dtype)
-    with_torch = None
-    if timing.has_torch():
-        import torch
-
-        A = torch.rand(threads.get_num_threads() * K, K, dtype=getattr(torch, np.dtype(dtype).name))
-        with_torch = functools.partial(torch.mm, A, A[:K])
-    row = timing.compare(call, with_torch, seconds)
+    theirs = timing.in_pytorch("torch_product", threads.get_num_threads() * K, K, np.dtype(dtype).name)
+    row = timing.compare({"ours": call, "torch": theirs}, seconds)
     return row | {"gigaflops": flops / row["ours_ms"] / 1e6}
 
 

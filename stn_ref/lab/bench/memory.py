@@ -1,25 +1,29 @@
 """Memory of a training step: how far the resident set grows while it runs. Linux.
 
-Ours and PyTorch's are measured in a process each, so that neither finds memory that the other has let go of. The
-warm-up is a step with two images: it compiles, loads libraries and makes the optimiser's arrays. What is then counted
-is the work of a whole batch: the peak of the resident set over a few steps, less what was resident before.
+Ours and PyTorch's are measured in a process each, so that neither reuses memory that the other has freed. The warm-up
+is a step with two images: it compiles, loads libraries and allocates the optimiser's arrays. The row counts the work of
+a whole batch: the peak of the resident set over a few steps, less what was resident before.
 """
 
 import contextlib
 import ctypes
+import functools
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from stn_ref import models
-from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench import timing
 from stn_ref.lab.bench.steps import example, our_step
 
-STEPS = 4  # the second may reach further than the first: what is kept from one to the next is there by then
+STEPS = [("fcn", 28, 256), ("cnn", 60, 256), ("st-cnn-affine", 60, 256), ("tutorial", 28, 256), ("cifar10", 32, 64)]
+TIMES = 4  # steps; the second may use more than the first, because some arrays are kept from step to step
 
 
 def _kilobytes(key: str) -> int:
@@ -38,42 +42,41 @@ def peak_growth(call, times: int) -> int:
 
 
 def step_memory(name: str, size: int, batch: int, side: str, n_threads: int) -> int:
-    """Return the growth in bytes for a model of models.py, measured in a process of its own.
+    """Return the growth in bytes for a model, size and batch as in STEPS, measured in a process of its own.
 
-    Args:
-        name: of the model, as for models.build.
-        size: pixels of a side.
-        batch: images in a step.
-        side: "ours" or "torch".
-        n_threads: for our loops, or PyTorch's.
-
-    Raises:
-        RuntimeError: the process failed; the message is the end of what it said.
+    `side` is "ours" or "torch". RuntimeError: the process failed; the message is the end of what it wrote.
     """
-    command = [sys.executable, "-m", __name__, name, str(size), str(batch), side, str(n_threads)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", __name__, name, str(size), str(batch), side]
+    done = subprocess.run(command, env=os.environ | timing.variables(n_threads), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-400:]}")
     return json.loads(done.stdout)
 
 
-def _measure(name: str, size: int, batch: int, side: str, n_threads: int) -> int:
+def _measure(name: str, size: int, batch: int, side: str) -> int:
     U, y = example(name, size, batch)
     net = models.build(name, size, np.random.default_rng(0))
-    if side == "ours":
-        threads.set_num_threads(n_threads)
-        make_step = our_step
-    else:
-        import torch
-
-        from stn_ref.lab.bench.pytorch import torch_step as make_step
-
-        torch.set_num_threads(n_threads)
+    make_step = our_step if side == "ours" else functools.partial(timing.in_pytorch, "torch_step")
     make_step(net, U[:2], y[:2])()
-    step = make_step(net, U, y)
-    return peak_growth(step, STEPS)
+    return peak_growth(make_step(net, U, y), TIMES)
+
+
+def _row(seconds: float, step: tuple, n: int) -> dict:
+    """Return the growth in MiB, ours and PyTorch's; above a ratio of 1 ours takes less. `seconds` is not used."""
+    row = {"mebibytes": step_memory(*step, "ours", n) / 2**20}
+    if timing.has_torch():
+        row["torch_mebibytes"] = step_memory(*step, "torch", n) / 2**20
+        row["memory_ratio"] = row["torch_mebibytes"] / row["mebibytes"]
+    return row
+
+
+def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
+    """Yield training steps."""
+    for name, size, batch in STEPS[:1] if quick else STEPS:
+        measure = functools.partial(_row, step=(name, size, batch), n=n_threads[-1])
+        yield timing.Case(f"{name} {size}x{size} batch {batch}", n_threads[-1], measure)
 
 
 if __name__ == "__main__":
-    name, size, batch, side, n_threads = sys.argv[1:]
-    print(json.dumps(_measure(name, int(size), int(batch), side, int(n_threads))))
+    name, size, batch, side = sys.argv[1:]
+    print(json.dumps(_measure(name, int(size), int(batch), side)))

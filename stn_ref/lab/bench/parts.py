@@ -19,29 +19,24 @@ from stn_ref.lab.turns import Others
 
 PARTS = {  # name -> module, function that yields its cases, what its numbers mean
     "machine": ("machine", "cases", "what the machine can do: bytes copied, float operations of matrix products"),
-    "sampler": ("sampler", "cases", "the bilinear sampler; limit: a copy of the bytes that have to move"),
-    "modes": ("sampler", "mode_cases", "its modes, paddings and dtypes; limit: a copy of the bytes that have to move"),
+    "sampler": ("sampler", "cases", "grid_sample and its backward, as users call them, beside the kernel alone on "
+                "ready pixel points; limit: a copy of the bytes that must move"),
+    "grid": ("grid", "cases", "affine_grid and its backward, and grid + sampler forward and backward, as users call "
+             "them: by functions, beside that by layers; PyTorch's by autograd; limit: a copy, too"),
+    "modes": ("sampler", "mode_cases", "grid_sample's other modes, paddings and dtypes; limit: a copy, too"),
     "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
     "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
-    "growth": ("growth", "cases", "the sampler from small to large; limit: a copy; memory as tracemalloc sees it"),
-    "memory": (
-        "processes",
-        "memory_cases",
-        "memory of training steps: how far the resident set grows",
-    ),
-    "startup": ("processes", "startup_cases", "a new process, after `import numpy`: compiled anew, and from kept code"),
+    "growth": ("sampler", "growth_cases", "grid_sample from small to large; limit: a copy; memory by tracemalloc"),
+    "memory": ("memory", "cases", "memory of training steps: growth of the resident set, in a process each"),
+    "startup": ("startup", "cases", "a new process, after `import numpy`: with an empty folder for machine code, then "
+                "with what the first process kept there"),
     "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
-}
+}  # fmt: skip
 QUICK_SECONDS = 0.1  # a row
 VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "torch", "python", "machine", "gpu")
 
 
-def _command(quick: bool, only: Iterable[str], n: int | None) -> str:
-    words = ["stn-ref bench", *(["--quick"] if quick else []), *(["--only", *only] if only else [])]
-    return " ".join([*words, *(["--threads", str(n)] if n else [])])
-
-
-def _unasked(name: str, quick: bool) -> bool:
+def _is_default(name: str, quick: bool) -> bool:
     """Return whether a part is measured if none is named."""
     if name == "memory":
         return sys.platform == "linux" and not quick
@@ -68,7 +63,7 @@ def run(
     Args:
         quick: a few small rows of each part, a fraction of a second each.
         only: names of PARTS; none: all; memory on Linux, cuda if there is a GPU and numba-cuda.
-        n_threads: on how many threads. None: the machine and the sampler on one and on all, the rest on all.
+        n_threads: on how many threads. None: machine, sampler and grid on one and on all, the rest on all.
         note: called with lines of progress.
         say: called with the lines of the table.
 
@@ -76,7 +71,7 @@ def run(
         The report for JSON: command, date, environment, threads, failed, interrupted, and the rows of each part.
 
     Raises:
-        ValueError: a part that there is not.
+        ValueError: a part has an unknown name.
         ImportError, DeviceError: cuda is asked for and cannot be measured.
     """
     only = list(only)
@@ -86,10 +81,11 @@ def run(
         cuda.require()
     counts = [n_threads] if n_threads else sorted({1, threads.get_num_threads()})
     known = environment()
-    wanted = only or [name for name in PARTS if _unasked(name, quick)]
+    wanted = only or [name for name in PARTS if _is_default(name, quick)]
     parts = {name: [] for name in PARTS if name in wanted}
+    words = ["stn-ref bench", *["--quick"] * quick, *(["--only", *only] if only else [])]
     result = {
-        "command": _command(quick, only, n_threads),
+        "command": " ".join([*words, *(["--threads", str(n_threads)] if n_threads else [])]),
         "date": datetime.date.today().isoformat(),
         "environment": {name: known[name] for name in VERSIONS} | {"processor": processor()},
         "threads": counts,
@@ -102,23 +98,22 @@ def run(
     say(
         f"{result['environment']['processor']}, {os.cpu_count()} cores; float32 unless said; medians of rounds in turns"
     )
-    say("ratio: PyTorch's time over ours, above 1 ours is the faster one; of limit: 1 is as fast as the machine can")
+    say("ratio: PyTorch's time over ours, above 1 ours is faster; of limit: 1 is as fast as the machine can")
     try:
         for name, rows in parts.items():
-            _run_part(name, rows, counts, quick, note, say)
+            _run_part(name, rows, counts, quick, say)
     except KeyboardInterrupt:
         result["interrupted"] = True
         note("interrupted: the rows so far are in the report")
-    result["failed"] = sum("error" in row for rows in parts.values() for row in rows)
-    for name, rows in parts.items():
-        if text := report.total(name, rows):
+    all_rows = [row for rows in parts.values() for row in rows]
+    result["failed"] = sum("error" in row for row in all_rows)
+    for text in (*(report.total(name, rows) for name, rows in parts.items()), report.disturbance(all_rows)):
+        if text:
             say(text)
-    if text := report.disturbance([row for rows in parts.values() for row in rows]):
-        say(text)
     return result
 
 
-def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, note: Callable, say: Callable) -> None:
+def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, say: Callable) -> None:
     """Append the rows of a part to `rows`, one by one."""
     module, function, meaning = PARTS[name]
     cases = getattr(importlib.import_module(f"stn_ref.lab.bench.{module}"), function)

@@ -74,6 +74,33 @@ def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], floa
     return step
 
 
+def torch_product(n: int, K: int, dtype: str) -> Callable[[], torch.Tensor]:
+    """Return a call that multiplies an (n, K) matrix by a (K, K) one."""
+    A = torch.rand(n, K, dtype=getattr(torch, dtype))
+    B = A[:K].clone()
+    return lambda: torch.mm(A, B)
+
+
+def torch_grid(theta: np.ndarray, ggrid: np.ndarray, size: tuple) -> dict[str, Callable]:
+    """Return calls of PyTorch's affine_grid and of its backward without autograd."""
+    theta, ggrid = torch.from_numpy(theta), torch.from_numpy(ggrid)
+    return {
+        "forward": lambda: F.affine_grid(theta, size, align_corners=False),
+        "backward": lambda: torch.ops.aten.affine_grid_generator_backward(ggrid, size, False),
+    }
+
+
+def torch_grid_sampler(theta: np.ndarray, U: np.ndarray, gV: np.ndarray) -> Callable[[], tuple]:
+    """Return a call of affine_grid and grid_sample, and back through both by autograd: V, gU, gtheta."""
+    theta, U, gV = torch.from_numpy(theta).requires_grad_(), torch.from_numpy(U).requires_grad_(), torch.from_numpy(gV)
+
+    def both():
+        V = F.grid_sample(U, F.affine_grid(theta, gV.shape, align_corners=False), align_corners=False)
+        return V.detach(), *torch.autograd.grad(V, (U, theta), gV)
+
+    return both
+
+
 def torch_sampler(
     U: np.ndarray,
     grid: np.ndarray,
@@ -81,29 +108,23 @@ def torch_sampler(
     mode: str = "bilinear",
     padding_mode: str = "zeros",
     device: str = "cpu",
-) -> dict[str, Callable]:
-    """Return calls of PyTorch's grid_sample, forward and backward alone."""
+) -> dict[str, Callable] | None:
+    """Return calls of PyTorch's grid_sample and of its backward without autograd; None if there is no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        return None
     U, grid, gV = (torch.from_numpy(array).to(device) for array in (U, grid, gV))
     options = ("bilinear", "nearest", "bicubic").index(mode), ("zeros", "border", "reflection").index(padding_mode)
 
-    def forward():
-        with torch.no_grad():
-            return F.grid_sample(U, grid, mode, padding_mode, align_corners=False)
-
-    def backward():
-        return torch.ops.aten.grid_sampler_2d_backward(gV, U, grid, *options, False, [True, True])
-
-    return {"forward": forward, "backward": backward}
+    return {
+        "forward": lambda: F.grid_sample(U, grid, mode, padding_mode, align_corners=False),
+        "backward": lambda: torch.ops.aten.grid_sampler_2d_backward(gV, U, grid, *options, False, [True, True]),
+    }
 
 
 def torch_layer(layer: nn.Layer, x: np.ndarray, gy: np.ndarray, *, needs: bool) -> tuple[Callable, Callable]:
     """Return calls of the twin of one layer: forward in training, and forward and backward.
 
-    Args:
-        layer: ours.
-        x: its input.
-        gy: dL/dy.
-        needs: whether the gradient of x is wanted.
+    `needs`: whether to compute the gradient of the input x, too; gy is dL/dy.
     """
     module, x, gy = twin(layer), torch.from_numpy(x).requires_grad_(needs), torch.from_numpy(gy)
 

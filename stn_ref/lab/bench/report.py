@@ -1,9 +1,12 @@
-"""The table of `stn-ref bench`: one line a row, and a line a part that sums it up."""
+"""The table of `stn-ref bench`: one line for each row, and one line for each part that sums it up."""
+
+import math
 
 NAME = 52  # columns for the name
 HEAD = f"  {'':<{NAME}} threads      ours   PyTorch  ratio (10 to 90 %)     of limit"
 
-EXTRAS = {  # what else a row can hold -> how it reads
+BESIDE = {"kernel": "kernel alone", "layers": "as layers"}  # calls timed in the same turns as ours
+EXTRAS = {  # what else a row can hold -> how it is shown
     "gigabytes_per_second": "{:.1f} GB/s",
     "gigaflops": "{:.0f} GFLOP/s",
     "images_per_second": "{:,.0f} images/s",
@@ -15,10 +18,10 @@ DISTURBED = 0.15  # cores busy with other programs, from which on a row is marke
 
 
 def _cost(row: dict, whose: str) -> str:
-    """Return the time, or where that is what was measured the memory, of ours ("") or PyTorch ("torch_")."""
-    if f"{whose}mebibytes" in row:
-        return f"{row[f'{whose}mebibytes']:.1f} MiB"
-    ms = row.get("torch_ms" if whose else "ours_ms")
+    """Return the time of a call, or its memory where that was measured."""
+    if (mebibytes := row.get("torch_mebibytes" if whose == "torch" else "mebibytes")) is not None:
+        return f"{mebibytes:.1f} MiB"
+    ms = row.get(f"{whose}_ms")
     if ms is None:
         return "-"
     return f"{1e3 * ms:.1f} us" if ms < 1 else f"{ms:.2f} ms" if ms < 1000 else f"{ms / 1e3:.2f} s"
@@ -39,7 +42,7 @@ def line(row: dict) -> str:
     if "error" in row:
         return f"{start}  FAILED {row['error']}"
     if row.get("simulated"):
-        return f"{start}  runs with the simulator, which tells no time"
+        return f"{start}  runs with the simulator, which measures no time"
     ratio = limit = ""
     if "ratio" in row:
         ratio = f"{row['ratio']:5.2f} ({row['ratio_10_90'][0]:.2f} to {row['ratio_10_90'][1]:.2f})"
@@ -47,18 +50,22 @@ def line(row: dict) -> str:
         ratio = f"{row['memory_ratio']:5.2f}"
     if "of_limit" in row:
         limit = f"{row['of_limit']:.2f}"
-    extras = ", ".join(text.format(row[key]) for key, text in EXTRAS.items() if key in row)
+    extras = [text.format(row[key]) for key, text in EXTRAS.items() if key in row]
+    for name, text in BESIDE.items():
+        if f"{name}_ms" in row:
+            rated = f" (ratio {row[f'{name}_ratio']:.2f})" if f"{name}_ratio" in row else ""
+            extras.append(f"{text} {_cost(row, name)}{rated}")
     if _disturbed(row):
-        extras = f"{extras}  disturbed: {row['others_cores']:.1f} cores busy".strip()
-    times = f"{_cost(row, ''):>9} {_cost(row, 'torch_'):>9}"
-    return f"{start} {times}  {ratio:<21} {limit:>6}   {extras}".rstrip()
+        extras.append(f"disturbed: {row['others_cores']:.1f} cores busy")
+    times = f"{_cost(row, 'ours'):>9} {_cost(row, 'torch'):>9}"
+    return f"{start} {times}  {ratio:<21} {limit:>6}   {', '.join(extras)}".rstrip()
 
 
 def total(part: str, rows: list[dict]) -> str:
-    """Return what the ratios of a part come to, an empty string if it has none.
+    """Return a summary of the ratios of a part, an empty string if it has none.
 
     >>> total("steps", [{"name": "fcn", "threads": 2, "ratio": 0.5}, {"name": "cnn", "threads": 2, "ratio": 2.0}])
-    'steps: 1 of 2 ratios at least 1; the lowest 0.50 (fcn, 2 threads), the highest 2.00'
+    'steps: 1 of 2 ratios at least 1, geometric mean 1.00; the lowest 0.50 (fcn, 2 threads), the highest 2.00'
     """
     rated = [(row.get("ratio", row.get("memory_ratio")), row) for row in rows if {"ratio", "memory_ratio"} & row.keys()]
     if not rated:
@@ -66,9 +73,9 @@ def total(part: str, rows: list[dict]) -> str:
     ratios = [ratio for ratio, _ in rated]
     row = min(rated, key=lambda pair: pair[0])[1]
     where = f"{' '.join(row['name'].split())}, {row['threads']} thread{'' if row['threads'] == 1 else 's'}"
-    above = sum(ratio >= 1 for ratio in ratios)
     return (
-        f"{part}: {above} of {len(rated)} ratios at least 1; the lowest {min(ratios):.2f} ({where}), "
+        f"{part}: {sum(ratio >= 1 for ratio in ratios)} of {len(rated)} ratios at least 1, geometric mean "
+        f"{math.prod(ratios) ** (1 / len(ratios)):.2f}; the lowest {min(ratios):.2f} ({where}), "
         f"the highest {max(ratios):.2f}"
     )
 
@@ -82,4 +89,4 @@ def disturbance(rows: list[dict]) -> str:
     disturbed = sum(map(_disturbed, rows))
     if not disturbed:
         return ""
-    return f"other programs kept cores busy during {disturbed} of {len(rows)} rows: their ratios say little"
+    return f"other programs kept cores busy during {disturbed} of {len(rows)} rows: do not trust their ratios"

@@ -1,29 +1,23 @@
-"""The sampler alone, forward and backward, against PyTorch's and against a copy of the bytes that have to move.
+"""The sampler, as users call it and its kernel alone, against PyTorch's and against a copy of the bytes that must move.
 
-Points are turned a little and leave the image at its corners. Ours takes them in pixels, as SpatialTransformer hands
-them to it; PyTorch's takes them normalised, two multiply-adds a point more. The rows "grid_sample" compare the function
-of that name, which takes normalised points, too.
+Users call grid_sample and grid_sample_backward, with normalised points, as in PyTorch. The kernel alone is `sample` and
+`sample_backward` on ready points in pixels. PyTorch's backward is its kernel, called without autograd. The points are
+turned a little and leave the image at its corners.
 
-At least these bytes move: forward U, the points and V once each; backward U, the points, gV, gU and gpoints.
+At least these bytes move: forward U, the points and V once each; backward U, the points, gV, gU and ggrid.
 """
 
 import functools
-from collections.abc import Iterator
+import gc
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from stn_ref import coordinates
+from stn_ref import coordinates, sampler
 from stn_ref.grid import affine_grid
 from stn_ref.lab.bench import machine, timing
-from stn_ref.sampler import (
-    MODES,
-    PADDING_MODES,
-    grid_sample,
-    grid_sample_backward,
-    pixel_padding,
-    sample,
-    sample_backward,
-)
 
 SHAPES = [  # N, C, H, W, Ho, Wo
     (256, 1, 28, 28, 28, 28),
@@ -31,9 +25,17 @@ SHAPES = [  # N, C, H, W, Ho, Wo
     (64, 16, 32, 32, 32, 32),
     (16, 64, 64, 64, 64, 64),
     (4, 3, 512, 512, 512, 512),
+    (128, 1, 42, 42, 21, 21),
+    (8, 32, 96, 80, 48, 40),
 ]
 PASSES = ("forward", "backward")
-OF_MODES = [(64, 1, 60, 60, 28, 28), (64, 16, 32, 32, 32, 32)]  # the shapes on which modes are compared
+OF_MODES = SHAPES[1:3]  # the shapes on which modes are compared
+POWERS = range(8, 25, 2)  # of two: pixels in the rows about growth
+
+
+def turned(N: int, dtype: str = "float32") -> np.ndarray:
+    """Return theta (N, 2, 3): the same small rotation, zoom and shift for each image."""
+    return np.tile(np.array([[0.9, 0.2, 0.05], [-0.2, 0.9, 0.02]], dtype), (N, 1, 1))
 
 
 @functools.lru_cache(maxsize=1)  # forward and backward of one shape follow each other
@@ -42,68 +44,87 @@ def problem(shape: tuple, dtype: str = "float32") -> tuple[np.ndarray, ...]:
     N, C, H, W, Ho, Wo = shape
     rng = np.random.default_rng(0)
     U, gV = rng.standard_normal((N, C, H, W)).astype(dtype), rng.standard_normal((N, C, Ho, Wo)).astype(dtype)
-    theta = np.tile(np.array([[0.9, 0.2, 0.05], [-0.2, 0.9, 0.02]], dtype), (N, 1, 1))
-    grid = affine_grid(theta, gV.shape)
+    grid = affine_grid(turned(N, dtype), gV.shape)
     return U, grid, coordinates.to_pixels(grid, (H, W), False), gV
 
 
-def _measure(
-    seconds: float, shape: tuple, what: str, mode="bilinear", padding="zeros", dtype="float32", normalised=False
-) -> dict:
+def calls(
+    shape: tuple, mode: str = "bilinear", padding_mode: str = "zeros", dtype: str = "float32"
+) -> dict[str, dict[str, Callable]]:
+    """Return the calls "ours", "kernel" and "torch" of each pass."""
     U, grid, points, gV = problem(shape, dtype)
-    if normalised:
-        options = {"mode": mode, "padding_mode": padding}
-        calls = {
-            "forward": lambda: grid_sample(U, grid, **options),
-            "backward": lambda: grid_sample_backward(U, grid, gV, **options),
-        }
-    else:
-        options = {"mode": mode, "padding": pixel_padding(padding, False)}
-        calls = {
-            "forward": lambda: sample(U, points, **options),
-            "backward": lambda: sample_backward(U, points, gV, **options),
-        }
-    moved = U.nbytes + grid.nbytes + gV.nbytes
-    if what == "backward":
-        moved += U.nbytes + grid.nbytes
-    torch_calls = {}
-    if timing.has_torch():
-        from stn_ref.lab.bench.pytorch import torch_sampler
-
-        torch_calls = torch_sampler(U, grid, gV, mode, padding)
-    row = timing.compare(calls[what], torch_calls.get(what), seconds, limit=machine.copy(moved))
-    return row | {"shape": list(shape), "mode": mode, "padding": padding, "dtype": dtype, "pass": what}
+    options = {"mode": mode, "padding_mode": padding_mode}
+    in_pixels = {"mode": mode, "padding": sampler.pixel_padding(padding_mode, False)}
+    theirs = timing.in_pytorch("torch_sampler", U, grid, gV, **options) or dict.fromkeys(PASSES)
+    ours = {
+        "forward": lambda: sampler.grid_sample(U, grid, **options),
+        "backward": lambda: sampler.grid_sample_backward(U, grid, gV, **options),
+    }
+    kernel = {
+        "forward": lambda: sampler.sample(U, points, **in_pixels),
+        "backward": lambda: sampler.sample_backward(U, points, gV, **in_pixels),
+    }
+    return {what: {"ours": ours[what], "kernel": kernel[what], "torch": theirs[what]} for what in PASSES}
 
 
-def _case(n: int, name: str, seconds: float, **options) -> timing.Case:
-    return timing.Case(name, n, functools.partial(_measure, **options), seconds)
+def _measure(seconds: float, shape: tuple, what: str, kernel: bool = False, **options) -> dict:
+    U, grid, _, gV = problem(shape, options.get("dtype", "float32"))
+    timed = calls(shape, **options)[what]
+    if not kernel:
+        del timed["kernel"]
+    moved = (1 if what == "forward" else 2) * (U.nbytes + grid.nbytes) + gV.nbytes
+    row = timing.compare(timed, seconds, limit=machine.copy(moved))
+    return row | {"shape": list(shape), "pass": what} | options
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield bilinear sampling of float32 with zeros outside, of every shape."""
-    for n in n_threads:
-        for shape in SHAPES[:1] if quick else SHAPES:
-            for what in PASSES:
-                name = "{:<8} {},{},{},{} -> {},{}".format(what, *shape)
-                yield _case(n, name, 2.5, shape=shape, what=what)
-    for what in () if quick else PASSES:
-        name = "grid_sample {:<8} {},{},{},{} -> {},{}".format(what, *SHAPES[2])
-        yield _case(n_threads[-1], name, 2.5, shape=SHAPES[2], what=what, normalised=True)
+    """Yield bilinear sampling of float32 with zeros outside, of every shape, and its kernel alone."""
+    for n, shape, what in itertools.product(n_threads, SHAPES[:1] if quick else SHAPES, PASSES):
+        name = "grid_sample {:<8} {},{},{},{} -> {},{}".format(what, *shape)
+        measure = functools.partial(_measure, shape=shape, what=what, kernel=True)
+        yield timing.Case(name, n, measure, 2.5)
 
 
 def mode_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield every mode with every padding and dtype, with one channel and with many, on the most threads."""
-    combinations = (
-        (mode, padding, dtype, shape)
-        for mode in MODES
-        for padding in PADDING_MODES
-        for dtype in ("float32", "float64")
-        for shape in OF_MODES
-    )
-    if quick:
-        combinations = [("nearest", "border", "float32", OF_MODES[0])]
-    for mode, padding, dtype, shape in combinations:
-        for what in PASSES[: 1 if quick else 2]:
-            name = f"{mode:<8} {padding:<10} {dtype} C={shape[1]:<2} {what}"
-            options = {"shape": shape, "what": what, "mode": mode, "padding": padding, "dtype": dtype}
-            yield _case(n_threads[-1], name, 0.8, **options)
+    """Yield every other mode, padding and dtype, with one channel and with many, on the most threads."""
+    modes = itertools.product(sampler.MODES, sampler.PADDING_MODES, ("float32", "float64"))
+    for mode, padding_mode, dtype in [("nearest", "border", "float32")] if quick else modes:
+        if (mode, padding_mode, dtype) == ("bilinear", "zeros", "float32"):
+            continue  # `cases` yields it
+        for shape, what in itertools.product(OF_MODES, PASSES):
+            name = f"{mode:<8} {padding_mode:<10} {dtype} C={shape[1]:<2} {what}"
+            options = {"mode": mode, "padding_mode": padding_mode, "dtype": dtype}
+            measure = functools.partial(_measure, shape=shape, what=what, **options)
+            yield timing.Case(name, n_threads[-1], measure, 0.8)
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """Return the most bytes that Python and NumPy held at once during a call, beyond those before it."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def growth(seconds: float, power: int, what: str) -> dict:
+    """Return the time and memory of one pass over an image of one channel of 2^power pixels, also for each pixel.
+
+    Where both stay level the cost is linear. Memory is the peak of what NumPy allocates during a call, as tracemalloc
+    sees it, results included: V is 4 bytes a pixel; gU and ggrid are 12.
+    """
+    size = (2 ** (power // 2), 2 ** (power - power // 2))
+    row = _measure(seconds, (1, 1, *size, *size), what)
+    row |= {"pixels": 2**power, "nanoseconds_per_pixel": 1e6 * row["ours_ms"] / 2**power}
+    if "torch_ms" in row:
+        row["torch_nanoseconds_per_pixel"] = 1e6 * row["torch_ms"] / 2**power
+    return row | {"peak_bytes_per_pixel": peak_bytes(calls((1, 1, *size, *size))[what]["ours"]) / 2**power}
+
+
+def growth_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
+    """Yield both passes over every number of pixels."""
+    for what, power in itertools.product(PASSES, POWERS[:3:2] if quick else POWERS):
+        name = f"grid_sample {what:<8} 2^{power} pixels"
+        yield timing.Case(name, n_threads[-1], functools.partial(growth, power=power, what=what), 1.0)

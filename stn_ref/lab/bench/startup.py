@@ -1,14 +1,18 @@
 """What a new process costs: import, --help, the first sample, the first training step; each in processes of its own.
 
-Almost all of it is compiling. Each is measured as it comes, and with machine code kept on disk (kernels/cpu/cache.py).
+Almost all of it is compiling. Each is measured twice with an empty folder for machine code (kernels/cpu/cache.py): the
+first process compiles and keeps the code, the second finds it there.
 """
 
+import functools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterator
+
+from stn_ref.lab.bench import timing
 
 _SAMPLE = """
 import stn_ref
@@ -20,49 +24,44 @@ from stn_ref import models
 from stn_ref.lab.bench import steps
 steps.our_step(models.build("st-cnn-affine", 28, np.random.default_rng(0)), *steps.example("st-cnn-affine", 28, 32))()
 """
-STARTS = {  # name -> what a process does once it has NumPy; None: the whole process `stn-ref --help`
+_HELP = """
+import subprocess, sys
+subprocess.run([sys.executable, "-m", "stn_ref", "--help"], stdout=subprocess.DEVNULL, check=True)
+"""
+STARTS = {  # name -> what a process does once it has NumPy
     "import stn_ref": "import stn_ref\n[getattr(stn_ref, name) for name in stn_ref.__all__ if name != 'plotting']",
-    "stn-ref --help": None,
+    "stn-ref --help": _HELP,
     "first grid_sample": _SAMPLE,
     "first training step": _STEP,
 }
+QUICK = ("import stn_ref", "stn-ref --help")
+ROUNDS = 3  # folders for each row
 _TIMED = "import time, numpy as np\nbegan = time.perf_counter()\n{}\nprint(time.perf_counter() - began)"
-_HELP = """
-import subprocess, sys, time
-began = time.perf_counter()
-subprocess.run([sys.executable, "-m", "stn_ref", "--help"], stdout=subprocess.DEVNULL, check=True)
-print(time.perf_counter() - began)
-"""
 
 
-def seconds(name: str, kept: str | None = None) -> float:
-    """Start one process for one of STARTS and return its seconds, on top of `import numpy` but for --help.
+def seconds(name: str, kept: str, n_threads: int = 1) -> float:
+    """Start one process for one of STARTS and return its seconds, on top of `import numpy`.
 
-    Args:
-        name: one of STARTS.
-        kept: a folder for machine code; None: everything is compiled.
-
-    Raises:
-        subprocess.CalledProcessError: the process failed.
+    `kept` is the folder for its machine code. CalledProcessError: the process failed.
     """
-    script = _HELP if STARTS[name] is None else _TIMED.format(STARTS[name])
-    environment = os.environ | {"STN_REF_CACHE": kept or "0"}
-    command = [sys.executable, "-c", script]
+    environment = os.environ | timing.variables(n_threads) | {"STN_REF_CACHE": kept}
+    command = [sys.executable, "-c", _TIMED.format(STARTS[name])]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
-def measure(rounds: int = 3, names: Iterable[str] | None = None) -> dict[str, dict[str, float]]:
-    """Return name -> {"cold": seconds, "kept": seconds}, medians over processes: without and with kept machine code.
+def _row(_, name: str, n: int, rounds: int) -> dict:
+    """Return the medians over some folders: without kept machine code, and with it. The time allowed is not used."""
+    pairs = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as kept:
+            pairs.append([seconds(name, kept, n) for _ in range(2)])
+    compiled, found = map(statistics.median, zip(*pairs, strict=True))
+    return {"rounds": rounds, "ours_ms": 1e3 * compiled, "kept_seconds": found}
 
-    Args:
-        rounds: how many processes for each number. A cold training step compiles for 5 to 15 seconds.
-        names: some of STARTS; None: all.
-    """
-    report = {}
-    with tempfile.TemporaryDirectory() as kept:
-        for name in STARTS if names is None else names:
-            seconds(name, kept)  # fills the folder, and the system's memory of files
-            both = [(seconds(name), seconds(name, kept)) for _ in range(rounds)]  # in turns: a machine may slow down
-            report[name] = dict(zip(("cold", "kept"), map(statistics.median, zip(*both, strict=True)), strict=True))
-    return report
+
+def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
+    """Yield what a process may be started for."""
+    n, rounds = n_threads[-1], 1 if quick else ROUNDS
+    for name in QUICK if quick else STARTS:
+        yield timing.Case(name, n, functools.partial(_row, name=name, n=n, rounds=rounds))

@@ -3,6 +3,7 @@
 The limit is the rate of a matrix product: how long the convolutions and Linear layers of the step would take at it.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -57,12 +58,8 @@ def _measure(seconds: float, name: str, size: int, batch: int) -> dict:
     net = models.build(name, size, rng)
     flops = sum(step_operations(net, U))
     product, of_product = machine.products()
-    with_torch = None
-    if timing.has_torch():
-        from stn_ref.lab.bench.pytorch import torch_step
-
-        with_torch = torch_step(net, U, labels)
-    row = timing.compare(our_step(net, U, labels), with_torch, seconds, limit=(product, flops / of_product))
+    timed = {"torch": timing.in_pytorch("torch_step", net, U, labels), "ours": our_step(net, U, labels)}
+    row = timing.compare(timed, seconds, limit=(product, flops / of_product))
     row["images_per_second"] = 1e3 * batch / row["ours_ms"]
     return row | {"shape": list(U.shape), "parameters": sum(param.value.size for param in net.params())}
 
@@ -70,6 +67,5 @@ def _measure(seconds: float, name: str, size: int, batch: int) -> dict:
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
     """Yield every net."""
     for name, size, batch in STEPS[:1] if quick else STEPS:
-        row = f"{name} {size}x{size} batch {batch}"
-        arguments = (name, size, batch)
-        yield timing.Case(row, n_threads[-1], lambda s, arguments=arguments: _measure(s, *arguments), 4.0)
+        measure = functools.partial(_measure, name=name, size=size, batch=batch)
+        yield timing.Case(f"{name} {size}x{size} batch {batch}", n_threads[-1], measure, 4.0)

@@ -1,4 +1,4 @@
-"""Our calls and PyTorch's that do the same work, on as many threads, and the rows of the report.
+"""Our calls and PyTorch's that do the same work, on as many threads, and the numbers of a row.
 
 Reads: ../turns.py. Read next: machine.py, sampler.py.
 """
@@ -13,7 +13,10 @@ import numpy as np
 from stn_ref.kernels.cpu import threads
 from stn_ref.lab.turns import TURN, interleaved
 
-REST = 0.015  # seconds between turns on several threads: PyTorch's idle threads keep their cores busy for some 10 ms
+# Seconds of sleep before each turn on several threads. After PyTorch's turn its OpenMP threads wait without sleeping,
+# for 4 to 8 ms of processor time (measured); ours sleep at once. In a process of its own PyTorch would keep the same
+# cores busy, so the rest is what keeps the two apart.
+REST = 0.02
 
 
 @dataclass
@@ -21,10 +24,10 @@ class Case:
     """One row of the report, measured when its turn comes.
 
     Attributes:
-        name: what is measured, such as "forward 64,16,32,32 -> 32,32".
-        threads: on how many.
+        name: what is measured, such as "grid_sample forward 64,16,32,32 -> 32,32".
+        threads: how many threads it uses.
         measure: called with the seconds that it may take; returns the numbers of the row.
-        seconds: the share of time that it wants, for one row among many.
+        seconds: the time planned for it.
     """
 
     name: str
@@ -42,63 +45,72 @@ def has_torch() -> bool:
     return True
 
 
+def in_pytorch(make: str, *args, **options):
+    """Return what the function `make` of pytorch.py returns, None if PyTorch is not installed."""
+    if not has_torch():
+        return None
+    return getattr(importlib.import_module("stn_ref.lab.bench.pytorch"), make)(*args, **options)
+
+
 @contextlib.contextmanager
 def on_threads(n: int) -> Iterator[None]:
-    """Context in which we, and PyTorch if it is there, use n threads."""
-    before = threads.get_num_threads()
-    threads.set_num_threads(n)
-    torch = importlib.import_module("torch") if has_torch() else None
-    torch_before = torch.get_num_threads() if torch else 0
+    """Context in which we, and PyTorch if it is installed, use n threads."""
+    libraries = [threads, *([importlib.import_module("torch")] if has_torch() else [])]
+    before = [library.get_num_threads() for library in libraries]
     try:
-        if torch:
-            torch.set_num_threads(n)
+        for library in libraries:
+            library.set_num_threads(n)
         yield
     finally:
-        threads.set_num_threads(before)
-        if torch:
-            torch.set_num_threads(torch_before)
+        for library, number in zip(libraries, before, strict=True):
+            library.set_num_threads(number)
+
+
+def variables(n: int) -> dict[str, str]:
+    """Return the environment variables that make a new process use n threads, ours and PyTorch's."""
+    return dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), str(n))
 
 
 def compare(
-    ours: Callable[[], object],
-    torch: Callable[[], object] | None,
+    calls: dict[str, Callable[[], object] | None],
     seconds: float,
     *,
-    limit: tuple[Callable[[], object], float] | None = None,
+    limit: tuple[Callable[[], object], float] = (None, 1.0),
     take_turn: Callable[[Callable, float], float] | None = None,
 ) -> dict:
-    """Time ours, PyTorch's and the machine's own in turns, on the threads in use.
+    """Time calls and the machine's limit in turns, on the threads in use; return the numbers of `summary`.
 
     Args:
-        ours: our call.
-        torch: PyTorch's; None where it is not installed.
+        calls: "ours", "torch" and others, such as "kernel"; None where there is none: PyTorch may not be installed.
         seconds: for all of them.
-        limit: what the machine can do, copies of the bytes that have to move or a matrix product, and the share of it
-            that is the work of one call.
+        limit: what the machine can do, a copy of the bytes that must move or a matrix product, and the share of it that
+            is the work of one call.
         take_turn: as for `interleaved`.
-
-    Returns:
-        ours_ms, torch_ms: the medians.
-        ratio, ratio_10_90: PyTorch's time over ours, the median over the rounds and its 10 to 90 % range; above 1 ours
-            is the faster one.
-        of_limit, of_limit_10_90: the limit's time over ours: 1 is as fast as the machine can.
-        rounds: how many there were.
     """
-    reference, share = limit or (None, 1.0)
-    calls = {"ours": ours, "torch": torch, "limit": reference}
-    calls = {name: call for name, call in calls.items() if call is not None}
+    calls = {name: call for name, call in (calls | {"limit": limit[0]}).items() if call is not None}
     rest = REST if threads.get_num_threads() > 1 else 0.0
     times = interleaved(calls, seconds, turn=min(TURN, seconds / 25), rest=rest, take_turn=take_turn)
-    return summary({name: np.array(values) * (share if name == "limit" else 1) for name, values in times.items()})
+    return summary({name: np.array(values) * (limit[1] if name == "limit" else 1) for name, values in times.items()})
 
 
 def summary(times: dict[str, np.ndarray]) -> dict:
-    """Return the medians of `compare`, and the ratios round by round; seconds in, milliseconds out."""
-    row = {"rounds": len(times["ours"]), "ours_ms": 1e3 * float(np.median(times["ours"]))}
-    if "torch" in times:
-        row["torch_ms"] = 1e3 * float(np.median(times["torch"]))
-    for other, name in (("torch", "ratio"), ("limit", "of_limit")):
-        if other in times:
-            row[name], *spread = (float(q) for q in np.quantile(times[other] / times["ours"], (0.5, 0.1, 0.9)))
-            row[f"{name}_10_90"] = spread
+    """Return the numbers of a row from the seconds of one call in each round.
+
+    Args:
+        times: of "ours" and, where there are, "torch", "limit" and others.
+
+    Returns:
+        rounds: how many there were.
+        ours_ms, torch_ms, and the others' likewise: the medians.
+        ratio, ratio_10_90: PyTorch's time over ours, the median over the rounds and its 10 to 90 % range; above 1 ours
+            is faster. kernel_ratio, kernel_ratio_10_90: PyTorch's over that of "kernel"; the others' likewise.
+        of_limit, of_limit_10_90: the limit's time over ours: 1 is as fast as the machine can.
+    """
+    row = {"rounds": len(times["ours"])}
+    row |= {f"{name}_ms": 1e3 * float(np.median(times[name])) for name in times if name != "limit"}
+    ratios = {"ratio": ("torch", "ours"), "of_limit": ("limit", "ours")}
+    ratios |= {f"{name}_ratio": ("torch", name) for name in times if name not in ("ours", "torch", "limit")}
+    for ratio, (above, below) in ratios.items():
+        if above in times:
+            row[ratio], *row[f"{ratio}_10_90"] = np.quantile(times[above] / times[below], (0.5, 0.1, 0.9)).tolist()
     return row

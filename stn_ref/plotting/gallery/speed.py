@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from stn_ref.lab.machine_report import shipped
@@ -11,8 +12,15 @@ from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 
 NEEDED = ("sampler", "steps", "growth")  # parts of the report
+COLUMNS = (  # of groups: title -> part of the report, how the names of its rows begin
+    {
+        "grid_sample, N,C,H,W → Ho,Wo": ("sampler", "grid_sample"),
+        "grid + sampler, forward and backward": ("grid", "grid + sampler"),
+    },
+    {"affine_grid, N × Ho,Wo": ("grid", "affine_grid"), "training steps": ("steps", "")},
+)
+BESIDE = ("kernel_ratio", "layers_ratio")  # of what is timed beside a call
 PASSES = ("forward", "backward")
-LARGE = 2**18  # pixels, from which on they no longer fit into a core's cache
 BUSY = 0.15  # cores
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
 _LOOKS = [  # of the numbers of threads, in their order: colour, marker, face
@@ -41,79 +49,93 @@ def speed() -> Drawing:
 
 def draw(report: dict) -> Drawing:
     """Return the figure of a report of `stn-ref bench`."""
-    fig = style.figure(9.2, 7.0)
-    left, right = fig.subfigures(1, 2, width_ratios=(1.42, 1))
-    groups = {
-        "sampler on N,C,H,W → Ho,Wo": _rated(report["parts"]["sampler"]),
-        "training steps": _rated(report["parts"]["steps"]),
-    }
-    numbers = _draw_ratios(left.subplots(), groups, report["threads"])
-    growth = [row for row in report["parts"]["growth"] if "error" not in row]
-    numbers |= _draw_growth(*right.subplots(2, 1, sharex=True), growth)
-    ratios = [row["ratio"] for rows in groups.values() for row in rows]
-    large = numbers["pixels"] >= LARGE
-    swing = max(np.ptp(np.log(numbers[f"{what} ns"][large])) for what in PASSES)
+    fig = style.figure(9.2, 8.6)
+    above, below = fig.subfigures(2, 1, height_ratios=(2.4, 1))
+    rows = [row for row in report["parts"]["growth"] if "error" not in row]
+    numbers, ratios = _draw_growth(*below.subplots(1, 2), rows), []
+    for ax, column in zip(above.subplots(1, 2), COLUMNS, strict=True):
+        groups = {title: found for title, group in column.items() if (found := _rated(report, *group))}
+        numbers |= _draw_ratios(ax, groups, report["threads"])
+        rows += (drawn := [row for found in groups.values() for here in found.values() for row in here])
+        ratios += [row["ratio"] for row in drawn]
+    names = [f"{n} thread{'s' if n > 1 else ''}" for n in report["threads"]]
+    names.append("the sampler's kernel alone; grid + sampler as layers")
+    looks = [*map(_dot, range(len(report["threads"]))), _bar()]
+    above.legend([Line2D([], [], **look) for look in looks], names, loc="outside upper center", ncols=3,
+                 fontsize=9, frameon=False)  # fmt: skip
     memory = max(numbers[f"{what} bytes"][-1] for what in PASSES)
-    busy = any(row.get("others_cores", 0) >= BUSY for rows in (*groups.values(), growth) for row in rows)
+    busy = any(row.get("others_cores", 0) >= BUSY for row in rows)
     known = report["environment"]
     return Drawing(
         fig,
-        f"Left: dots on a logarithmic axis, PyTorch's time over ours, for the sampler and for training steps: "
-        f"{sum(ratio >= 1 for ratio in ratios)} of {len(ratios)} at or above 1, from {min(ratios):.2f} to "
-        f"{max(ratios):.2f}. Right: time and memory of the sampler for each pixel, against the number of pixels: most "
-        f"where pixels are few; at the end at most {memory:.0f} bytes a pixel.",
-        f"PyTorch {known['torch'].split('+')[0]}'s time over ours, {known['processor'].split(' @')[0]}, "
-        f"{report['date']}: medians and 10 to 90 % of rounds in turns. From {LARGE:,} pixels on the time of one varies "
-        f"{np.exp(swing):.1f}-fold.{' Other programs were running.' if busy else ''}",
+        f"Above: dots on logarithmic axes, PyTorch's time over ours, for grid_sample, affine_grid, both together with "
+        f"their backwards, and training steps: {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)} at or above 1, "
+        f"from {min(ratios):.2f} to {max(ratios):.2f}; bars mark the sampler's kernel alone, and layers. Below: time "
+        f"and memory of grid_sample for each pixel, against the number of pixels: most where pixels are few; at the "
+        f"end at most {memory:.0f} bytes a pixel.",
+        f"Dots: what users call; bars: the kernel alone, or layers. PyTorch {known['torch'].split('+')[0]}'s time over "
+        f"ours, {known['processor'].split(' @')[0]}, {report['date']}: medians and 10 to 90 % of rounds in turns."
+        f"{' Other programs were running.' if busy else ''}",
         numbers,
     )
 
 
-def _rated(rows: list[dict]) -> list[dict]:
-    return [row for row in rows if "ratio" in row]
+def _rated(report: dict, part: str, start: str) -> dict[str, list[dict]]:
+    """Return label -> the rows that have ratios and names that begin so; the label is the rest of the name."""
+    found = {}
+    for row in report["parts"].get(part, ()):
+        if "ratio" in row and row["name"].startswith(start):
+            label = " ".join(row["name"].removeprefix(start).split()).replace("->", "→").replace(" x ", " × ")
+            found.setdefault(label, []).append(row)
+    return found
 
 
-def _draw_ratios(ax, groups: dict[str, list[dict]], counts: list[int]) -> dict[str, np.ndarray]:
-    """Draw a line for each name, a dot for each number of threads; return the ratios with their spread."""
-    y, places, labels, titles, numbers, seen = 0.0, [], [], [], {}, {}
-    for title, rows in groups.items():
+def _dot(k: int) -> dict:
+    """Return the look of the k-th number of threads."""
+    colour, marker, fill = _LOOKS[k % len(_LOOKS)]
+    return {"color": style.OKABE_ITO[colour], "marker": marker, "fillstyle": fill, "ms": 5, "mew": 1.3, "lw": 1.6}
+
+
+def _bar() -> dict:
+    """Return the look of what is timed beside a call."""
+    return {"color": style.ink(), "marker": "|", "ms": 8, "mew": 1.3, "ls": "none"}
+
+
+def _draw_ratios(ax, groups: dict[str, dict], counts: list[int]) -> dict[str, np.ndarray]:
+    """Draw a line for each label, a dot for each number of threads; return the ratios with their spread."""
+    y, places, labels, titles, numbers = 0.0, [], [], [], {}
+    for title, found in groups.items():
         titles.append(len(labels))
         places.append(y)
         labels.append(title)
-        for name in dict.fromkeys(row["name"] for row in rows):
+        for label, here in found.items():
             y += 1
             places.append(y)
-            labels.append(" ".join(name.split()).replace("->", "→"))
-            here = [row for row in rows if row["name"] == name]
+            labels.append(label)
             for row in here:
                 k = counts.index(row["threads"])
-                colour, marker, fill = _LOOKS[k % len(_LOOKS)]
                 at = y + 0.22 * (2 * k - len(counts) + 1) * (len(here) > 1)
-                look = {"color": style.OKABE_ITO[colour], "lw": 1.6}
-                ax.plot(row["ratio_10_90"], [at, at], **look, solid_capstyle="butt")
-                (dot,) = ax.plot(row["ratio"], at, marker, ms=5.5, mew=1.4, **look)
-                if fill == "none":
-                    dot.set_markerfacecolor(ax.get_facecolor())
-                seen[row["threads"]] = dot
-                numbers[f"{name}, {row['threads']} threads"] = np.array([row["ratio"], *row["ratio_10_90"]])
+                beside = [row[key] for key in BESIDE if key in row]
+                ax.plot(beside, [at] * len(beside), **_bar())
+                ax.plot(row["ratio_10_90"], [at, at], color=_dot(k)["color"], lw=1.6, solid_capstyle="butt")
+                ax.plot(row["ratio"], at, **_dot(k), mfcalt="none")
+                key = f"{row['name']}, {row['threads']} threads"
+                numbers[key] = np.array([row["ratio"], *row["ratio_10_90"], *beside])
         y += 1.6
     ax.axvline(1, color=style.ink(), lw=1, zorder=0)
-    low, high = min(n[1] for n in numbers.values()), max(n[2] for n in numbers.values())
-    ax.set(xscale="log", xlim=(min(0.45, 0.9 * low), max(2.2, 1.1 * high)), ylim=(y - 0.8, -0.6))
+    shown = np.concatenate([*numbers.values(), [0.5, 2.0]])
+    ax.set(xscale="log", xlim=(0.9 * shown.min(), 1.1 * shown.max()), ylim=(y - 0.8, -0.6))
     steps = [
         step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if ax.get_xlim()[0] <= step <= ax.get_xlim()[1]
     ]
     ax.xaxis.set(major_locator=FixedLocator(steps), major_formatter=FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set(minor_locator=NullLocator(), minor_formatter=NullFormatter())
     ax.grid(axis="x", color=style.ink(), alpha=0.15)
-    for k, tick in enumerate(ax.set_yticks(places, labels, size=8.5)):
+    for k, tick in enumerate(ax.set_yticks(places, labels, size=8)):
         if k in titles:
             tick.label1.set_fontweight("bold")
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("PyTorch's time / ours\n(right of 1 ours is faster)")
-    names = [f"{n} thread{'s' if n > 1 else ''}" for n in sorted(seen)]
-    ax.legend([seen[n] for n in sorted(seen)], names, fontsize=9, frameon=False, loc="lower right", ncols=2,
-              bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)  # fmt: skip
+    ax.set_xlabel("PyTorch's time / ours\n(right of 1 ours is faster)", fontsize=9.5)
     return numbers
 
 
@@ -121,7 +143,7 @@ def _series(rows: list[dict], what: str, key: str) -> np.ndarray:
     return np.array([row[key] for row in rows if row["pass"] == what and key in row])
 
 
-def _draw_growth(above, below, rows: list[dict]) -> dict[str, np.ndarray]:
+def _draw_growth(left, right, rows: list[dict]) -> dict[str, np.ndarray]:
     """Draw time and memory for each pixel; return the numbers."""
     numbers = {"pixels": _series(rows, "forward", "pixels")}
     for what, colour, marker in zip(PASSES, ("blue", "vermillion"), ("o", "s"), strict=True):
@@ -130,15 +152,16 @@ def _draw_growth(above, below, rows: list[dict]) -> dict[str, np.ndarray]:
         numbers[f"{what} ns"] = ours = _series(rows, what, "nanoseconds_per_pixel")
         numbers[f"{what} torch ns"] = torch = _series(rows, what, "torch_nanoseconds_per_pixel")
         numbers[f"{what} bytes"] = memory = _series(rows, what, "peak_bytes_per_pixel")
-        above.plot(pixels, ours, label=f"{what}, ours", **look)
+        left.plot(pixels, ours, label=f"{what}, ours", **look)
         if len(torch) == len(pixels):
-            above.plot(pixels, torch, label=f"{what}, PyTorch", **look | {"ls": ":", "mfc": above.get_facecolor()})
-        below.plot(pixels, memory, label=what, **look)
-    above.set(xscale="log", yscale="log", ylabel="ns a pixel", title=f"Sampler's time, threads: {rows[0]['threads']}")
-    below.set(yscale="log", xlabel="pixels", ylabel="bytes a pixel", title="Its memory, results included")
-    below.set_xscale("log", base=2)
-    below.set_xticks(numbers["pixels"][::2])
-    for ax in (above, below):
+            left.plot(pixels, torch, label=f"{what}, PyTorch", **look | {"ls": ":", "mfc": left.get_facecolor()})
+        right.plot(pixels, memory, label=what, **look)
+    left.set(ylabel="ns a pixel", title=f"grid_sample's time, threads: {rows[0]['threads']}")
+    right.set(ylabel="bytes a pixel", title="its memory, results included")
+    for ax in (left, right):
+        ax.set(yscale="log", xlabel="pixels")
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(numbers["pixels"][::2])
         ax.grid(axis="y", color=style.ink(), alpha=0.15)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bottom, top = ax.get_ylim()
