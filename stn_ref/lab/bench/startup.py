@@ -1,6 +1,6 @@
 """What a new process costs: import, --help, the first sample, the first training step; each in processes of its own.
 
-Almost all of it is compiling. Each is measured as it comes, and with machine code kept on disk (kernels/cpu/cache.py).
+Almost all of it is compiling. Each is measured without kept machine code, and with it (kernels/cpu/cache.py).
 """
 
 import os
@@ -40,7 +40,7 @@ def seconds(name: str, kept: str | None = None) -> float:
 
     Args:
         name: one of STARTS.
-        kept: a folder for machine code; None: everything is compiled.
+        kept: the folder of kept machine code, an absolute path; None: everything is compiled.
 
     Raises:
         subprocess.CalledProcessError: the process failed.
