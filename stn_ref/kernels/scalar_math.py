@@ -255,5 +255,10 @@ def gaussian(d, sigma):
 
 
 def bound(function: Callable, **names) -> Callable:
-    """Return one of the functions above with other meanings for `floor` or `remainder`, for a backend to compile."""
-    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    """Return one of the functions above with other meanings for `floor` or `remainder`, for a backend to compile.
+
+    They are part of its qualified name: in machine code two versions must not share one (kernels/cpu/cache.py).
+    """
+    version = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    version.__qualname__ += repr({name: getattr(value, "__qualname__", value) for name, value in names.items()})
+    return version

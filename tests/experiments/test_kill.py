@@ -53,15 +53,6 @@ def results(folder):
     return found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    """Where the children find compiled code, so that only the first has to compile."""
-    with pytest.MonkeyPatch.context() as patched:
-        if os.environ.get("STN_REF_CACHE", "0") in ("", "0"):
-            patched.setenv("STN_REF_CACHE", str(tmp_path_factory.mktemp("kept")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
