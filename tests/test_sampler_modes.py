@@ -245,7 +245,7 @@ def test_gradients_agree_with_finite_differences(rng, example, backend, reach):
         options = options | {"backend": backend}
         gU, gpoints = sample_backward(U, points, gV, **options)
         with case(options):
-            n, v = slope(lambda u: sample(u, points, **options), U, 1.0)  # noqa: B023; V is linear in U: any step
+            n, v = slope(lambda u: sample(u, points, **options), U, 1.0)  # noqa: B023 (V is linear in U: any step)
             assert_allclose((gU * v).sum(), n, rtol=1e-11)
             n, v = slope(lambda p: sample(U, p, **options), points, 1e-5)  # noqa: B023
             if options["mode"] == "nearest":
