@@ -1,7 +1,9 @@
+import functools
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import cases
 import numpy as np
 import pytest
 
@@ -28,15 +30,8 @@ def rng():
 
 @pytest.fixture
 def example(rng):
-    """Makes (U, points, gV): a non-square problem whose points leave the image by `reach` times its size."""
-
-    def make(dtype=np.float64, N=2, C=3, H=5, W=7, Ho=4, Wo=6, reach=1.0):
-        U = rng.standard_normal((N, C, H, W)).astype(dtype)
-        low, high = -reach * np.array([W, H]), (1 + reach) * np.array([W, H])
-        points = rng.uniform(low, high, (N, Ho, Wo, 2)).astype(dtype)
-        return U, points, rng.standard_normal((N, C, Ho, Wo)).astype(dtype)
-
-    return make
+    """Makes (U, points, gV); see cases.problem."""
+    return functools.partial(cases.problem, rng)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
 """Sampling where coordinates or pixels are no numbers, arrays are empty or odd, or arguments are wrong."""
 
+import itertools
+
 import numpy as np
 import pytest
+from cases import DTYPES, OPTIONS, case, options_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
 from stn_ref import checks, kernels
-from stn_ref.sampler import KINKS, MODES, grid_sample, sample, sample_backward
+from stn_ref.sampler import KINKS, grid_sample, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
 FAST = tuple(backend for backend in BACKENDS if backend != "literal")
-OPTIONS = [{"mode": m, "padding": p} for m in MODES for p in kernels.PADDINGS]
-DTYPES = (np.float32, np.float64)
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -25,45 +26,45 @@ HUGE = [0.0, -0.0, 1e9, -1e9, 3e38, -3e38, np.inf, -np.inf, 1e-40, -1e-40, 5.0, 
 
 @each_backend
 @each_dtype
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_any_coordinate_gives_a_finite_answer(backend, dtype, options):
+def test_any_coordinate_gives_a_finite_answer(backend, dtype):
     U = np.arange(2 * 5 * 7, dtype=dtype).reshape(1, 2, 5, 7)
     x, y = np.meshgrid(HUGE, HUGE)
     points = np.stack([x, y], -1)[None].astype(dtype)
-    V = sample(U, points, backend=backend, **options)
-    gU, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
-    assert np.isfinite(V).all() and np.isfinite(gU).all() and np.isfinite(gpoints).all()
-    far = np.abs(points[0]) > 100
-    if options["padding"] == "zeros":
-        assert (V[..., far.any(-1)] == 0).all() and (gpoints[0, far.any(-1)] == 0).all()
-    if options["padding"] == "border":  # as if the point stood on the border, and no further move changed anything
-        on = np.clip(points, 0, np.array([6, 4], dtype))
-        assert_allclose(V[..., far.any(-1)], sample(U, on, backend=backend, **options)[..., far.any(-1)], rtol=1e-6)
-        assert (gpoints[0][far] == 0).all()
-    infinite = np.isinf(points[0])
-    edge = np.where(infinite, np.clip(points[0], 0, [6, 4]), points[0]).astype(dtype)
-    if options["padding"] != "zeros":
-        both = infinite.all(-1)
-        assert_array_equal(V[..., both], sample(U, edge[None], backend=backend, **options)[..., both])
-    assert (gpoints[0][infinite] == 0).all()
+    far, infinite = np.abs(points[0]) > 100, np.isinf(points[0])
+    on = np.clip(points, 0, np.array([6, 4], dtype))
+    for options in options_of(backend):
+        with case(options):
+            V = sample(U, points, backend=backend, **options)
+            gU, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
+            assert np.isfinite(V).all() and np.isfinite(gU).all() and np.isfinite(gpoints).all()
+            assert (gpoints[0][infinite] == 0).all()
+            if options["padding"] == "zeros":
+                assert (V[..., far.any(-1)] == 0).all() and (gpoints[0, far.any(-1)] == 0).all()
+                continue
+            V_on = sample(U, on, backend=backend, **options)
+            assert_array_equal(V[..., infinite.all(-1)], V_on[..., infinite.all(-1)])
+            if options["padding"] == "border":  # as if the point stood there, and no further move changed anything
+                assert_allclose(V[..., far.any(-1)], V_on[..., far.any(-1)], rtol=1e-6)
+                assert (gpoints[0][far] == 0).all()
 
 
 @each_backend
 @each_dtype
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("axis", (0, 1), ids=("x", "y"))
-def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype, options, axis):
-    U, points, gV = example(dtype, reach=0.1)
-    points[1, 2, 3, axis] = np.nan
-    V = sample(U, points, backend=backend, **options)
-    gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
-    expected = np.zeros(V.shape, bool)
+def test_a_nan_coordinate_spoils_its_own_sample_and_nothing_else(example, backend, dtype):
+    U, there, ones = example(dtype, reach=0.1)
+    expected = np.zeros(ones.shape, bool)
     expected[1, :, 2, 3] = True
-    assert_array_equal(np.isnan(V), expected)
-    assert_array_equal(np.isnan(gpoints).all(-1), expected[:, 0])
-    gV[1, :, 2, 3] = 0
-    points[1, 2, 3] = 0
-    assert_allclose(gU, sample_backward(U, points, gV, backend=backend, **options)[0], atol=0)
+    for options, axis in itertools.product(options_of(backend), (0, 1)):
+        points, gV = there.copy(), ones.copy()
+        points[1, 2, 3, axis] = np.nan
+        with case(options, "xy"[axis]):
+            V = sample(U, points, backend=backend, **options)
+            gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
+            assert_array_equal(np.isnan(V), expected)
+            assert_array_equal(np.isnan(gpoints).all(-1), expected[:, 0])
+            gV[1, :, 2, 3] = 0
+            points[1, 2, 3] = 0
+            assert_allclose(gU, sample_backward(U, points, gV, backend=backend, **options)[0], atol=0)
 
 
 @each_backend
@@ -102,7 +103,7 @@ def test_backends_agree_on_hostile_numbers(data, dtype, options, kink):
     bounds = {"V": unit * largest(expected[0]), "gU": unit * P * g, "gpoints": unit * C * 2 * u * g}
     smallest = 8 * float(np.finfo(dtype).smallest_subnormal)  # a product that underflows is right to one of these
     for backend in FAST:
-        if options["mode"] == "bicubic" and backend in kernels.CUDA_BACKENDS:
+        if options not in options_of(backend):
             continue
         got = results(backend)
         for (name, bound), a, b in zip(bounds.items(), got, expected, strict=True):
@@ -115,28 +116,28 @@ def test_backends_agree_on_hostile_numbers(data, dtype, options, kink):
 
 
 @each_backend
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("empty", ("N", "C", "Ho", "Wo"))
-def test_empty_axes_give_empty_results(example, backend, empty, options):
-    U, points, gV = example(**{empty: 0})
-    V = sample(U, points, backend=backend, **options)
-    gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
-    assert (V.shape, gU.shape, gpoints.shape) == (gV.shape, U.shape, points.shape)
-    assert not gpoints.any() and not gU.any()
+def test_empty_axes_give_empty_results(example, backend):
+    for options, empty in itertools.product(options_of(backend), ("N", "C", "Ho", "Wo")):
+        U, points, gV = example(**{empty: 0})
+        with case(options, empty):
+            V = sample(U, points, backend=backend, **options)
+            gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
+            assert (V.shape, gU.shape, gpoints.shape) == (gV.shape, U.shape, points.shape)
+            assert not gpoints.any() and not gU.any()
 
 
 @each_backend
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_nan_point_has_a_nan_gradient_without_channels_too(example, backend, options):
+def test_a_nan_point_has_a_nan_gradient_without_channels_too(example, backend):
     U, points, gV = example(C=0)
     points[0, 0, 0] = 1, np.nan
-    gpoints = sample_backward(U, points, gV, backend=backend, **options)[1]
-    assert np.isnan(gpoints[0, 0, 0]).all() and np.isnan(gpoints).sum() == 2
+    for options in options_of(backend):
+        with case(options):
+            gpoints = sample_backward(U, points, gV, backend=backend, **options)[1]
+            assert np.isnan(gpoints[0, 0, 0]).all() and np.isnan(gpoints).sum() == 2
 
 
 @each_backend
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend, options):
+def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend):
     U, points, gV = example()
     strided = (
         np.asfortranarray(U),
@@ -145,51 +146,55 @@ def test_strided_and_read_only_arrays_are_taken_as_they_are(example, backend, op
     )
     for array in strided:
         array.flags.writeable = False
-    options = {**options, "backend": backend}
-    assert_array_equal(sample(*strided[:2], **options), sample(U, points, **options))
-    for a, b in zip(sample_backward(*strided, **options), sample_backward(U, points, gV, **options), strict=True):
-        assert_array_equal(a, b)
+    for options in options_of(backend):
+        options = {**options, "backend": backend}
+        with case(options):
+            assert_array_equal(sample(*strided[:2], **options), sample(U, points, **options))
+            wanted = sample_backward(U, points, gV, **options)
+            for a, b in zip(sample_backward(*strided, **options), wanted, strict=True):
+                assert_array_equal(a, b)
 
 
 @each_backend
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_inputs_may_share_memory_and_results_share_none_with_them(backend, options):
-    memory = np.random.default_rng(0).uniform(-1, 6, (2, 2, 4, 4))
+def test_inputs_may_share_memory_and_results_share_none_with_them(backend):
+    kept = np.random.default_rng(0).uniform(-1, 6, (2, 2, 4, 4))
+    memory = kept.copy()
     U = gV = memory
     points = memory.reshape(2, 4, 4, 2)
-    kept = memory.copy()
-    V = sample(U, points, backend=backend, **options)
-    results = V, *sample_backward(U, points, gV, backend=backend, **options)
-    assert_array_equal(memory, kept)
-    assert not any(np.shares_memory(result, memory) for result in results)
-    apart = sample(U.copy(), points.copy(), backend=backend, **options)
-    assert_array_equal(V, apart)
-    V[...] = 0
-    assert_array_equal(memory, kept)
+    for options in options_of(backend):
+        with case(options):
+            V = sample(U, points, backend=backend, **options)
+            results = V, *sample_backward(U, points, gV, backend=backend, **options)
+            assert_array_equal(memory, kept)
+            assert not any(np.shares_memory(result, memory) for result in results)
+            apart = sample(U.copy(), points.copy(), backend=backend, **options)
+            assert_array_equal(V, apart)
+            V[...] = 0
+            assert_array_equal(memory, kept)
 
 
 @each_backend
 @each_dtype
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("shape", ((5, 7), (1, 4), (3, 1), (1, 1)), ids=str)
-def test_nothing_beside_the_image_is_read(backend, dtype, options, shape):
-    H, W = shape
-    room = np.full(3 * 2 * H * W, np.nan, dtype)  # a NaN that is read would be seen
-    U = room[2 * H * W : 4 * H * W].reshape(1, 2, H, W)
-    U[...] = np.random.default_rng(0).standard_normal(U.shape)
-    x, y = np.meshgrid([*HUGE, -2.5, -0.5, 0.5, W - 0.5, W + 0.5, W], [*HUGE, -0.5, 0.5, H - 0.5, H])
-    points = np.stack([x, y], -1)[None].astype(dtype)
-    V = sample(U, points, backend=backend, **options)
-    _, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
-    assert np.isfinite(V).all() and np.isfinite(gpoints).all()
+def test_nothing_beside_the_image_is_read(backend, dtype):
+    for (H, W), options in itertools.product(((5, 7), (1, 4), (3, 1), (1, 1)), options_of(backend)):
+        room = np.full(3 * 2 * H * W, np.nan, dtype)  # a NaN that is read would be seen
+        U = room[2 * H * W : 4 * H * W].reshape(1, 2, H, W)
+        U[...] = np.random.default_rng(0).standard_normal(U.shape)
+        x, y = np.meshgrid([*HUGE, -2.5, -0.5, 0.5, W - 0.5, W + 0.5, W], [*HUGE, -0.5, 0.5, H - 0.5, H])
+        points = np.stack([x, y], -1)[None].astype(dtype)
+        with case(options, (H, W)):
+            V = sample(U, points, backend=backend, **options)
+            _, gpoints = sample_backward(U, points, np.ones_like(V), backend=backend, **options)
+            assert np.isfinite(V).all() and np.isfinite(gpoints).all()
 
 
-@pytest.mark.parametrize("align_corners", (False, True))
-def test_an_infinite_grid_value_is_outside_even_an_image_of_one_pixel(align_corners):
+def test_an_infinite_grid_value_is_outside_even_an_image_of_one_pixel():
     grid = np.array([[[(0, 0), (np.inf, 0), (0, -np.inf), (np.nan, 0), (1e308, 0)]]])
-    V = grid_sample(np.full((1, 1, 1, 1), 3.0), grid, align_corners=align_corners)[0, 0, 0]
-    assert V[:3].tolist() == [3, 0, 0] and np.isnan(V[3])
-    assert V[4] == (3 if align_corners else 0)  # a span of 0 takes every finite value to the pixel
+    for align_corners in (False, True):
+        with case("align_corners", align_corners):
+            V = grid_sample(np.full((1, 1, 1, 1), 3.0), grid, align_corners=align_corners)[0, 0, 0]
+            assert V[:3].tolist() == [3, 0, 0] and np.isnan(V[3])
+            assert V[4] == (3 if align_corners else 0)  # a span of 0 takes every finite value to the pixel
 
 
 # Clear errors.
@@ -209,22 +214,21 @@ def test_shapes_that_disagree_are_named(example):
         sample(U[0, 0], points)
 
 
-@pytest.mark.parametrize("dtype", (np.float16, np.int64, object, np.complex128, ">f8"))
-def test_other_dtypes_are_a_type_error(example, dtype):
+def test_other_dtypes_are_a_type_error(example):
     U, points, gV = example()
-    with pytest.raises(TypeError, match="U must be a float32 or float64 NumPy array"):
-        sample(U.astype(dtype), points)
-    with pytest.raises(TypeError, match="points must be a float32 or float64 NumPy array"):
-        sample(U, points.astype(dtype))
+    for dtype in (np.float16, np.int64, object, np.complex128, ">f8"):
+        with case(dtype):
+            with pytest.raises(TypeError, match="U must be a float32 or float64 NumPy array"):
+                sample(U.astype(dtype), points)
+            with pytest.raises(TypeError, match="points must be a float32 or float64 NumPy array"):
+                sample(U, points.astype(dtype))
     with pytest.raises(TypeError, match="gV must have the dtype of U, float64; got float32"):
         sample_backward(U, points, gV.astype(np.float32))
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("mode", "cubic"), ("mode", 1), ("padding_mode", "reflect"), ("backend", "gpu"), ("kink", "both")],
-)
-def test_unsupported_options_name_what_is_supported(example, option, value):
+def test_unsupported_options_name_what_is_supported(example):
     U, points, gV = example()
-    with pytest.raises(ValueError, match=rf"{option} must be one of '.*'; got {value!r}"):
-        stn_ref.grid_sample_backward(U, points, gV, **{option: value})
+    wrong = [("mode", "cubic"), ("mode", 1), ("padding_mode", "reflect"), ("backend", "gpu"), ("kink", "both")]
+    for option, value in wrong:
+        with case(option, value), pytest.raises(ValueError, match=rf"{option} must be one of '.*'; got {value!r}"):
+            stn_ref.grid_sample_backward(U, points, gV, **{option: value})

@@ -1,6 +1,6 @@
 """Kernels, paddings and sides of a kink: by hand, by finite differences, and one contract for every backend."""
 
-import itertools
+import functools
 import os
 import subprocess
 import sys
@@ -8,16 +8,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from cases import DTYPES, OPTIONS, case, options_of, problem
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import kernels
-from stn_ref.sampler import KINKS, MODES, grid_sample, sample, sample_backward
+from stn_ref.sampler import KINKS, grid_sample, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
 FAST = tuple(backend for backend in BACKENDS if backend != "literal")
-OPTIONS = [{"mode": m, "padding": p} for m, p in itertools.product(MODES, kernels.PADDINGS)]
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
-each_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(o.values()))
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 ROW = np.array([[[[1.0, 2.0, 4.0, 8.0]]]])  # one line of an image
 
@@ -38,10 +38,11 @@ EXTENDED = {  # the pixels at x = -5 ... 8
 
 
 @each_backend
-@each_option
-def test_pixels_outside_are_what_the_padding_says(backend, options):
-    V = sample(ROW, on_row(range(-5, 9)), backend=backend, **options)
-    assert V.ravel().tolist() == EXTENDED[options["padding"]]
+def test_pixels_outside_are_what_the_padding_says(backend):
+    for options in options_of(backend):
+        with case(options):
+            V = sample(ROW, on_row(range(-5, 9)), backend=backend, **options)
+            assert V.ravel().tolist() == EXTENDED[options["padding"]]
 
 
 @each_backend
@@ -101,34 +102,30 @@ def test_bicubic_with_a_half_reproduces_a_parabola_and_with_three_quarters_does_
 
 
 @each_backend
-@pytest.mark.parametrize(("kink", "slope"), [("right", 4), ("left", 2), ("central", 3), ("as_printed", 4)])
-def test_at_an_integer_the_slope_is_that_of_the_chosen_side(backend, kink, slope):
+def test_at_an_integer_the_slope_is_that_of_the_chosen_side(backend):
     ones = np.ones((1, 1, 1, 1))
-    _, gpoints = sample_backward(ROW, on_row([2]), ones, kink=kink, backend=backend)
-    assert gpoints[0, 0, 0, 0] == slope
-    _, beside = sample_backward(ROW, on_row([2.25]), ones, kink=kink, backend=backend)
-    assert beside[0, 0, 0, 0] == 4  # off the kink they agree
+    for kink, slope in {"right": 4, "left": 2, "central": 3, "as_printed": 4}.items():
+        with case(kink):
+            _, gpoints = sample_backward(ROW, on_row([2]), ones, kink=kink, backend=backend)
+            assert gpoints[0, 0, 0, 0] == slope
+            _, beside = sample_backward(ROW, on_row([2.25]), ones, kink=kink, backend=backend)
+            assert beside[0, 0, 0, 0] == 4  # off the kink they agree
 
 
 @each_backend
-def test_eq_7_as_printed_gives_a_constant_a_slope_and_a_ramp_its_own_value(backend):
-    ones = np.ones((1, 1, 1, 5))
-    U = np.full((1, 1, 3, 7), 5.0)
-    x = np.array([[[(float(m), 1.0) for m in range(1, 6)]]])
-    _, gpoints = sample_backward(U, x, ones, kink="as_printed", backend=backend)
-    assert gpoints[..., 0].ravel().tolist() == [5.0] * 5  # right and left derivative: 0
-    U[...] = np.arange(7.0)
-    _, gpoints = sample_backward(U, x, ones, kink="as_printed", backend=backend)
-    assert gpoints[..., 0].ravel().tolist() == [1, 2, 3, 4, 5]  # right and left derivative: 1
+def test_without_a_choice_the_slope_at_an_integer_is_the_right_derivative(backend):
+    _, gpoints = sample_backward(ROW, on_row([2]), np.ones((1, 1, 1, 1)), backend=backend)
+    assert gpoints[0, 0, 0].tolist() == [4, -4]  # to the right 8 - 4; downwards V fades from 4 to 0
 
 
 @each_backend
-@pytest.mark.parametrize("padding", ("border", "reflect", "mirror"))
-@pytest.mark.parametrize("kink", ("right", "left", "central"))
-def test_on_the_border_itself_the_slope_of_a_padded_coordinate_is_0(backend, padding, kink):
+def test_on_the_border_itself_the_slope_of_a_padded_coordinate_is_0(backend):
     gV = np.ones((1, 1, 1, 2))
-    _, gpoints = sample_backward(ROW, on_row([0, 3]), gV, padding=padding, kink=kink, backend=backend)
-    assert not gpoints.any()
+    for padding in ("border", "reflect", "mirror"):
+        for kink in KINKS[:3]:
+            with case(padding, kink):
+                _, gpoints = sample_backward(ROW, on_row([0, 3]), gV, padding=padding, kink=kink, backend=backend)
+                assert not gpoints.any()
 
 
 @each_backend
@@ -150,107 +147,147 @@ def test_as_printed_is_only_what_was_printed(example):
 
 # One contract.
 
+SHAPES = [(2, 3, 5, 7, 4, 6), (3, 1, 1, 9, 2, 5), (1, 4, 8, 1, 3, 3)]  # N, C, H, W, Ho, Wo
+CASES = [(shape, options, bad) for options in OPTIONS for bad in (False, True) for shape in SHAPES]
+CASES.append(((2, 2, 6, 3, 25, 22), OPTIONS[0], False))  # 550 points an image: more than one block on the cpu
 
-def close(got, expected, dtype):
-    """To 1e-12 of the largest in float64, 4e-6 in float32 (sums of many terms); NaN and inf in the same places."""
-    assert got.dtype == dtype
+
+@functools.cache
+def hostile(dtype, shape, bad=False):
+    """Return (U, points, gV) with points on and between pixels and borders, far away and nowhere; two `bad` pixels."""
+    U, points, gV = problem(np.random.default_rng(0), dtype, *shape, reach=2.0)
+    H, W = U.shape[2:]
+    points[0] = np.random.default_rng(1).integers(-2 * max(H, W), 3 * max(H, W), points[0].shape) / 2
+    flat = points[-1].reshape(-1, 2)
+    flat[:6] = [[np.nan, 1], [np.inf, 0.5], [-np.inf, np.inf], [3e38, -1e9], [-1e-17, 1e-30], [-0.0, H - 1]]
+    if bad:
+        U[0, 0, 0, 0], U[-1, -1, -1, -1] = np.nan, -np.inf
+    return U, points, gV
+
+
+def kinks_of(mode):
+    return KINKS[:3] if mode == "bilinear" else ("right",)
+
+
+@functools.cache
+def literally(dtype, shape, bad, mode, padding):
+    """Return V, and (gU, gpoints) by the side of a kink, as Eqs. (3)-(7) are written."""
+    U, points, gV = hostile(dtype, shape, bad)
+    options = {"mode": mode, "padding": padding, "backend": "literal"}
+    return sample(U, points, **options), {
+        kink: sample_backward(U, points, gV, kink=kink, **options) for kink in kinks_of(mode)
+    }
+
+
+def assert_close(got, expected, relative):
+    """To `relative` of the largest number; NaN and inf in the same places."""
+    assert got.dtype == expected.dtype
     assert_array_equal(np.isnan(got), np.isnan(expected))
     infinite = np.isinf(expected)
     assert_array_equal(got[infinite], expected[infinite])
     finite = np.isfinite(expected)
     largest = np.abs(expected[finite]).max(initial=0)
-    assert np.abs(got[finite] - expected[finite]).max(initial=0) <= largest * (1e-12 if dtype == np.float64 else 4e-6)
-
-
-def hostile(example, dtype, *shape):
-    """A problem with points on and between pixels and borders, far away and nowhere."""
-    U, points, gV = example(dtype, *shape, reach=2.0)
-    H, W = U.shape[2:]
-    points[0] = np.random.default_rng(1).integers(-2 * max(H, W), 3 * max(H, W), points[0].shape) / 2
-    flat = points[1].reshape(-1, 2)
-    flat[:6] = [[np.nan, 1], [np.inf, 0.5], [-np.inf, np.inf], [3e38, -1e9], [-1e-17, 1e-30], [-0.0, H - 1]]
-    return U, points, gV
+    assert np.abs(got[finite] - expected[finite]).max(initial=0) <= relative * largest
 
 
 @pytest.mark.parametrize("backend", FAST)
-@pytest.mark.parametrize("dtype", (np.float32, np.float64))
-@pytest.mark.parametrize("shape", ((2, 3, 5, 7, 4, 6), (3, 2, 1, 9, 2, 5), (2, 1, 8, 1, 3, 3)), ids=str)
-@each_option
-def test_backend_matches_the_literal_sums(example, backend, dtype, shape, options):
-    U, points, gV = hostile(example, dtype, *shape)
-    for bad in (False, True):
-        if bad:
-            U[0, 0, 0, 0], U[1, -1, -1, -1] = np.nan, -np.inf
-        expected = sample(U, points, backend="literal", **options)
-        close(sample(U, points, backend=backend, **options), expected, dtype)
-        for kink in KINKS[:3] if options["mode"] == "bilinear" else ("right",):
-            for got, wanted in zip(
-                sample_backward(U, points, gV, backend=backend, kink=kink, **options),
-                sample_backward(U, points, gV, backend="literal", kink=kink, **options),
-                strict=True,
-            ):
-                close(got, wanted, dtype)
+@each_dtype
+def test_backend_matches_the_literal_sums(backend, dtype):
+    few = 8 * np.finfo(dtype).eps  # V sums 16 terms at most; a pixel's gradient up to 550
+    many = 1e-12 if dtype == np.float64 else 4e-6
+    for shape, options, bad in CASES:
+        if options not in options_of(backend):
+            continue
+        U, points, gV = hostile(dtype, shape, bad)
+        V, gradients = literally(dtype, shape, bad, **options)
+        with case(options, shape, "bad pixels" if bad else "good pixels"):
+            assert_close(sample(U, points, backend=backend, **options), V, few)
+            for kink, expected in gradients.items():
+                got = sample_backward(U, points, gV, backend=backend, kink=kink, **options)
+                for a, b in zip(got, expected, strict=True):
+                    assert_close(a, b, many)
 
 
 @pytest.mark.parametrize("backend", FAST)
-@pytest.mark.parametrize("dtype", (np.float32, np.float64))
-def test_backend_matches_the_literal_reading_of_eq_7(example, backend, dtype):
-    U, points, gV = hostile(example, dtype, 2, 3, 5, 7, 4, 6)
+@each_dtype
+def test_backend_matches_the_literal_reading_of_eq_7(backend, dtype):
+    U, points, gV = hostile(dtype, SHAPES[0])
     _, got = sample_backward(U, points, gV, backend=backend, kink="as_printed")
     _, expected = sample_backward(U, points, gV, backend="literal", kink="as_printed")
-    close(got, expected, dtype)
+    assert_close(got, expected, 1e-12 if dtype == np.float64 else 4e-6)
 
 
 @each_backend
-@each_option
-def test_gradients_agree_with_finite_differences(rng, example, backend, options):
-    U, points, gV = example(reach=1.5)
+def test_where_there_is_no_kink_the_chosen_side_changes_no_bit(backend):
+    U, points, gV = hostile(np.float64, SHAPES[0])
+    for options in options_of(backend):
+        if options["mode"] == "bilinear":
+            continue
+        right, *others = (sample_backward(U, points, gV, kink=kink, backend=backend, **options) for kink in KINKS[:3])
+        for other in others:
+            with case(options):
+                assert_array_equal(other[0], right[0])
+                assert_array_equal(other[1], right[1])
+
+
+@each_backend
+@pytest.mark.parametrize("reach", (0.2, 1.5))
+def test_gradients_agree_with_finite_differences(rng, example, backend, reach):
+    U, points, gV = example(reach=reach)
     half = np.round(2 * points) / 2  # kinks of bilinear and of mirroring, jumps of nearest
     points = np.where(np.abs(points - half) < 0.02, half + 0.03, points)
-    gU, gpoints = sample_backward(U, points, gV, backend=backend, **options)
 
     def slope(f, at, h):
         v = rng.standard_normal(at.shape)
         return (gV * (f(at + h * v) - f(at - h * v))).sum() / (2 * h), v
 
-    n, v = slope(lambda u: sample(u, points, backend=backend, **options), U, 1.0)  # V is linear in U: any step
-    assert_allclose((gU * v).sum(), n, rtol=1e-11)
-    n, v = slope(lambda p: sample(U, p, backend=backend, **options), points, 1e-5)
-    if options["mode"] == "nearest":
-        assert n == 0 and not gpoints.any()
-        return
-    assert_allclose((gpoints * v).sum(), n, rtol=2e-8)  # bicubic: the error is of order h^2
-    with pytest.raises(AssertionError):  # a gradient that is broken on purpose is seen
-        assert_allclose((gpoints[..., ::-1] * v).sum(), n, rtol=2e-8)
+    for options in options_of(backend):
+        options = options | {"backend": backend}
+        gU, gpoints = sample_backward(U, points, gV, **options)
+        with case(options):
+            n, v = slope(lambda u: sample(u, points, **options), U, 1.0)  # noqa: B023 (V is linear in U: any step)
+            assert_allclose((gU * v).sum(), n, rtol=1e-11)
+            n, v = slope(lambda p: sample(U, p, **options), points, 1e-5)  # noqa: B023
+            if options["mode"] == "nearest":
+                assert n == 0 and not gpoints.any()
+                continue
+            rtol = 1e-8 if options["mode"] == "bilinear" else 2e-8  # bicubic: the error is of order h^2
+            assert_allclose((gpoints * v).sum(), n, rtol=rtol)
+            with pytest.raises(AssertionError):  # a gradient that is broken on purpose is seen
+                assert_allclose((gpoints[..., ::-1] * v).sum(), n, rtol=rtol)
 
 
-def test_interpreted_and_compiled_give_the_same_bits(example, tmp_path):
-    U, points, gV = hostile(example, np.float32, 2, 2, 5, 6, 3, 4)
+RESULTS = """
+import sys, warnings, numpy as np
+from stn_ref import kernels
+from stn_ref.sampler import KINKS, MODES, sample, sample_backward
+
+def results(U, points, gV):
+    found = {}
+    for mode in MODES:
+        for padding in kernels.PADDINGS:
+            found[f"V {mode} {padding}"] = sample(U, points, mode=mode, padding=padding)
+            for kink in KINKS[:3] if mode == "bilinear" else ("right",):
+                options = {"mode": mode, "padding": padding, "kink": kink}
+                gU, gpoints = sample_backward(U, points, gV, **options)
+                found |= {f"gU {mode} {padding} {kink}": gU, f"gpoints {mode} {padding} {kink}": gpoints}
+    return found
+"""
+INTERPRETED = "warnings.simplefilter('error'); np.savez(sys.argv[2], **results(**np.load(sys.argv[1])))"
+
+
+def test_interpreted_and_compiled_give_the_same_bits(tmp_path):
+    U, points, gV = (array.copy() for array in hostile(np.float32, (2, 2, 5, 6, 3, 4)))
     U[0, 0, 1, 1] = np.nan
     np.savez(tmp_path / "in.npz", U=U, points=points, gV=gV)
-    script = (
-        "import sys, warnings, numpy as np; warnings.simplefilter('error'); from stn_ref.sampler import *\n"
-        "from stn_ref import kernels\n"
-        "d = np.load(sys.argv[1]); out = {}\n"
-        "for m in MODES:\n"
-        "    for p in kernels.PADDINGS:\n"
-        "        for k in KINKS[:3]:\n"
-        "            V = sample(d['U'], d['points'], mode=m, padding=p)\n"
-        "            out[m + p + k] = np.stack([V.sum(1), *np.moveaxis(\n"
-        "                sample_backward(d['U'], d['points'], d['gV'], mode=m, padding=p, kink=k)[1], -1, 0)])\n"
-        "            out['U' + m + p + k] = sample_backward(\n"
-        "                d['U'], d['points'], d['gV'], mode=m, padding=p, kink=k)[0]\n"
-        "np.savez(sys.argv[2], **out)"
-    )
-    results = []
-    for jit in ("0", "1"):
-        out = tmp_path / f"out{jit}.npz"
-        env = {**os.environ, "NUMBA_DISABLE_JIT": jit}
-        subprocess.run([sys.executable, "-c", script, tmp_path / "in.npz", out], env=env, check=True)
-        results.append(np.load(out))
-    assert len(results[0].files) == 2 * 3 * 4 * 3
-    for name in results[0].files:
-        assert_array_equal(results[0][name], results[1][name], err_msg=name)
+    command = [sys.executable, "-c", RESULTS + INTERPRETED, tmp_path / "in.npz", tmp_path / "out.npz"]
+    subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True)
+    names = {}
+    exec(RESULTS, names)
+    compiled, interpreted = names["results"](U, points, gV), np.load(tmp_path / "out.npz")
+    assert compiled.keys() == set(interpreted.files) and len(compiled) == 4 * (3 + 2 * (3 + 1 + 1))
+    for name, array in compiled.items():
+        assert_array_equal(interpreted[name], array, err_msg=name)
 
 
 def test_reflection_turns_at_the_edges_or_the_centres_as_align_corners_says():
