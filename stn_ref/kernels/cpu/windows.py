@@ -12,7 +12,7 @@ import numpy as np
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cpu.blocks import flat, flat_points, fold
 from stn_ref.kernels.cpu.jit import njit
-from stn_ref.kernels.cpu.threads import parallel_ranges
+from stn_ref.kernels.cpu.threads import parallel_ranges, share
 from stn_ref.kernels.scalar_math import BILINEAR, CENTRAL, LEFT, RIGHT, TENT
 
 _compile = njit(error_model="numpy")
@@ -214,7 +214,9 @@ def forward(U, points, phi, kernel, padding):
     u, points, phi = flat(U), flat_points(points), flat_points(phi)
     T = _most_taps(kernel, phi, H, W)
     parallel_ranges(
-        lambda first, last: forward_points(u, points, phi, V, H, W, kernel, padding, T, first, last), N * Ho * Wo
+        lambda *span: forward_points(u, points, phi, V, H, W, kernel, padding, T, *span),
+        N * Ho * Wo,
+        share(5 * C * T**2),
     )
     return V.reshape(N, C, Ho, Wo)
 
@@ -226,12 +228,13 @@ def backward(U, points, phi, gV, kernel, padding, kink, needs):
     u, gV, points, phi = flat(U), flat(gV), flat_points(points), flat_points(phi)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints, gphi = (np.zeros(points.shape if need else (N, 0), u.dtype) for need in needs[1:])
-    options = H, W, kernel, padding, kink, _most_taps(kernel, phi, H, W)
+    T = _most_taps(kernel, phi, H, W)
     parallel_ranges(
         lambda first, last: backward_images(
-            u, points, phi, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]
+            u, points, phi, gV, gU, gpoints, gphi, H, W, kernel, padding, kink, T, first, last, needs[0], needs[1]
         ),
         N,
+        share(10 * C * T**2 * gV.shape[2]),
     )
     return (
         gU.reshape(U.shape) if needs[0] else None,
