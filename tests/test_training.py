@@ -3,8 +3,8 @@
 import io
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
