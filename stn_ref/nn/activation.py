@@ -1,7 +1,7 @@
 """Functions of one number, applied to each element, and the change of shape between images and vectors.
 
-A long array is worked off in pieces, so that several threads can share it; every element is computed on its own, so
-the pieces change no bit. Read next: linear.py.
+A long array is processed in pieces, which several threads can share; every element is computed on its own, so the
+pieces change no bit. Read next: linear.py.
 """
 
 import math
@@ -9,10 +9,10 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans, worth_a_thread
 from stn_ref.nn.layer import Layer
 
-PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread
+PIECE = 1 << 16  # elements: what is computed on the way stays in the cache
 
 
 def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
@@ -22,8 +22,10 @@ def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
         f(*arrays, out=y)
         return y
     flat = [array.reshape(-1) for array in (*arrays, y)]
-    pieces = [slice(*span) for span in spans(y.size, min(8, math.ceil(y.size / PIECE)))]
-    parallel(lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces))
+    pieces = [slice(*span) for span in spans(y.size, math.ceil(y.size / PIECE))]
+    parallel(
+        lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces), worth_a_thread(PIECE)
+    )
     return y
 
 

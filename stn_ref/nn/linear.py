@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import one_blas_thread, parallel, spans
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
+from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Layer, Param
 
 WORK = 1 << 24  # multiply-adds: a product smaller than this is not worth a second thread

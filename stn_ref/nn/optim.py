@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans, worth_a_thread
 from stn_ref.nn.layer import Param
 
 PIECE = 1 << 15  # elements updated at once: what is computed on the way stays in the cache
@@ -71,7 +71,7 @@ class Optimiser:
             value, g, *more = (array[pieces[p]] for array in arrays)
             self._update(value, g + decay * value if decay else g, lr, *more)
 
-        parallel(update, len(pieces))
+        parallel(update, len(pieces), worth_a_thread(PIECE))
 
     def _update(self, value: np.ndarray, g: np.ndarray, lr: float, *arrays: np.ndarray) -> None:
         """Change `value` and the arrays of `slots` in place, element by element.

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import one_blas_thread
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.transforms.base import Transform
 
 CLOSE = 1e-6  # relative to their extent: control points closer than this coincide, and thinner than this are collinear
