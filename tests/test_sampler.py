@@ -136,7 +136,7 @@ def test_needs_computes_only_what_is_asked_for(example, backend):
 
 
 def test_points_that_fill_whole_blocks_leave_no_image_out(example):
-    block = kernels.compiled("blocks", "this test").BLOCK
+    block = kernels.compiled("cpu.blocks", "this test").BLOCK
     U, points, gV = example(N=3, C=2, Ho=32, Wo=2 * block // 32, reach=0.2)
     expected = sample(U, points, backend="vectorised"), *sample_backward(U, points, gV, backend="vectorised")
     for got, wanted in zip((sample(U, points), *sample_backward(U, points, gV)), expected, strict=True):
@@ -164,7 +164,7 @@ def test_threads_do_not_change_a_bit(example, monkeypatch, options):
 @pytest.mark.parametrize("padding", ("zeros", "reflect"))
 @pytest.mark.parametrize("mode", ("bilinear", "nearest", "bicubic"))
 def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode, padding):
-    blocks = kernels.compiled("blocks", "this test")
+    blocks = kernels.compiled("cpu.blocks", "this test")
     U, points, gV = example(np.float32, reach=2.0)
     points[0, 0, 0] = np.nan, 1
     points[0, 1, 0] = -np.inf, 3e38
@@ -179,7 +179,7 @@ def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode, padding):
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 def test_the_fast_nearest_is_the_one_that_is_written_down(dtype):
-    nearest = kernels.compiled("nearest_cpu", "this test").nearest
+    nearest = kernels.compiled("cpu.nearest", "this test").nearest
     halves = np.arange(-9, 40, dtype=dtype) / 2
     x = np.concatenate([halves, np.nextafter(halves, -np.inf, dtype=dtype), np.nextafter(halves, np.inf, dtype=dtype)])
     x = np.concatenate([x, np.array([1e-30, -1e-30, -0.0, 1e30, -1e30], dtype)])
@@ -187,7 +187,7 @@ def test_the_fast_nearest_is_the_one_that_is_written_down(dtype):
 
 
 def test_the_type_of_places_follows_the_size_of_a_plane():
-    blocks = kernels.compiled("blocks", "this test")
+    blocks = kernels.compiled("cpu.blocks", "this test")
     assert type(blocks.place_zero(46_000, 46_000)) is np.int32
     assert type(blocks.place_zero(47_000, 46_000)) is np.int64
     with pytest.raises(ValueError, match=r"H and W must be below 2\^31 - 2\^8"):
