@@ -1,5 +1,8 @@
 """The grid on every backend: one contract, the same points to the bit, and sums in NumPy's order."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -160,6 +163,26 @@ def test_the_number_of_threads_changes_no_bit(rng, T, monkeypatch):
     for result in results[1:]:
         for got, wanted in zip(result, results[0], strict=True):
             assert_array_equal(got, wanted)
+
+
+def test_the_compiled_grid_can_be_stepped_through_and_then_gives_the_same_bits():
+    script = (
+        "import numpy as np; from stn_ref import GridGenerator, transforms;"
+        "T = transforms.get('projective'); layer = GridGenerator(T, (13, 12));"
+        "theta = np.array([T.identity, T.identity]) + np.linspace(-0.1, 0.1, 16).reshape(2, 8);"
+        "points = layer.forward(theta, (5, 9)); print(points.tobytes().hex(), layer.backward(points).tobytes().hex())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "NUMBA_DISABLE_JIT": jit},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for jit in "01"
+    }
+    assert len(said) == 1
 
 
 def test_the_backend_of_the_sampler_is_that_of_the_grid():

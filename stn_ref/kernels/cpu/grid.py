@@ -116,7 +116,7 @@ def block_terms(H, gpoints, b, p, factor_x, factor_y, count, target, terms):
 
 @njit(nogil=True, error_model="numpy")
 def matrix_sums(H, gpoints, x, y, factor_x, factor_y, aspect, sums, first, last):
-    """Fill rows first to last - 1 of sums (N, SUMS), a sample each, in NumPy's order; gpoints is flat.
+    """Fill rows first to last - 1 of sums (N, SUMS), a sample each, in NumPy's order; sums and gpoints are flat.
 
     H (N, 3, 3) is D of a homography. Otherwise it is None: the gradient does not depend on D, and less is compiled.
     """
@@ -170,14 +170,11 @@ def matrix_forward(D, axes):
 def matrix_backward(D, gpoints, axes, aspect=1.0):
     """Return the eight sums (N, 8) over a sample's points, see `stn_ref.kernels`."""
     x, y = axes
-    H, flat, sums = plain(D) if D.shape[1] == 3 else None, plain(gpoints).reshape(-1), np.empty((len(D), SUMS), D.dtype)
+    H, flat, sums = plain(D) if D.shape[1] == 3 else None, plain(gpoints).reshape(-1), np.zeros(len(D) * SUMS, D.dtype)
     numbers = x.target, y.target, x.factor, y.factor, D.dtype.type(aspect)
-    parallel_ranges(
-        lambda *span: matrix_sums(H, flat, *numbers, sums.reshape(-1), *span),
-        len(D),
-        _least(len(x.target) * len(y.target)),
-    )
-    return sums
+    N, P = len(D), len(x.target) * len(y.target)
+    parallel_ranges(lambda *span: matrix_sums(H, flat, *numbers, sums, *span), N if P else 0, _least(P))
+    return sums.reshape(N, SUMS)
 
 
 @_quiet

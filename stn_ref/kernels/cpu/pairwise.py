@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from stn_ref.kernels.cpu.jit import njit
-from stn_ref.kernels.cpu.restrict import data_pointer, load_scratch
+from stn_ref.kernels.cpu.restrict import load_scratch
 
 BLOCK = 128  # numbers that are not halved any more
 
@@ -22,6 +22,7 @@ if config.DISABLE_JIT:
         )
 
 else:
+    from stn_ref.kernels.cpu.restrict import data_pointer
 
     @intrinsic
     def _eight_totals(typingctx, array, first, stop):
