@@ -24,9 +24,9 @@ says; too large a factor drowns it.
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.kernels.vectorised_grid import at_infinity, replaced
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
-from stn_ref.transforms.base import at_infinity, replaced
 
 ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # how far `draw_similarities` goes: degrees, a factor, a part of the image's sides
 
