@@ -66,7 +66,7 @@ class GridGenerator(Layer):
 
 
 def grid_backend(sampler: Layer) -> str:
-    """Return the backend of the grid before this sampler: the sampler's own, "cpu" for a layer that has none of ours."""
+    """Return the backend of the grid before this sampler: the sampler's own, "cpu" for a layer without one of ours."""
     backend = getattr(sampler, "backend", None)
     return backend if backend in kernels.ALL_BACKENDS else "cpu"
 
