@@ -1,7 +1,7 @@
-"""Functions of one number, applied to each element, and the change of shape between images and vectors.
+"""Element-wise activations (ReLU, Tanh, Sigmoid), and Flatten, which reshapes images into rows.
 
-A long array is worked off in pieces, so that several threads can share it; every element is computed on its own, so
-the pieces change no bit. Read next: linear.py.
+A long array is processed in pieces, so that several threads can share it. Each element is computed independently, so
+the pieces do not change the result. Read next: linear.py.
 """
 
 import math
@@ -12,7 +12,7 @@ from stn_ref import checks
 from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Layer
 
-PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread
+PIECE = 1 << 16  # elements: a shorter array runs on one thread
 
 
 def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
@@ -37,11 +37,11 @@ class _Elementwise(Layer):
             x: any shape, float32 or float64.
 
         Returns:
-            y: as x.
+            y: shape and dtype of x.
 
         Raises:
             TypeError: x is not float32 or float64.
-            UsageError: the last forward still waits for its backward.
+            UsageError: the previous training forward has had no backward yet.
         """
         y = elementwise(self.value, checks.floating("x", x))
         return self.keep(y, y)
@@ -53,11 +53,11 @@ class _Elementwise(Layer):
 
 
 class ReLU(_Elementwise):
-    """Rectified linear unit. NaN stays NaN, and lets the gradient through.
+    """Rectified linear unit. NaN stays NaN and passes the gradient on.
 
         y = max(0, x),   gx = gy where x > 0, else 0
 
-    Source: Nair & Hinton 2010. At the kink x = 0 the left derivative, 0, is taken, as PyTorch does.
+    Source: Nair & Hinton 2010. At the kink x = 0 the derivative is the left one, 0, as in PyTorch.
     """
 
     @staticmethod
@@ -68,8 +68,8 @@ class ReLU(_Elementwise):
     @staticmethod
     def gradient(gy, y, out):
         """Write gx to out."""
-        # Bits, all ones where gy passes. Choosing element by element is ten times slower, and gy * (y > 0) makes a NaN
-        # of an infinite gy.
+        # All bits of `passes` are ones where gy passes. Selecting element by element is ten times slower, and
+        # gy * (y > 0) turns an infinite gy into NaN.
         passes = (y <= 0).view(np.int8) - np.int8(1)
         bits = np.int32 if gy.itemsize == 4 else np.int64
         np.bitwise_and(gy.view(bits), passes, out=out.view(bits))
@@ -98,7 +98,8 @@ class Sigmoid(_Elementwise):
 
         y = 1 / (1 + exp(-x)),   gx = gy y (1 - y)
 
-    Computed as exp(x) / (1 + exp(x)) for x < 0: that does not overflow, and a small y keeps its relative precision.
+    For x < 0 it is computed as exp(x) / (1 + exp(x)), which cannot overflow and keeps the relative precision of a
+    small y.
 
     Source: as torch.nn.Sigmoid.
     """
@@ -119,7 +120,7 @@ class Sigmoid(_Elementwise):
 
 
 class Flatten(Layer):
-    """Each image as one row: (N, C, H, W) -> (N, C*H*W), in the order of memory.
+    """Reshape each image into one row: (N, C, H, W) -> (N, C*H*W), in row-major order.
 
         y[n, (c H + h) W + w] = x[n,c,h,w]
 
@@ -133,12 +134,12 @@ class Flatten(Layer):
             x: (N, ...), float32 or float64, with at least one axis.
 
         Returns:
-            y: (N, product of the other axes); a view of x where that is possible.
+            y: (N, product of the other axes); a view of x where possible.
 
         Raises:
             TypeError: x is not float32 or float64.
             ShapeError: x has no axis.
-            UsageError: the last forward still waits for its backward.
+            UsageError: the previous training forward has had no backward yet.
         """
         checks.floating("x", x)
         if x.ndim == 0:
