@@ -15,9 +15,9 @@ projective transform has a point on the horizon or behind it in either view, tha
 
 Limits of this loss. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for a transformer that
 samples an empty region, and training finds this solution: the digits become smaller and smaller, and with a large
-factor the views become black. The difference of the points is smallest for a transformer that samples a single point. Therefore
-the loss is relative to the spread of the points of a view. Then no zoom hides a wrong angle, and zooming in makes the
-error of a wrong place larger. Two limits remain: zooming out makes that error smaller, and the loss does not prefer any
+factor the views become black. The difference of the points is smallest for a transformer that samples a single point.
+Therefore the loss is relative to the spread of the points of a view. Then no zoom hides a wrong angle, and zooming in
+makes the error of a wrong place larger. Two limits remain: zooming out makes that error smaller, and the loss does not prefer any
 pose as long as the pose is consistent. Only the classification loss decides which view can be classified; a factor
 that is too large suppresses it.
 """
@@ -29,7 +29,11 @@ from stn_ref.kernels.vectorised_grid import at_infinity, replaced
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
 
-ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # bounds of `draw_similarities`: degrees, a factor, a fraction of the image's sides
+ANGLE, ZOOM, SHIFT = (
+    45.0,
+    1.25,
+    0.1,
+)  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
 
 
 def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
