@@ -23,6 +23,25 @@ def pytest_configure(config):
         pytest.exit(f"STN_REF_REQUIRE_TORCH is set, but torch cannot be imported: {error}", returncode=1)
 
 
+def children(session):
+    """Return the processes of their own that tests wait for: the attribute `child` of a test function."""
+    functions = (getattr(item, "function", None) for item in getattr(session, "items", ()))
+    return [function.child for function in functions if hasattr(function, "child")]
+
+
+def pytest_collection_finish(session):
+    """Start the children first: they are done, on another core, when their tests ask for what they say."""
+    if not session.config.option.collectonly and "PYTEST_XDIST_WORKER" not in os.environ:
+        for child in children(session):
+            child.start()
+
+
+def pytest_sessionfinish(session):
+    """End the children that no test has waited for."""
+    for child in children(session):
+        child.stop()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
