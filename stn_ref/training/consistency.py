@@ -17,9 +17,9 @@ Limits of this loss. The difference of the views themselves, mean (V_1 - V_2)^2,
 samples an empty region, and training finds this solution: the digits become smaller and smaller, and with a large
 factor the views become black. The difference of the points is smallest for a transformer that samples a single point.
 Therefore the loss is relative to the spread of the points of a view. Then no zoom hides a wrong angle, and zooming in
-makes the error of a wrong place larger. Two limits remain: zooming out makes that error smaller, and the loss does not prefer any
-pose as long as the pose is consistent. Only the classification loss decides which view can be classified; a factor
-that is too large suppresses it.
+makes the error of a wrong place larger. Two limits remain: zooming out makes that error smaller, and the loss does not
+prefer any pose as long as the pose is consistent. Only the classification loss decides which view can be classified; a
+factor that is too large suppresses it.
 """
 
 import numpy as np
