@@ -58,7 +58,9 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     if known != FORMAT:
         raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
     if sorted(arrays) != names:
-        raise CheckpointError(f"{path} is damaged: expected the {len(names)} arrays of its header; got {len(arrays)} others")
+        raise CheckpointError(
+            f"{path} is damaged: expected {len(names)} arrays as in its header; got {len(arrays)} others"
+        )
     return arrays, meta
 
 
