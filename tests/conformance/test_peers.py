@@ -1,4 +1,4 @@
-"""The adapters of other libraries: names and axes are translated right, and nothing else is done."""
+"""The adapters of other libraries: names and axes are translated correctly, and nothing else is changed."""
 
 import importlib.metadata
 import importlib.util

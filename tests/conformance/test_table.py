@@ -1,4 +1,4 @@
-"""The table of `stn-ref check --peers`: a page that says what was found, and always the same one."""
+"""The table of `stn-ref check --peers`: the page shows the verdicts, and the same verdicts give the same page."""
 
 import json
 import re
