@@ -66,7 +66,7 @@ def find(name: str) -> Callable:
 
 def _import_file(path: Path):
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"no file {path}")
     name = path.stem
     if name in sys.modules and Path(getattr(sys.modules[name], "__file__", None) or "") == path.resolve():
         return sys.modules[name]  # sampler and backward in one file are one module
@@ -111,7 +111,7 @@ class Subject:
         accepted = self._accepted[kind]
         for name, value in options.items():
             if name not in accepted and value != DEFAULTS[name]:
-                raise NotOffered(f"there is no keyword {name}")
+                raise NotOffered(f"no keyword {name}")
         self.called = options
         try:
             return function(*arrays, **{name: value for name, value in options.items() if name in accepted})

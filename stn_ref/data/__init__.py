@@ -1,4 +1,4 @@
-"""Digits, drawn or read, their distortions, and batches of them. Importing it compiles nothing.
+"""Digits (drawn or read from files), their distortions, and batches. Importing this package compiles nothing.
 
 Reading order: glyphs.py, digits.py, idx.py, deform.py, distortions.py, batching.py, cifar.py, download.py.
 """

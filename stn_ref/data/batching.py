@@ -1,9 +1,9 @@
-"""Data sets, splits and batches, reproducible from (seed, epoch) alone.
+"""Data sets, splits and batches that depend on (seed, epoch) alone.
 
 Reads: digits.py, idx.py, distortions.py. Read next: ../models.py.
 
-Every random choice has its own stream, named by what it is for and by the epoch, so that a training that is stopped
-and resumed sees the same bits as one that is not, whatever was drawn before.
+Every random choice has its own stream of random numbers, named by its purpose and the epoch. So a choice does not
+depend on earlier draws, and a training that is stopped and resumed sees the same bits as one that is not.
 """
 
 import os
@@ -36,14 +36,14 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
 
 
 def batches(n: int, batch_size: int, *, seed: int, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
-    """Shuffle 0..n-1 and cut it into batches; the last one may be shorter.
+    """Return an iterator over the batches of 0..n-1 in random order; the last batch may be shorter.
 
     Args:
-        n: how many examples.
+        n: number of examples.
         batch_size: at least 1.
-        seed: with `epoch`, decides the order.
+        seed: determines the order, together with `epoch`.
         epoch: at least 0.
-        start: batches to leave out at the beginning, for a training resumed within an epoch.
+        start: number of batches to skip at the beginning, to resume a training within an epoch.
 
     Returns:
         An iterator over index arrays (batch_size,) int64.
@@ -68,10 +68,10 @@ def epoch_batches(
     start: int = 0,
     backend: str = "cpu",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Iterate over one epoch of training batches, each image freshly distorted.
+    """Return an iterator over one epoch of training batches; each image gets a new distortion in each epoch.
 
-    An image's distortion follows from (seed, epoch, its index, how many images there are); neither the batch size nor
-    the number of threads changes it.
+    The distortion of an image depends on seed, epoch, its index and the number of images; it does not depend on the
+    batch size or the number of threads.
 
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
@@ -80,15 +80,15 @@ def epoch_batches(
         batch_size: at least 1; the last batch may be shorter.
         seed: at least 0.
         epoch: at least 0.
-        start: batches to leave out at the beginning, for a training resumed within an epoch.
-        backend: of the sampler.
+        start: number of batches to skip at the beginning, to resume a training within an epoch.
+        backend: backend of the sampler.
 
     Returns:
-        An iterator over (U (B, 1, S, S) float32, labels (B,) int64). Background 0: the mean is not subtracted, since
-        the sampler pads with 0.
+        An iterator over (U (B, 1, S, S) float32, labels (B,) int64). The background is 0: the mean is not subtracted,
+        because the sampler pads with 0.
 
     Raises:
-        TypeError, ShapeError, ValueError: at the call, not at the first batch.
+        TypeError, ShapeError, ValueError: an argument breaks its contract; raised by the call, not by the iterator.
     """
     _check_pair(images, labels)
     pose = draw_pose(len(images), kind, stream(seed, "distortion", epoch))
@@ -105,14 +105,14 @@ def epoch_batches(
 def fixed_distortion(
     images: np.ndarray, kind: str, seed: int, *, part: str = "test", backend: str = "cpu"
 ) -> Distorted:
-    """Distort a validation or test set once and for all: the seed decides, no epoch does.
+    """Return a distorted validation or test set, which depends on the seed but not on an epoch.
 
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
         kind: one of data.KINDS.
         seed: at least 0.
-        part: "val" or "test", whose distortions are independent.
-        backend: of the sampler.
+        part: "val" or "test"; their distortions are independent.
+        backend: backend of the sampler.
 
     Returns:
         Distorted(images (N, 1, S, S) float32, pose (N,)).
@@ -125,15 +125,15 @@ def split(n: int, *sizes: int, seed: int) -> tuple[np.ndarray, ...]:
     """Split 0..n-1 at random into parts that do not overlap.
 
     Args:
-        n: how many examples.
-        sizes: of the parts; together at most n.
-        seed: decides which example goes where.
+        n: number of examples.
+        sizes: sizes of the parts; their sum is at most n.
+        seed: determines the split.
 
     Returns:
-        One index array (size,) int64 a part.
+        One index array (size,) int64 for each part.
 
     Raises:
-        ValueError: the parts need more than n.
+        ValueError: the sum of the sizes exceeds n.
     """
     sizes = [checks.integer("sizes", size) for size in sizes]
     if sum(sizes) > n:
@@ -146,7 +146,7 @@ def split(n: int, *sizes: int, seed: int) -> tuple[np.ndarray, ...]:
 class Dataset:
     """Images (N, 1, 28, 28) uint8 and labels (N,) int64 for training, validation and test.
 
-    `fingerprint` is the CRC-32 of all of it, in the order of the fields: two runs that agree in it saw the same data.
+    `fingerprint` is the CRC-32 of all fields, in their order: two runs with the same fingerprint saw the same data.
     """
 
     name: str
@@ -169,16 +169,16 @@ class Dataset:
 
 
 class Source(Protocol):
-    """What a training is fed with: examples by the batch, and two sets that stay as they are.
+    """The data of a training: batches of training examples, and a fixed validation and test set.
 
-    Whoever has images of another kind than digits writes these five down, and `training.Trainer` takes it from there.
+    To train on images other than digits, write a class with these five members and pass it to `training.Trainer`.
     """
 
     name: str
-    fingerprint: int  # two sources that agree in it feed the same examples
+    fingerprint: int  # two sources with the same fingerprint give the same examples
 
     def size(self, part: str) -> int:
-        """Return how many examples "train", "val" or "test" has."""
+        """Return the number of examples in "train", "val" or "test"."""
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
@@ -186,15 +186,15 @@ class Source(Protocol):
         """Iterate over an epoch from batch `start` on: (U (B, C, H, W) float32, labels (B,) int64)."""
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (U, labels) of "val" or "test"; the seed decides, no epoch does."""
+        """Return (U, labels) of "val" or "test"; they depend on the seed but not on an epoch."""
 
 
 @dataclass(frozen=True)
 class DigitSource:
-    """What every Source of digits has: the name of their data set, what it was, and how many there are.
+    """Base class of the Sources of digits: name, fingerprint and sizes of their data set.
 
     Args:
-        dataset: from `load`.
+        dataset: the result of `load`.
     """
 
     dataset: Dataset
@@ -206,11 +206,11 @@ class DigitSource:
 
     @property
     def fingerprint(self) -> int:
-        """The data set's; what is done with its digits is in the configuration of the training."""
+        """The fingerprint of the data set; the configuration of the training determines the distortions."""
         return self.dataset.fingerprint
 
     def size(self, part: str) -> int:
-        """Return how many digits a part has."""
+        """Return the number of digits in a part."""
         return len(getattr(self.dataset, f"{part}_labels"))
 
 
@@ -219,8 +219,8 @@ class DistortedDigits(DigitSource):
     """A Source: the digits of a data set, distorted anew in every epoch.
 
     Args:
-        dataset: from `load`.
-        kind: of distortion, one of KINDS.
+        dataset: the result of `load`.
+        kind: the kind of distortion, one of KINDS.
     """
 
     kind: str
@@ -228,12 +228,12 @@ class DistortedDigits(DigitSource):
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """See `epoch_batches`."""
+        """Return the iterator of `epoch_batches`."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
         return epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start)
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `fixed_distortion`."""
+        """Return (images, labels) of `fixed_distortion`."""
         images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
         return fixed_distortion(images, self.kind, seed, part=part).images, labels
 
@@ -246,22 +246,23 @@ def load(
     n_test: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Load digits: drawn on the spot, or real MNIST.
+    """Return a Dataset of digits: procedural ones, or real MNIST.
 
     Args:
         data_dir: None for the procedural digits of digits.py, else the directory of MNIST's four files.
-        n_train: training images; default 10,000, of MNIST 55,000. With MNIST they and the validation images are chosen
-            at random from its training set.
-        n_val: validation images; default 1,000, of MNIST 5,000.
-        n_test: test images; default 2,000, of MNIST all 10,000. With MNIST, the first ones of its test set.
-        seed: of the drawing, or of the choice.
+        n_train: number of training images; default 10,000, for MNIST 55,000. With MNIST, training and validation
+            images are chosen at random from its training set.
+        n_val: number of validation images; default 1,000, for MNIST 5,000.
+        n_test: number of test images; default 2,000, for MNIST all 10,000. With MNIST, the first images of its test
+            set.
+        seed: seed of the drawing, or of the random choice.
 
     Returns:
-        A Dataset, not distorted.
+        A Dataset without distortion.
 
     Raises:
         FileNotFoundError, NotADirectoryError, DamagedFileError: see `load_mnist`.
-        ValueError: more images wanted than MNIST has.
+        ValueError: more images are requested than MNIST has.
     """
     defaults = (10_000, 1_000, 2_000) if data_dir is None else (55_000, 5_000, 10_000)
     wanted = {"n_train": n_train, "n_val": n_val, "n_test": n_test}

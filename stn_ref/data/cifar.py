@@ -1,9 +1,9 @@
-"""CIFAR-10: a reader of its binary files, and colour images as a Source.
+"""CIFAR-10: a reader for its binary files, and a Source of colour images.
 
 Reads: batching.py, idx.py. Read next: download.py.
 
 A batch is 10,000 records of 3,073 bytes: a label 0..9, then 1,024 red, 1,024 green and 1,024 blue values, each row by
-row. Nothing in the file says so: a length that is right and labels that can be right are all that can be checked.
+row. The file has no header, so only its length and the range of the labels can be checked.
 """
 
 import gzip
@@ -34,12 +34,12 @@ ARCHIVE, FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"  # the archiv
 def load_cifar10(
     directory: str | os.PathLike, *, per_batch: int = PER_BATCH
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Read CIFAR-10's binary version.
+    """Read the binary version of CIFAR-10.
 
     Args:
-        directory: holds data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the folder cifar-10-batches-bin
-            with them, or the archive cifar-10-binary.tar.gz; or is that archive itself.
-        per_batch: records of a file.
+        directory: a directory with data_batch_1.bin to data_batch_5.bin and test_batch.bin, or with the folder
+            cifar-10-batches-bin that holds them, or with the archive cifar-10-binary.tar.gz; or the archive itself.
+        per_batch: records per file.
 
     Returns:
         train_images (5 per_batch, 3, 32, 32), train_labels (5 per_batch,), test_images (per_batch, 3, 32, 32),
@@ -76,38 +76,38 @@ def find_cifar10(directory: str | os.PathLike) -> Path:
         directory: see `load_cifar10`.
 
     Raises:
-        FileNotFoundError: there is neither.
+        FileNotFoundError: the directory does not exist, or holds neither of them.
     """
     directory = Path(directory)
     if directory.is_file():
         return directory
     if not directory.exists():
-        raise FileNotFoundError(f"{directory} does not exist; expected the directory of CIFAR-10's binary files")
+        raise FileNotFoundError(f"{directory} does not exist; expected a directory with CIFAR-10's binary files")
     if folder := find_folder(directory):
         return folder
     if (directory / ARCHIVE).is_file():
         return directory / ARCHIVE
     pickles = (directory, directory / "cifar-10-batches-py")
-    hint = "; what is there is the Python version" if any((p / "data_batch_1").exists() for p in pickles) else ""
+    hint = "; it holds the Python version instead" if any((p / "data_batch_1").exists() for p in pickles) else ""
     raise FileNotFoundError(f"{directory} holds no {TRAIN[0]}, no {FOLDER} and no {ARCHIVE}{hint}")
 
 
 def find_folder(directory: Path) -> Path | None:
-    """Return the folder with unpacked batches, the directory or cifar-10-batches-bin in it; None if there are none."""
+    """Return the folder of the unpacked batches, `directory` or cifar-10-batches-bin in it; None without batches."""
     folders = (directory, directory / FOLDER)
     return next((f for f in folders if any((f / name).exists() for name in (*TRAIN, TEST))), None)
 
 
 def parse(path: Path, content: bytes, per_batch: int = PER_BATCH) -> tuple[np.ndarray, np.ndarray]:
-    """Return (images (N, 3, 32, 32), labels (N,)), uint8, of a batch's bytes.
+    """Return (images (N, 3, 32, 32), labels (N,)), uint8, from the bytes of a batch.
 
     Args:
-        path: what to call it in an error.
-        content: all of the file.
-        per_batch: N.
+        path: name of the file for an error message.
+        content: the bytes of the file.
+        per_batch: the expected number of records N.
 
     Raises:
-        DamagedFileError: not so many records, or a label above 9.
+        DamagedFileError: the length does not fit N records, or a label is above 9.
     """
     refuse_strangers(path, content[:256], "a batch of CIFAR-10")
     if content.startswith(b"\x1f\x8b"):
@@ -125,7 +125,7 @@ def parse(path: Path, content: bytes, per_batch: int = PER_BATCH) -> tuple[np.nd
 
 
 def check_names(path: Path, content: bytes) -> None:
-    """Raise DamagedFileError unless `content`, of batches.meta.txt, names the ten classes in their order."""
+    """Raise DamagedFileError unless `content`, from batches.meta.txt, names the ten classes in the usual order."""
     refuse_strangers(path, content[:256], "the names of CIFAR-10's classes")
     got = tuple(content.decode("ascii", "replace").split())
     if got != CLASSES:
@@ -134,14 +134,14 @@ def check_names(path: Path, content: bytes) -> None:
 
 
 def members(archive: Path, *, per_batch: int = PER_BATCH) -> Iterator[tuple[str, bytes]]:
-    """Iterate over (name, content) of the batches and batches.meta.txt in the archive, whatever else it holds.
+    """Yield (name, content) of the batches and of batches.meta.txt in the archive; skip everything else.
 
     Args:
-        archive: a tar file, gzipped.
-        per_batch: records of a file; larger members are not read.
+        archive: a gzipped tar file.
+        per_batch: records per file; larger members are not read.
 
     Raises:
-        DamagedFileError: no such archive, or cut short.
+        DamagedFileError: the file is not a gzipped tar file, or is cut short.
     """
     with open(archive, "rb") as file:
         refuse_strangers(archive, file.read(256), ARCHIVE)
@@ -154,7 +154,7 @@ def members(archive: Path, *, per_batch: int = PER_BATCH) -> Iterator[tuple[str,
                     if member.size > sizes[name]:
                         raise DamagedFileError(f"{archive}: {name} has {member.size} bytes, expected {sizes[name]}")
                     yield name, tar.extractfile(member).read()
-            while stream.read(1 << 20):  # to its end, where gzip verifies its checksum
+            while stream.read(1 << 20):  # read to the end, where gzip verifies its checksum
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         reason = " ".join(str(error).split())
@@ -164,18 +164,18 @@ def members(archive: Path, *, per_batch: int = PER_BATCH) -> Iterator[tuple[str,
 def unpack(archive: Path, *, per_batch: int = PER_BATCH) -> list[Path]:
     """Unpack the batches and batches.meta.txt into the folder cifar-10-batches-bin beside the archive.
 
-    Only these names are written, each whole or not at all; no name or path is taken from the archive. What is there is
-    never overwritten.
+    Only files with these names are written, each completely or not at all; no name or path is taken from the archive.
+    Existing files are never overwritten.
 
     Args:
         archive: see `members`.
-        per_batch: records of a file.
+        per_batch: records per file.
 
     Returns:
         The files written.
 
     Raises:
-        DamagedFileError: the archive is damaged, or a file in it, or a file of that name is there and is another.
+        DamagedFileError: the archive or a file in it is damaged, or an existing file has other content.
         OSError: a file cannot be written.
     """
     folder, written = archive.parent / FOLDER, []
@@ -201,20 +201,20 @@ def is_unpacked(archive: Path, folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class ColourImages:
-    """A Source: colour images as they are, each channel c brought to (U - mean[c]) / std[c], U in [0, 1].
+    """A Source: colour images without distortion; each channel c becomes (U - mean[c]) / std[c], with U in [0, 1].
 
-    The padding of a transformer, 0, is then the mean colour.
+    So 0, the padding of a transformer, is the mean colour.
 
     Args:
-        name: of the data.
+        name: name of the data.
         train: images (N, 3, H, W) uint8 and labels (N,).
-        val: likewise.
-        test: likewise.
-        mean: of each channel, of values in [0, 1].
-        std: likewise.
+        val: the same for validation.
+        test: the same for test.
+        mean: mean of each channel, for values in [0, 1].
+        std: standard deviation of each channel, for values in [0, 1].
 
     Attributes:
-        fingerprint: the CRC-32 of all of it: two runs that agree in it saw the same data.
+        fingerprint: CRC-32 of everything above: two runs with the same fingerprint saw the same data.
     """
 
     name: str
@@ -237,19 +237,19 @@ class ColourImages:
         object.__setattr__(self, "fingerprint", crc)
 
     def size(self, part: str) -> int:
-        """Return how many images a part has."""
+        """Return the number of images in a part."""
         return len(getattr(self, part)[1])
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Iterate over an epoch from batch `start` on: (U (B, 3, H, W) float32, labels (B,) int64)."""
+        """Yield (U (B, 3, H, W) float32, labels (B,) int64) of an epoch, from batch `start` on."""
         images, labels = self.train
         for batch in batches(len(labels), batch_size, seed=seed, epoch=epoch, start=start):
             yield self.normalised(images[batch]), labels[batch].astype(np.int64)
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (U, labels) of "val" or "test"; the seed changes nothing."""
+        """Return (U, labels) of "val" or "test"; the seed has no effect."""
         images, labels = getattr(self, part)
         return self.normalised(images), labels.astype(np.int64)
 
@@ -262,13 +262,13 @@ class ColourImages:
 
 
 def draw_colour_images(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw images that stand in for CIFAR-10 where it is not at hand: an ellipse on grey noise, its class is its hue.
+    """Draw images that can replace CIFAR-10: an ellipse on grey noise, whose hue is its class.
 
-    Place, size, form, angle and brightness of the ellipse say nothing of the class. Ten hues are 36 degrees apart, and
-    each image's is at most 9 degrees off.
+    Place, size, shape, angle and brightness of the ellipse do not depend on the class. The ten hues are 36 degrees
+    apart, and the hue of an image deviates by at most 9 degrees.
 
     Args:
-        n: how many; all classes equally often, in random order.
+        n: number of images; all classes occur equally often, in random order.
         rng: the only source of randomness.
 
     Returns:
@@ -278,7 +278,7 @@ def draw_colour_images(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np
     labels = checks.generator("rng", rng).permutation(np.arange(n) % len(CLASSES)).astype(np.uint8)
     images = np.empty((n, *SHAPE), np.uint8)
     y, x = np.mgrid[:32, :32]
-    for start in range(0, n, 1000):  # bounds the memory
+    for start in range(0, n, 1000):  # limits the memory
         part = slice(start, start + 1000)
         low, high = np.array([[-9, 10, 10, 5, 5, 0, 0.6, 0.3], [9, 21, 21, 10, 10, np.pi, 1.0, 0.7]])
         drawn = rng.uniform(low, high, (len(labels[part]), len(low))).T[..., None, None]

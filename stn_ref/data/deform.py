@@ -1,6 +1,6 @@
-"""The two distortions that bend a canvas: by a projective transform (P) and by a thin-plate spline (E).
+"""The two distortions that bend a canvas: a projective transform (P) and a thin-plate spline (E).
 
-Reads: ../transforms/. Read next: distortions.py, which says what is known of the two and what was chosen.
+Reads: ../transforms/. Read next: distortions.py, which says what the sources state about them and what we chose.
 """
 
 import functools
@@ -9,22 +9,24 @@ import numpy as np
 
 from stn_ref import transforms
 
-CORNERS = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])  # of a canvas, normalised (x, y), in a round
-FAR = 1e3  # half canvases; stands for points at infinity, which P may have beside the quadrilateral
+CORNERS = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])  # of a canvas, normalised (x, y), cyclic
+FAR = 1e3  # half canvases; replaces points at infinity, which P may have outside the quadrilateral
 
 
 def draw_corners(n: int, canvas: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw by how much the corners of n canvases move: N(0, deviation), until they are what a camera can see.
+    """Return random displacements N(0, deviation) of the corners of n canvases, as a camera can see them.
+
+    Other displacements are drawn again.
 
     Args:
-        n: how many canvases.
-        canvas: S, pixels of a side.
-        deviation: standard deviation of each coordinate, pixels.
+        n: number of canvases.
+        canvas: S, side in pixels.
+        deviation: standard deviation of each coordinate, in pixels.
         rng: the only source of randomness.
 
     Returns:
-        (n, 4, 2) pixels (x, y), in the order of CORNERS. The moved corners make a convex quadrilateral, not turned
-        over, about the middle.
+        (n, 4, 2) pixels (x, y), in the order of CORNERS. The moved corners are a convex quadrilateral around the
+        middle of the canvas, without reflection.
     """
     moved = np.zeros((n, 4, 2))
     again = np.arange(n)
@@ -32,8 +34,8 @@ def draw_corners(n: int, canvas: int, deviation: float, rng: np.random.Generator
         moved[again] = rng.normal(0, deviation, (len(again), 4, 2))
         at = CORNERS * canvas / 2 + moved[again]
         after = np.roll(at, -1, axis=1)
-        turns = _cross(after - at, np.roll(at, -2, axis=1) - after) > 0  # each corner turns the same way,
-        about = _cross(at, after) > 0  # and so does every side as seen from the middle
+        turns = _cross(after - at, np.roll(at, -2, axis=1) - after) > 0  # all corners turn in the same direction,
+        about = _cross(at, after) > 0  # and so do all sides, seen from the middle
         again = again[~(turns & about).all(axis=1)]
     return moved
 
@@ -43,10 +45,10 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def homography(corners: np.ndarray) -> np.ndarray:
-    """Return theta (N, 8) of the projective transform that takes the moved corners of a canvas back to its corners.
+    """Return theta (N, 8) of the projective transform that maps the moved corners of a canvas to its corners.
 
     Args:
-        corners: (N, 4, 2), normalised, in the order of CORNERS: to where each corner is moved.
+        corners: (N, 4, 2), normalised, in the order of CORNERS: the positions of the moved corners.
 
     Each corner (x, y) -> (u, v) gives two rows of a linear system, u (h31 x + h32 y + 1) = h11 x + h12 y + h13 and the
     same for v (Hartley and Zisserman 2004, Sec. 4.1).
@@ -63,12 +65,12 @@ def homography(corners: np.ndarray) -> np.ndarray:
 
 
 def deformed(corners: np.ndarray, bend: np.ndarray, canvas: int) -> np.ndarray:
-    """Return (N, S, S, 2): each pixel of the canvas under the projective transform and the spline, in pixels (x, y).
+    """Return (N, S, S, 2) pixels (x, y): each canvas pixel, mapped by the spline and then by the projective transform.
 
     Args:
-        corners: (N, 4, 2), by how many pixels the corners of the canvas are moved; what was at a corner goes there.
-        bend: (N, 16, 2), by how many pixels the sources of the spline's 4 x 4 control points are.
-        canvas: S, pixels of a side.
+        corners: (N, 4, 2), displacements in pixels of the corners of the canvas; the content of a corner moves with it.
+        bend: (N, 16, 2), displacements in pixels of the sources of the spline's 4 x 4 control points.
+        canvas: S, side in pixels.
     """
     at = (2 * np.arange(canvas) + 1 - canvas) / canvas
     xy = np.stack(np.broadcast_arrays(at, at[:, None]), axis=-1)[None]

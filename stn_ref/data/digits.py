@@ -1,4 +1,4 @@
-"""Handwritten digits without a data set: smooth curves through jittered points, inked by a pen of varying width.
+"""Handwritten digits without a data set: smooth curves through jittered points, drawn by a pen of varying width.
 
 Reads: glyphs.py, checks.py. Read next: distortions.py.
 """
@@ -11,17 +11,17 @@ from stn_ref import checks
 from stn_ref.data.glyphs import GLYPHS
 
 SIZE = 28  # pixels of an image, as MNIST
-BOX = 20  # pixels of the box that the ink is scaled to fill, as MNIST
-DABS = 80  # pen positions of a digit: at most about 1 px apart, so that no gap shows
-KNOTS = 20  # of the trembling, along a digit
+BOX = 20  # side in pixels of the box that the ink fills, as in MNIST
+DABS = 80  # pen positions of a digit: at most about 1 px apart, so that no gap is visible
+KNOTS = 20  # knots of the tremor along a digit
 
 POSE = np.dtype(
     [
         ("style", np.int64),  # row of glyphs.GLYPHS
-        ("slant", np.float64),  # by how much a height of 1 leans to the right
+        ("slant", np.float64),  # shift to the right per height
         ("aspect", np.float64),  # width over height, relative to the glyph
-        ("rotation", np.float64),  # radians, counterclockwise as seen
-        ("scale", np.float64),  # pixels to one glyph height
+        ("rotation", np.float64),  # radians, counterclockwise on the screen
+        ("scale", np.float64),  # pixels per glyph height
         ("centre", np.float64, 2),  # pixel (x, y) of the glyph's (0, 0), the mean of its points
         ("pen", np.float64),  # mean radius of the pen, pixels
         ("edge", np.float64),  # width of the grey rim, pixels
@@ -32,30 +32,33 @@ POSE = np.dtype(
 def draw_digits(
     labels_or_n: int | np.ndarray, rng: np.random.Generator, *, chunk: int = 64
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw handwritten digits in the manner of MNIST.
+    """Draw handwritten digits that resemble MNIST.
 
-    A glyph of the digit has its points jittered, is bent by a smooth quadratic field, squeezed, slanted and rotated;
-    a pen whose width varies follows the curve; the longer side of the ink is scaled to 20 pixels and its centre of
-    mass put into the middle of 28. An image is
+    The points of a glyph are jittered, bent by a smooth quadratic field, stretched, slanted and rotated. A pen of
+    varying width follows the curve. The longer side of the ink is scaled to 20 pixels, and its centre of mass is moved
+    to the middle of the 28 x 28 image. An image is
 
         I(p) = clip(1/2 + r (1 - min_k |p - q_k| / r_k) / e, 0, 1),
 
-    q_k the pen's positions, r_k its radius there, r the mean radius, e the width of the grey rim, all in pixels;
-    rounded to a multiple of 1/255, so that 8 bits hold it.
+    with q_k the positions of the pen, r_k its radius there, r the mean radius, e the width of the grey rim, all in
+    pixels. I is rounded to a multiple of 1/255, so that 8 bits can hold it.
 
     Args:
-        labels_or_n: the digits to draw, (N,) integers 0..9, or how many: then all ten equally often, in random order.
-        rng: the only source of randomness. A digit uses up the same numbers whatever its label and its neighbours.
-        chunk: digits drawn at once. It bounds the memory (about 40 kB a digit) and changes no bit of the result.
+        labels_or_n: the digits to draw, (N,) integers 0..9, or their number: then each digit occurs equally often, in
+            random order.
+        rng: the only source of randomness. Each digit uses the same count of random numbers, for every label.
+        chunk: number of digits drawn at once. It limits the memory (about 40 kB per digit) and changes no bit of the
+            result.
 
     Returns:
         images (N, 1, 28, 28) float32 in [0, 1], background 0; labels (N,) int64; pose (N,), a structured array with
-        the fields of POSE: what was drawn, for tests and figures.
+        the fields of POSE that describes each digit, for tests and figures.
 
     Raises:
-        TypeError, ShapeError, ValueError: not a Generator, not integers, not one axis, a label outside 0..9.
+        TypeError, ShapeError, ValueError: rng is not a Generator, or labels_or_n is not an integer or one axis of
+            integers in 0..9.
 
-    Source: the look, the box and the centring are MNIST's (LeCun et al. 1998); the strokes are our own.
+    Source: the appearance, the box and the centring follow MNIST (LeCun et al. 1998); the strokes are ours.
 
     >>> images, labels, pose = draw_digits(np.array([4, 2]), np.random.default_rng(0))
     >>> images.shape, images.dtype.name, labels.tolist()
@@ -89,12 +92,12 @@ def _labels(labels_or_n: int | np.ndarray, rng: np.random.Generator) -> np.ndarr
     return labels.astype(np.int64)
 
 
-# ---- From here on digits are on the last axis, and arithmetic is elementwise, or a sum whose order is fixed or does
-# ---- not matter: no bit depends on how many digits a chunk holds.
+# ---- From here on the last axis counts digits. Arithmetic is elementwise, or a sum whose order is fixed or does not
+# ---- matter, so that no bit depends on the number of digits in a chunk.
 
 
 def _deviates(n: int, rng: np.random.Generator) -> dict:
-    """Return standard normal deviates by name, each (..., n), cut to +-2.2; one digit's come one after another."""
+    """Return name -> standard normal deviates (..., n), clipped to +-2.2; those of one digit are drawn together."""
     shapes = dict.fromkeys(("style", "slant", "aspect", "rotation", "pen", "edge", "shake", "messy"), ())
     shapes |= {"bend": (2, 3), "pressure": (5,), "tremor": (3, KNOTS), "jitter": _alphabet()[2].shape[1:]}
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
@@ -104,10 +107,10 @@ def _deviates(n: int, rng: np.random.Generator) -> dict:
 
 
 def _pose(labels: np.ndarray, z: dict) -> np.ndarray:
-    """Return (n,) of POSE; scale and centre are still to be found."""
+    """Return (n,) of POSE; `_write` sets the scale, and `_centre` the centre."""
     digits, weights, _, _ = _alphabet()
     pose = np.zeros(len(labels), POSE)
-    uniform = 40 * z["style"] % 1  # a wide normal wrapped round [0, 1) is uniform
+    uniform = 40 * z["style"] % 1  # a wide normal distribution modulo 1 is uniform
     for digit in range(10):
         styles, mine = np.flatnonzero(digits == digit), labels == digit
         bounds = np.cumsum(weights[styles]) / weights[styles].sum()
@@ -137,12 +140,12 @@ def _write(pose: np.ndarray, z: dict) -> tuple[np.ndarray, np.ndarray]:
 
     radius = pose["pen"] * np.clip(1 + 0.13 * _along(z["pressure"]) + 0.05 * dr, 0.6, 1.5)
     extent = np.maximum(np.ptp(x, axis=0), np.ptp(y, axis=0))
-    pose["scale"] = (BOX - 2 * pose["pen"] - 0.9 * pose["edge"]) / extent  # the pen and its rim stand out beyond
+    pose["scale"] = (BOX - 2 * pose["pen"] - 0.9 * pose["edge"]) / extent  # the pen and its rim extend beyond the curve
     return pose["scale"] * np.stack([x, y]), radius
 
 
 def _along(knots: np.ndarray) -> np.ndarray:
-    """Interpolate (K, n) values, evenly spaced along a digit, smoothly to its dabs: (DABS, n)."""
+    """Return (DABS, n): values (K, n), evenly spaced along a digit, interpolated smoothly at its pen positions."""
     at = np.linspace(0, len(knots) - 1, DABS)
     i = np.minimum(at.astype(int), len(knots) - 2)
     u = (at - i)[:, None]
@@ -154,20 +157,20 @@ def _centre(curve: np.ndarray, radius: np.ndarray, pose: np.ndarray) -> None:
     middle = (SIZE - 1) / 2
     pose["centre"] = middle - (curve.max(axis=1) + curve.min(axis=1)).T / 2
     curve += pose["centre"].T[:, None]
-    pixels = np.arange(0.5, SIZE, 2)  # every second one will do, where the rim is as wide as that
+    pixels = np.arange(0.5, SIZE, 2)  # every second pixel is enough, with a rim of 2 pixels
     soft = pose.copy()
     soft["edge"] = 2.0
     levels = _ink(pixels, curve, radius, soft).astype(np.float64)
-    mass = levels.sum(axis=(0, 1))  # levels are whole numbers and pixels halves: the sums are exact in any order
+    mass = levels.sum(axis=(0, 1))  # levels are integers and pixels multiples of 1/2: the sums are exact in any order
     x, y = levels.sum(axis=0).T @ pixels / mass, levels.sum(axis=1).T @ pixels / mass
     margin = (SIZE - BOX) / 2
-    shift = np.clip(middle - np.stack([x, y]), -margin, margin)  # but no ink leaves the image
+    shift = np.clip(middle - np.stack([x, y]), -margin, margin)  # no ink may leave the image
     curve += shift[:, None]
     pose["centre"] += shift.T
 
 
 def _ink(pixels: np.ndarray, curve: np.ndarray, radius: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Return grey levels 0..255, (rows, columns, n), at the given rows and columns: float32 whole numbers."""
+    """Return grey levels 0..255 (rows, columns, n) at the given rows and columns: integers as float32."""
     pixels, curve, radius = pixels.astype(np.float32)[:, None], curve.astype(np.float32), radius.astype(np.float32)
     nearest = np.full((len(pixels), len(pixels), len(pose)), np.inf, np.float32)  # in radii, squared
     distance = np.empty_like(nearest)
@@ -196,10 +199,11 @@ def _alphabet() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _spline(points: np.ndarray, count: int) -> np.ndarray:
-    """Return B (count, P): B @ points are places evenly spaced along a smooth curve through `points` (P, 2).
+    """Return B (count, P): B @ points are positions evenly spaced along a smooth curve through `points` (P, 2).
 
-    A cubic Hermite spline with parabolic tangents, its knots apart by the square roots of the chords, which keeps it
-    from overshooting (centripetal Catmull-Rom). B is for these points; used on moved ones it stays a smooth curve.
+    The curve is a cubic Hermite spline with parabolic tangents. Its knots are spaced by the square roots of the chords,
+    which prevents overshoot (centripetal Catmull-Rom). B belongs to these points; with moved points B @ points is still
+    a smooth curve.
     """
     h = np.hypot(*np.diff(points, axis=0).T) ** 0.5
     knots = np.concatenate([[0.0], np.cumsum(h)])

@@ -1,18 +1,23 @@
-"""Table 1's distortions of MNIST: R, RTS, P, E and TC. They are warps: target -> source, and this package's sampler.
+"""The distortions of MNIST in Table 1: R, RTS, P, E and TC. Each is a warp: a map target -> source and our sampler.
 
 Reads: deform.py, sampler.py, checks.py. Read next: batching.py.
 
-What is known of them, and how well. Sources that do not copy each other agree on: R is a rotation by U(-90, 90)
-degrees; RTS a rotation by U(-45, 45), a scale of U(0.7, 1.2) and a random place in 42 x 42; TC a random place in
-60 x 60 and six 6 x 6 patches cut from other digits. One source has that P and E scale a digit by U(0.75, 1), that P
-then moves each corner by N(0, 5) pixels, and E each of 16 control points of a thin-plate spline by N(0, 1.5) pixels.
+What independent sources agree on: R is a rotation by U(-90, 90) degrees. RTS is a rotation by U(-45, 45), a scale of
+U(0.7, 1.2) and a random place in 42 x 42. TC is a random place in 60 x 60 and six 6 x 6 patches cut from other digits.
+Only one source states that P and E scale a digit by U(0.75, 1), that P then moves each corner by N(0, 5) pixels, and
+that E moves each of 16 control points of a thin-plate spline by N(0, 1.5) pixels.
 
-Not found anywhere, so chosen here: the canvas of R and E (28 x 28); that of P (42 x 42: on 28 x 28 the same 5 pixels
-shrink one digit in twenty to a third of its ink, and the nets err three times as often as the paper's); "random place"
-(below); whose corners P moves (those of the canvas, each coordinate on its own; drawn again until they make a convex
-quadrilateral about the middle, which a camera can see); that E moves the points at which the canvas looks, on a 4 x 4
-grid over it; where a patch is cut (within the 20 x 20 pixels that MNIST's ink fills, so that few are empty); ink upon
-ink (the brighter one stays).
+What no source states, so that we chose it:
+
+- the canvas of R and E: 28 x 28;
+- the canvas of P: 42 x 42. On 28 x 28 the same 5 pixels reduce one digit in twenty to a third of its ink, and the nets
+  err three times as often as the paper's;
+- the random place: see `draw_pose`;
+- the corners that P moves: those of the canvas, each coordinate independently. They are drawn again until they are a
+  convex quadrilateral around the middle, which a camera can see;
+- the points that E moves: the source points of a 4 x 4 grid over the canvas;
+- where a patch is cut: within the 20 x 20 pixels that MNIST's ink fills, so that few patches are empty;
+- where ink overlaps: the brighter value stays.
 """
 
 from dataclasses import dataclass
@@ -23,7 +28,7 @@ from stn_ref import checks
 from stn_ref.data import deform
 from stn_ref.sampler import sample
 
-PATCHES, PATCH = 6, 6  # of TC: how many, and the pixels of a side
+PATCHES, PATCH = 6, 6  # of TC: number of patches, and their side in pixels
 MARGIN = 4  # MNIST's ink fills pixels 4..23 of 28
 
 
@@ -32,14 +37,14 @@ class Kind:
     """A distortion.
 
     Attributes:
-        canvas: pixels of a side.
-        angle: range, degrees.
-        scale: range, canvas pixels to one pixel of the digit.
-        corners: by how many pixels those of the canvas are moved, the standard deviation of each coordinate.
-        bend: the same of 16 control points.
-        anywhere: is the digit anywhere on the canvas, rather than in the middle?
-        whole: at whole pixels?
-        clutter: are there patches of other digits?
+        canvas: side in pixels.
+        angle: range in degrees.
+        scale: range, canvas pixels per pixel of the digit.
+        corners: standard deviation of the displacement of the canvas corners, in pixels, for each coordinate.
+        bend: the same for the 16 control points.
+        anywhere: whether the digit has a random place on the canvas; else it is in the middle.
+        whole: whether this place is a whole number of pixels.
+        clutter: whether patches of other digits are added.
     """
 
     canvas: int
@@ -63,23 +68,23 @@ KINDS = {
 
 POSE = np.dtype(
     [
-        ("angle", np.float64),  # degrees, counterclockwise as seen
-        ("scale", np.float64),  # canvas pixels to one pixel of the digit
-        ("centre", np.float64, 2),  # canvas pixel (x, y) where the middle of the digit's image lies
-        ("corners", np.float64, (4, 2)),  # P, else 0: canvas pixels (x, y) by which each corner moves; deform.CORNERS
-        ("bend", np.float64, (16, 2)),  # E, else 0: canvas pixels (x, y) by which the source of a control point moves
+        ("angle", np.float64),  # degrees, counterclockwise on the screen
+        ("scale", np.float64),  # canvas pixels per pixel of the digit
+        ("centre", np.float64, 2),  # canvas pixel (x, y) of the middle of the digit's image
+        ("corners", np.float64, (4, 2)),  # P, else 0: displacement (x, y) of each corner, canvas pixels; deform.CORNERS
+        ("bend", np.float64, (16, 2)),  # E, else 0: displacement (x, y) of the control points' sources, canvas pixels
         ("patch_image", np.int64, PATCHES),  # TC, else -1: the image that a patch is cut from
-        ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) there
-        ("patch_place", np.int64, (PATCHES, 2)),  # TC, else -1: its first (x, y) on the canvas
+        ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: first (x, y) of the patch in that image
+        ("patch_place", np.int64, (PATCHES, 2)),  # TC, else -1: first (x, y) of the patch on the canvas
     ]
 )
 
 
 @dataclass(frozen=True)
 class Distorted:
-    """What `distort` returns: images (N, 1, S, S) float32, and pose (N,), a structured array with the fields of POSE.
+    """The result of `distort`: images (N, 1, S, S) float32, and pose (N,), a structured array with the fields of POSE.
 
-    Iterating gives the two, so `images, pose = distort(...)` works.
+    It can be unpacked: `images, pose = distort(...)`.
     """
 
     images: np.ndarray
@@ -92,13 +97,13 @@ class Distorted:
 def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     """Draw n distortions at random.
 
-    Places: the digit's whole scaled image, 28 s pixels wide and taken as if not rotated, stays inside the canvas; its
-    centre is uniform over what that leaves. RTS puts it anywhere, TC at whole pixels, so that the grey levels stay, R,
-    P and E in the middle.
-    A patch of TC comes from one of the other n - 1 images (from the same one if n = 1).
+    A random place keeps the whole scaled image of the digit (28 s pixels wide, without its rotation) inside the canvas;
+    its centre is uniform over the range that remains. RTS draws a real-valued place. TC draws a place at whole pixels,
+    which keeps the grey levels. R, P and E put the digit in the middle. A patch of TC comes from one of the other n - 1
+    images (from the same one if n = 1).
 
     Args:
-        n: how many.
+        n: number of distortions.
         kind: one of KINDS.
         rng: the only source of randomness.
 
@@ -106,7 +111,7 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
         (n,) structured array with the fields of POSE.
 
     Raises:
-        TypeError, ValueError: n is not an integer of at least 0, an unknown kind, not a Generator.
+        TypeError, ValueError: n is not an integer of at least 0, kind is unknown, or rng is not a Generator.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4; see the head of this file.
     """
@@ -119,7 +124,7 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
         pose[field] = -1
     pose["angle"] = rng.uniform(*rule.angle, n)
     pose["scale"] = rng.uniform(*rule.scale, n)
-    free = rule.canvas - 28 * pose["scale"][:, None]  # what is left beside the digit's image
+    free = rule.canvas - 28 * pose["scale"][:, None]  # space beside the digit's image
     corner = rng.integers(0, rule.canvas - 28, (n, 2), endpoint=True) if rule.whole else rng.random((n, 2)) * free
     pose["centre"] = corner + 14 * pose["scale"][:, None] - 0.5  # from edges to pixel centres
     if not rule.anywhere:
@@ -137,7 +142,7 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
-    """Where each canvas pixel takes its value from; the map from target to source, written down without an inverse.
+    """Return the source point of each canvas pixel; the map from target to source needs no inverse.
 
         (x, y) = T_theta(x_t, y_t)    P: projective, E: thin-plate spline, both of the canvas; else (x_t, y_t)
         x_s = 13.5 + ( cos a (x - cx) - sin a (y - cy)) / s
@@ -145,7 +150,7 @@ def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
 
     Args:
         pose: (N,) structured array with the fields of POSE; a = angle, s = scale, (cx, cy) = centre.
-        canvas: S, pixels of a side.
+        canvas: S, side in pixels.
 
     Returns:
         points (N, S, S, 2) float32, pixels (x, y) of the 28 x 28 digit.
@@ -160,20 +165,20 @@ def source_points(pose: np.ndarray, canvas: int) -> np.ndarray:
 
 
 def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
-    """Where to look on the canvas to see the digit undistorted: what a perfect transformer would do.
+    """Return the points on the canvas that show the digit without distortion, as a perfect transformer would.
 
         x_s = cx + s ( cos a (x_t - m) + sin a (y_t - m)),   m = (size - 1)/2
         y_s = cy + s (-sin a (x_t - m) + cos a (y_t - m))
 
     Args:
         pose: (N,) structured array with the fields of POSE, of R, RTS or TC: a spline has no inverse in closed form.
-        size: pixels of a side of the view, at the digit's own resolution.
+        size: side of the view in pixels, at the digit's own resolution.
 
     Returns:
         points (N, size, size, 2) float32, canvas pixels (x, y).
 
     Raises:
-        ValueError: a pose of P or E.
+        ValueError: a pose belongs to P or E.
     """
     if pose["corners"].any() or pose["bend"].any():
         raise ValueError("pose must be of R, RTS or TC; got one whose corners or control points are moved (P or E)")
@@ -188,21 +193,21 @@ def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
 def apply_pose(
     images: np.ndarray, pose: np.ndarray, kind: str, *, patches_from: np.ndarray | None = None, backend: str = "cpu"
 ) -> np.ndarray:
-    """Distort images by given poses.
+    """Return images distorted by given poses.
 
     Args:
         images: (N, 1, 28, 28) float32, background 0.
         pose: (N,) structured array with the fields of POSE.
-        kind: the kind that the poses are of.
-        patches_from: (M, 1, 28, 28), float32, or uint8 to be divided by 255: what pose["patch_image"] counts in
-            (TC only); default `images`.
-        backend: of the sampler.
+        kind: the kind of these poses.
+        patches_from: (M, 1, 28, 28), float32, or uint8, which is divided by 255: the images that pose["patch_image"]
+            indexes (TC only); default `images`.
+        backend: backend of the sampler.
 
     Returns:
         (N, 1, S, S) float32, S the canvas of the kind. Outside the digit's image it is 0.
 
     Raises:
-        TypeError, ShapeError, ValueError: see the contract of the arguments.
+        TypeError, ShapeError, ValueError: an argument breaks its contract above.
     """
     checks.one_of("kind", kind, KINDS)
     _check_images("images", images)
@@ -233,17 +238,18 @@ def distort(images: np.ndarray, kind: str, rng: np.random.Generator, *, backend:
         V = sample(U, source_points(pose));   TC: six patches of other images on top, the brighter value stays
 
     Args:
-        images: (N, 1, 28, 28) float32, background 0: an image that was shifted or scaled to another background would
-            get an edge where the zero padding begins.
+        images: (N, 1, 28, 28) float32, background 0: with another background an edge would appear where the zero
+            padding begins.
         kind: "R", "E" (28 x 28), "RTS", "P" (42 x 42), "TC" (60 x 60), or "none" (28 x 28).
         rng: the only source of randomness; see `draw_pose`.
-        backend: of the sampler: "cpu" or "vectorised".
+        backend: backend of the sampler: "cpu" or "vectorised".
 
     Returns:
         Distorted(images (N, 1, S, S) float32, pose (N,)).
 
     Raises:
-        TypeError, ShapeError, ValueError: not float32, axes disagree, an unknown kind, not a Generator.
+        TypeError, ShapeError, ValueError: images are not float32 or have other axes, kind is unknown, or rng is not a
+            Generator.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4; the choices are at the head of this file.
     """

@@ -1,7 +1,7 @@
 """Fetch and verify data sets: known files, their lengths and SHA-256 sums.
 
-A download becomes a file only if its sum is right; an existing file is never overwritten. An archive is unpacked only
-if its sum is right.
+A download is stored only if its SHA-256 sum is correct; an existing file is never overwritten. An archive is unpacked
+only if its sum is correct.
 """
 
 import hashlib
@@ -32,12 +32,12 @@ class KnownFile:
 
 
 def _array(path: Path) -> str:
-    """Say what an IDX file holds."""
+    """Return a phrase that describes the content of an IDX file."""
     return f"array of shape {read_idx(path).shape}"
 
 
 def _batches(path: Path) -> str:
-    """Say what CIFAR-10's archive or folder holds."""
+    """Return a phrase that describes the content of CIFAR-10's archive or folder."""
     images, _, test_images, _ = cifar.load_cifar10(path)
     return f"{len(images):,} + {len(test_images):,} colour images"
 
@@ -47,11 +47,11 @@ class KnownSet:
     """A data set.
 
     Attributes:
-        what: it is, in a line.
-        files: as they are fetched.
-        mirrors: the addresses of directories that hold them, tried in turn.
-        holds: what a file holds, in words; raises DamagedFileError if it cannot be used.
-        unpacked: the module that unpacks the set's one file (unpack, find_folder, is_unpacked); None: used as fetched.
+        what: one line that describes the set.
+        files: the files as published.
+        mirrors: addresses of directories that hold the files, tried in this order.
+        holds: function from a path to a phrase about its content; raises DamagedFileError if the file is unusable.
+        unpacked: module that unpacks the only file of the set (unpack, find_folder, is_unpacked); None: no unpacking.
     """
 
     what: str
@@ -117,10 +117,10 @@ def sha256(path: Path) -> str:
 
 
 def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
-    """Say of each file of a set whether it is there, readable, and the published one.
+    """Check for each file of a set whether it exists, is readable, and equals the published one.
 
     Returns:
-        One dict a file: "file", "ok" (it can be used), "canonical" (its sum is the published one), "says".
+        One dict per file: "file", "ok" (it can be used), "canonical" (its sum is the published one), "says" (a phrase).
     """
     checks.one_of("name", name, SETS)
     dataset, directory = SETS[name], Path(directory)
@@ -141,13 +141,13 @@ def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
             "not what the archive holds" if row["canonical"] else f"the published {archive.name} is not here to compare"
         )
         report.append(_row(dataset, folder, published, other))
-        if not archive.exists():  # it is not needed any more
+        if not archive.exists():  # the archive is no longer needed
             del report[0]
     return report
 
 
 def _row(dataset: KnownSet, path: Path, canonical: bool, other: str) -> dict:
-    """Return the row of `verify` for one path; `other`: what to say of it if it can be read, but is not canonical."""
+    """Return the row of `verify` for one path; `other` describes a file that is readable but not canonical."""
     try:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file")
@@ -161,17 +161,17 @@ def _row(dataset: KnownSet, path: Path, canonical: bool, other: str) -> dict:
 def fetch(
     directory: str | os.PathLike, name: str = "mnist", *, mirrors: tuple[str, ...] = (), say: Callable = print
 ) -> None:
-    """Download what is missing of a set.
+    """Download the missing files of a set.
 
     Args:
-        directory: made if it is not there.
+        directory: the directory for the files; it is created if missing.
         name: a key of SETS.
         mirrors: addresses to try before the known ones; each ends in "/".
         say: called with a line for each file.
 
     Raises:
-        OSError: no mirror could be reached, or none had the right bytes; the message says what each answered.
-        DamagedFileError: a file of that name is there, but is not the published one; it is left alone.
+        OSError: no mirror could be reached, or none had the correct bytes; the message has the answer of each.
+        DamagedFileError: a file of that name exists but is not the published one; it is not changed.
     """
     checks.one_of("name", name, SETS)
     directory = Path(directory)
@@ -200,7 +200,7 @@ def fetch(
 
 
 def _download(url: str, path: Path, known: KnownFile) -> str | None:
-    """Download url to path if the bytes are those of `known`; return what is wrong, or None."""
+    """Download url to path if the bytes are those of `known`; return None, or the reason why it failed."""
     bar = {"total": known.size, "desc": known.name, "leave": False, "disable": None}  # None: only on a terminal
     try:
         with files.replacing(path) as file, urllib.request.urlopen(url, timeout=30) as answer:

@@ -1,11 +1,10 @@
-"""How people write the ten digits: pen strokes, drawn by hand as points that a smooth curve runs through.
+"""Glyphs of the ten digits: pen strokes, each a list of hand-chosen points on a smooth curve.
 
-Reads: nothing. Read next: digits.py, which moves the points about, rounds the curves and inks them.
+Imports nothing. Read next: digits.py, which jitters the points, computes the curves and draws them.
 """
 
-# (digit, how often it is chosen, strokes). A stroke is one run of the pen, its points "x,y" in hundredths of the
-# glyph's height, x to the right, y down. Strokes that name the same point share it, wherever it is moved to: that is
-# how a corner is written.
+# (digit, relative frequency, strokes). A stroke is one curve of the pen. Its points are "x,y" in hundredths of the
+# glyph's height, x to the right, y down. Strokes with an equal point share it, also after jitter: this makes a corner.
 GLYPHS = (
     # 0: from the top, closed by chance; from the right, running over its start; a narrow one
     (0, 4, "38,2 10,20 4,64 34,98 68,70 64,18 35,3"),

@@ -1,9 +1,9 @@
-"""The IDX files of MNIST: a reader that says what is wrong with a bad one.
+"""Read the IDX files of MNIST, with an error message that explains what is wrong with a bad file.
 
 Reads: checks.py. Read next: batching.py.
 
-An IDX file is two zero bytes, a type code, the number of axes, each axis' size as four bytes (big end first), and the
-values. Every complaint is one line that names the file.
+An IDX file is two zero bytes, a type code, the number of axes, the size of each axis as four bytes (big-endian), and
+the values. Every error message is one line that names the file.
 """
 
 import gzip
@@ -20,21 +20,21 @@ from stn_ref.checks import DamagedFileError
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 STEMS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 ADVICE = "fetch it again"
-_PIECE = 1 << 20  # bytes read at once: a header that promises terabytes costs no more memory than the file holds
+_PIECE = 1 << 20  # bytes read at once: a header that announces terabytes costs no more memory than the file has bytes
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Read one IDX file, gzipped or not (its first bytes decide, not its name).
+    """Read one IDX file, gzipped or not (the first bytes decide, not the name).
 
     Args:
         path: the file.
 
     Returns:
-        An array with the axes and the type that the header states, in native byte order; writable.
+        A writable array with the axes and the type of the header, in native byte order.
 
     Raises:
-        FileNotFoundError, IsADirectoryError: there is no such file.
-        DamagedFileError: not an IDX file, cut short, or with bytes left over.
+        FileNotFoundError, IsADirectoryError: the file does not exist, or is a directory.
+        DamagedFileError: the file is not an IDX file, is cut short, or has bytes left over.
 
     Source: the format is described on the MNIST page, yann.lecun.com/exdb/mnist.
     """
@@ -59,7 +59,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
 
 
 def refuse_strangers(path: Path, first: bytes, wanted: str) -> None:
-    """Raise DamagedFileError for the things that are found under the names of data files; `first`: its first bytes."""
+    """Raise DamagedFileError if `first`, the first bytes, is empty, a git-annex or git-lfs pointer, or a web page."""
     text = first.lstrip().lower()
     if not first:
         raise DamagedFileError(f"{path} is empty: {ADVICE}")
@@ -72,7 +72,7 @@ def refuse_strangers(path: Path, first: bytes, wanted: str) -> None:
 def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
     magic = stream.read(4)
     if not magic:
-        raise DamagedFileError(f"{path}: a gzip header with nothing behind it: {ADVICE}")
+        raise DamagedFileError(f"{path}: a gzip header without data: {ADVICE}")
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DamagedFileError(f"{path} is not an IDX file: expected two zero bytes first, got {magic.hex(' ')}")
     code, axes = magic[2:]
@@ -91,14 +91,14 @@ def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
         held += piece
     if len(held) < wanted:
         raise DamagedFileError(
-            f"{path} is cut short: the header {shape} promises {wanted} bytes of values, got {len(held)}: {ADVICE}"
+            f"{path} is cut short: expected {wanted} bytes of values from its header {shape}, got {len(held)}: {ADVICE}"
         )
     if stream.read(1):  # this also makes gzip verify its checksum
-        raise DamagedFileError(f"{path}: bytes left over behind the {wanted} that its header {shape} promises")
+        raise DamagedFileError(f"{path}: expected {wanted} bytes of values from its header {shape}, got more")
     values = np.frombuffer(held, dtype).astype(dtype.newbyteorder("="), copy=False)
     try:
         return values.reshape(shape)
-    except ValueError:  # more axes than NumPy has, or an empty array with absurd other axes
+    except ValueError:  # more axes than NumPy allows, or an empty array with other axes too large
         raise DamagedFileError(f"{path}: no array can have the shape {shape} of its header") from None
 
 
@@ -106,14 +106,14 @@ def find_idx(directory: str | os.PathLike, stem: str) -> Path:
     """Return the path of one file of MNIST: <stem>-idxD-ubyte or <stem>.idxD-ubyte, with or without .gz.
 
     Args:
-        directory: where to look.
+        directory: the directory to search.
         stem: "train-images", "train-labels", "t10k-images" or "t10k-labels".
 
     Returns:
-        The first that exists; the unpacked file before the gzipped one.
+        The first of these files that exists; the unpacked file comes before the gzipped one.
 
     Raises:
-        FileNotFoundError: none of them, or no such directory.
+        FileNotFoundError: none of the files exists, or the directory does not exist.
         NotADirectoryError: `directory` is a file.
     """
     directory = Path(directory)
@@ -130,10 +130,10 @@ def find_idx(directory: str | os.PathLike, stem: str) -> Path:
 
 
 def load_mnist(directory: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Read MNIST, or anything of its form such as Fashion-MNIST.
+    """Read MNIST, or a data set of the same form, for example Fashion-MNIST.
 
     Args:
-        directory: holds the four files by their usual names, gzipped or not.
+        directory: holds the four files under their usual names, gzipped or not.
 
     Returns:
         train_images (N, 28, 28), train_labels (N,), test_images (M, 28, 28), test_labels (M,), all uint8.
@@ -144,7 +144,7 @@ def load_mnist(directory: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np
 
     Source: LeCun, Cortes and Burges, the MNIST database of handwritten digits.
     """
-    paths = [find_idx(directory, stem) for stem in STEMS]  # all four, before the slow reading begins
+    paths = [find_idx(directory, stem) for stem in STEMS]  # find all four before the slow reading begins
     arrays = []
     for path, stem in zip(paths, STEMS, strict=True):
         values = read_idx(path)

@@ -143,7 +143,7 @@ class Layer:
             yield child
 
     def named_params(self) -> Iterator[tuple[str, Param]]:
-        """Yield (name, Param), each Param once; names such as 'layers.0.W' are the keys of a checkpoint."""
+        """Yield (name, Param), each Param once; names like 'layers.0.W' are the keys of a checkpoint."""
         seen = set()
         for name, param in self._named_params():
             if id(param) not in seen:

@@ -164,7 +164,7 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Adam: steps of about lr, whatever the scale of the gradient.
+    """Adam: steps of about lr, for gradients of any scale.
 
         g <- g + weight_decay * w;   m <- m + (1 - beta1) (g - m);   v <- beta2 v + (1 - beta2) g^2
         w <- w - lr m^ / (sqrt(v^) + eps),   m^ = m / (1 - beta1^t),   v^ = v / (1 - beta2^t),   t = 1, 2, ...

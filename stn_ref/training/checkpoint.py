@@ -59,7 +59,7 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
         raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
     if sorted(arrays) != names:
         raise CheckpointError(
-            f"{path} is damaged: expected {len(names)} arrays from its header, got {len(arrays)} others"
+            f"{path} is damaged: expected {len(names)} arrays as in its header; got {len(arrays)} others"
         )
     return arrays, meta
 

@@ -216,7 +216,7 @@ class Trainer:
         return evaluate(self.net, images, labels) if len(labels) else (None, None)
 
     def weights_crc(self) -> str:
-        """Return the CRC-32 of the current weights in hexadecimal: equal for trainings that agree in every bit."""
+        """Return the CRC-32 of the current weights in hexadecimal; it is equal if two trainings agree in every bit."""
         crc = 0
         for name, param in self.params.items():
             crc = zlib.crc32(np.ascontiguousarray(param.value), zlib.crc32(name.encode(), crc))

@@ -1,4 +1,4 @@
-"""`stn-ref check`, as somebody with a sampler of their own runs it."""
+"""`stn-ref check`, run by a user with a sampler of their own."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_a_right_sampler_in_the_current_directory_passes(mine, capsys):
     assert shown.endswith("\n2 claims: 2 satisfied\n")
 
 
-def test_a_wrong_one_fails_and_is_told_what_it_means_and_who_else_did_it(mine, capsys):
+def test_a_wrong_sampler_fails_with_the_meaning_and_other_code_that_had_the_fault(mine, capsys):
     assert main(["check", "./mysampler.py:swapped", "--only", "x-before-y"]) == 1
     line, detail, means, seen, total = capsys.readouterr().out.splitlines()
     claim = CLAIMS["x-before-y"]
@@ -71,7 +71,7 @@ def test_a_sampler_that_ends_the_process_has_crashed(mine, capsys):
     assert "CRASH        identity" in capsys.readouterr().out
 
 
-def test_to_offer_nothing_is_not_to_pass(mine, capsys):
+def test_a_sampler_that_offers_nothing_does_not_pass(mine, capsys):
     assert main(["check", "mysampler:refuses", "--only", "identity", "x-before-y"]) == 1
     assert "2 claims: 2 not offered" in capsys.readouterr().out
 

@@ -48,13 +48,13 @@ def test_the_museums_reference_satisfies_every_claim():
 
 
 @pytest.mark.parametrize("backend", ("literal", "vectorised", "cpu"))
-def test_our_backends_break_no_claim(backend):
+def test_our_backends_violate_no_claim(backend):
     assert not not_passed(Subject(getattr(ours, backend), getattr(ours, f"{backend}_backward"), ours.tps))
 
 
 @pytest.mark.parity
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
-def test_pytorch_breaks_no_claim_but_those_about_bad_numbers():
+def test_pytorch_violates_only_claims_about_bad_numbers():
     import torch
 
     def forward(U, grid, **options):
@@ -122,7 +122,7 @@ def test_a_verdict_names_the_options_in_which_the_claim_broke():
     assert verdict.detail.endswith("[mode=bilinear, padding_mode=border, align_corners=False]")
 
 
-def test_with_reflection_black_far_away_is_no_pixel_of_the_image():
+def test_with_reflection_black_far_away_is_not_a_value_of_the_image():
     def black(U, grid, *, mode="bilinear", padding_mode="zeros", align_corners=False):
         V = Reference().forward(U, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners)
         far = (np.abs(grid) > 1e4).any(-1)[:, None]
@@ -154,7 +154,7 @@ def test_a_sampler_that_refuses_everything_is_an_error_not_an_abstention():
         (lambda U, grid: np.zeros((1, 1, 1, 1), int), "V must hold floating-point numbers; got int64"),
     ],
 )
-def test_an_answer_that_is_no_image_is_a_violation_in_clear_words(answer, says):
+def test_a_result_that_is_not_an_image_is_a_violation_with_a_clear_message(answer, says):
     with pytest.raises(Violated, match=says):
         CLAIMS["offers-bilinear-with-zeros"].check(Subject(answer))
 

@@ -1,4 +1,4 @@
-"""The adapters of other libraries: names and axes are translated right, and nothing else is done."""
+"""The adapters of other libraries: names and axes are translated correctly, and nothing else is changed."""
 
 import importlib.metadata
 import importlib.util
@@ -28,7 +28,7 @@ def function(name, role="sampler"):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_function_that_a_peer_names_is_there(name):
+def test_every_function_that_a_peer_names_exists(name):
     for role in ("sampler", "backward", "tps"):
         assert (role in ALL[name].calls) == (ALL[name].spec(role) is not None)
         assert ALL[name].spec(role) is None or callable(find(ALL[name].spec(role)))
@@ -62,7 +62,7 @@ def test_the_dtype_of_the_input_is_the_dtype_of_the_output(name):
 
 
 @each_peer
-def test_images_channels_and_rows_come_back_where_they_belong(name):
+def test_images_channels_and_rows_keep_their_places(name):
     U = np.arange(2 * 3 * 5 * 9, dtype=float).reshape(2, 3, 5, 9)
     m, n = np.array([[1, 2, 5, 6], [7, 3, 4, 4]]), np.array([[1, 1, 2, 3], [2, 3, 1, 2]])
     grid = np.stack([np.stack([2 * m / 8 - 1, 2 * n / 4 - 1], -1)] * 2)
@@ -133,7 +133,7 @@ def test_jax_is_left_in_the_precision_it_had():
     assert jax.config.jax_enable_x64 == before
 
 
-def test_no_image_is_no_call():
+def test_no_images_give_an_empty_result():
     def never(plane, x, y):
         raise AssertionError
 

@@ -88,7 +88,7 @@ def test_a_file_outside_the_current_directory_is_found_by_its_path(samplers, tmp
     ("source", "spec", "error", "says"),
     [
         ("", Spec("no_such_module:f"), ImportError, "no_such_module cannot be imported: ModuleNotFoundError"),
-        ("", Spec("no/such/file.py:f"), ImportError, "there is no file no/such/file.py"),
+        ("", Spec("no/such/file.py:f"), ImportError, "no file no/such/file.py"),
         ("", Spec("broken:f"), ValueError, "broken has no function 'f'"),
         ("f = 5", Spec("broken:f"), ValueError, "broken has no function 'f'"),
         ("1 / 0", Spec("broken:f"), ImportError, "broken cannot be imported: ZeroDivisionError: division by zero"),
@@ -117,14 +117,14 @@ def test_a_name_that_names_no_function_is_refused_at_once(name):
         Spec()
 
 
-def test_claims_are_selected_in_teaching_order_whatever_the_order_asked_for():
+def test_claims_are_selected_in_teaching_order_for_any_order_of_names():
     assert [claim.name for claim in select(["equation-5", "identity"])] == TWO
     assert len(select()) > 50
     with pytest.raises(ValueError, match="claim must be one of 'offers-bilinear-with-zeros', 'identity'"):
         select(["no-such-claim"])
 
 
-def test_our_sampler_is_named_as_anybody_s():
+def test_our_own_samplers_have_names_like_any_other():
     ours = "stn_ref.conformance.ours"
     some = ["identity", "grid-gradient-is-the-slope", "tps-bends"]
     verdicts = run(Spec(f"{ours}:vectorised", f"{ours}:vectorised_backward", f"{ours}:tps"), only=some)

@@ -1,4 +1,4 @@
-"""The table of `stn-ref check --peers`: a page that says what was found, and always the same one."""
+"""The table of `stn-ref check --peers`: the page shows the verdicts, and the same verdicts give the same page."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def test_a_row_is_a_claim_and_a_column_a_sampler():
     assert "- Theirs 2.0: It is fast." in page and "Not installed" not in page
 
 
-def test_every_note_is_called_for_and_the_same_finding_is_one_note():
+def test_every_note_is_referenced_and_equal_findings_share_a_note():
     bad = ("violated", "expected 1")
     page = markdown(
         [
@@ -52,7 +52,7 @@ def test_every_note_is_called_for_and_the_same_finding_is_one_note():
     assert set(re.findall(r"\[\^\d+\]", page)) == set(re.findall(r"^(\[\^\d+\]):", page, re.MULTILINE))
 
 
-def test_each_kind_of_function_has_its_own_table_with_those_that_have_it():
+def test_each_kind_of_function_has_a_table_of_the_samplers_that_have_it():
     both = column("Both", ("sampler", "tps"), first=GOOD, spline=GOOD)
     page = markdown([both, column("One", first=GOOD)], ["Nobody"])
     sampling, splines = page.split("## Thin-plate splines")
@@ -68,7 +68,7 @@ def test_claims_are_explained_and_their_links_lead_to_headings():
     assert f"If not: {CLAIMS[FIRST].failure[:20]}" in page
 
 
-def test_what_markdown_would_swallow_is_shown():
+def test_characters_special_to_markdown_are_shown():
     detail = "error: a|b *c* <d> [e](f) stn_ref _g_\nsecond line `"
     page = markdown([column("A", first=("error", detail))])
     assert r"a\|b \*c\* \<d> \[e\](f) stn_ref \_g\_ second line \`" in page
@@ -126,7 +126,7 @@ def test_without_a_file_the_page_is_standard_output(faked, capsys):
     assert capsys.readouterr().out == shown.out
 
 
-def test_a_file_that_cannot_be_written_is_found_out_before_the_work(faked, monkeypatch, capsys, tmp_path):
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(faked, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(table, "run", None)
     assert main(["check", "--peers", "--markdown", str(tmp_path / "no" / "x.md")]) == 2
     assert "x.md" in capsys.readouterr().err

@@ -16,7 +16,7 @@ def digits():
     return load(n_train=50, n_val=10, n_test=20, seed=1)
 
 
-def test_every_example_comes_once_an_epoch_and_the_last_batch_is_short():
+def test_every_example_occurs_once_per_epoch_and_the_last_batch_is_short():
     got = list(batches(10, 4, seed=0, epoch=0))
     assert [len(batch) for batch in got] == [4, 4, 2]
     assert np.array_equal(np.sort(np.concatenate(got)), np.arange(10))
@@ -98,7 +98,7 @@ def test_a_split_has_no_overlap():
         split(5, 3, 3, seed=0)
 
 
-def test_procedural_digits_are_loaded_as_bytes_and_known_by_their_fingerprint(digits):
+def test_procedural_digits_are_loaded_as_bytes_and_the_seed_determines_the_fingerprint(digits):
     assert digits.train_images.shape == (50, 1, 28, 28) and digits.train_images.dtype == np.uint8
     assert digits.val_labels.shape == (10,) and digits.test_labels.dtype == np.int64
     assert load(n_train=50, n_val=10, n_test=20, seed=1).fingerprint == digits.fingerprint

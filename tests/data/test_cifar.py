@@ -65,7 +65,7 @@ def test_the_first_byte_is_the_label_and_the_channels_are_red_green_blue_row_by_
     assert images[0, 2, 31, 31] == 3071 % 251  # the last of blue
 
 
-def test_the_folder_what_holds_it_and_the_archive_are_read_alike(folder, tmp_path):
+def test_the_folder_its_parent_and_the_archive_give_the_same_arrays(folder, tmp_path):
     packed = archive(tmp_path / "packed" / cifar.ARCHIVE)
     for place in (folder, folder.parent, packed.parent, packed):
         images, labels, test_images, test_labels = load(place)
@@ -77,7 +77,7 @@ def test_the_folder_what_holds_it_and_the_archive_are_read_alike(folder, tmp_pat
         assert (images[:, 2] == 200).all() and (test_images[:, 0] == 50).all()
 
 
-def test_the_names_of_the_classes_may_be_missing_but_not_be_others(folder):
+def test_the_names_of_the_classes_may_be_missing_but_not_wrong(folder):
     (folder / cifar.META).unlink()
     load(folder)
     (folder / cifar.META).write_bytes(b"apple\naquarium_fish\n")
@@ -118,13 +118,13 @@ def test_a_missing_batch_is_named(folder, tmp_path):
 
 
 def test_a_directory_without_the_data_says_what_was_looked_for(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere does not exist; expected the directory of CIFAR-10"):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist; expected a directory with CIFAR-10"):
         load(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"holds no data_batch_1\.bin, no cifar-10-batches-bin and no"):
         load(tmp_path)
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="what is there is the Python version"):
+    with pytest.raises(FileNotFoundError, match="it holds the Python version instead"):
         load(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_a_broken_archive_is_one_line_that_names_it(tmp_path, bad, message):
         assert str(tmp_path / cifar.ARCHIVE) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_unpacking_writes_the_known_names_only_and_never_over_others(tmp_path):
+def test_unpacking_writes_only_the_known_names_and_overwrites_nothing(tmp_path):
     evil = {f"{cifar.FOLDER}/{name}": content(k) for k, name in enumerate(NAMES)}
     evil |= {"../escaped": b"!", "/tmp/escaped": b"!", f"{cifar.FOLDER}/../data_batch_1.bin": b"!"}
     packed = archive(tmp_path / "in" / cifar.ARCHIVE, **evil)
@@ -177,7 +177,7 @@ def test_a_member_that_is_too_large_is_not_read(tmp_path):
         cifar.unpack(packed, per_batch=N)
 
 
-def test_fetch_unpacks_and_verify_tells_the_published_from_others(tmp_path, monkeypatch):
+def test_fetch_unpacks_and_verify_distinguishes_published_files_from_others(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "members", lambda path, members=cifar.members, **_: members(path, per_batch=N))
     monkeypatch.setattr(cifar, "parse", lambda path, inside, n, parse=cifar.parse: parse(path, inside, N))
     packed, here = archive(tmp_path / "server" / cifar.ARCHIVE), tmp_path / "here"
@@ -215,7 +215,7 @@ def source(rng, n=7):
     return cifar.ColourImages("a", *parts, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
 
 
-def test_images_are_fed_normalised_channel_by_channel(rng):
+def test_images_are_normalised_channel_by_channel(rng):
     fed = source(rng)
     U, labels = fed.fixed("val", 0)
     assert U.dtype == np.float32 and labels.dtype == np.int64
@@ -225,7 +225,7 @@ def test_images_are_fed_normalised_channel_by_channel(rng):
     np.testing.assert_array_equal(fed.normalised(np.full((1, 3, 1, 1), 255, np.uint8)).ravel(), [1, 3, 1])
 
 
-def test_an_epoch_shows_each_image_once_and_goes_on_within_it(rng):
+def test_an_epoch_has_each_image_once_and_can_be_resumed(rng):
     fed = source(rng)
     whole = list(fed.batches(3, seed=1, epoch=2))
     assert [len(labels) for _, labels in whole] == [3, 3, 1]
@@ -262,7 +262,7 @@ def test_a_source_names_what_does_not_fit(rng):
         cifar.ColourImages("a", good, good, (images / 255, labels), (0, 0, 0), (1, 1, 1))
 
 
-def test_drawn_images_have_ten_classes_that_their_hue_tells():
+def test_drawn_images_have_ten_classes_given_by_their_hue():
     images, labels = cifar.draw_colour_images(1200, data.stream(0, "digits"))
     assert images.shape == (1200, 3, 32, 32) and images.dtype == np.uint8
     assert np.bincount(labels).tolist() == 10 * [120]

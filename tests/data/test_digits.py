@@ -94,7 +94,7 @@ def test_a_neighbour_tells_the_ten_digits_apart():
     known, asked = flat[:2000], flat[2000:]
     distance = (known**2).sum(axis=1) - 2 * asked @ known.T
     right = labels[:2000][distance.argmin(axis=1)] == labels[2000:]
-    assert 0.88 < right.mean() < 0.99  # neither illegible nor all alike; 0.91 on real MNIST with as many
+    assert 0.88 < right.mean() < 0.99  # neither illegible nor all the same; 0.91 on real MNIST with as many digits
     assert all(right[labels[2000:] == digit].mean() > 0.6 for digit in range(10))  # 4 and 9 are the closest pair
 
 
@@ -120,7 +120,7 @@ def test_the_spline_runs_through_its_points_and_is_evenly_spaced():
     np.testing.assert_allclose(digits._spline(points, 9).sum(axis=1), 1, atol=1e-12)  # moved points move the curve
 
 
-def test_none_drawn_is_empty():
+def test_no_digits_give_no_images():
     images, labels, pose = digits.draw_digits(0, np.random.default_rng(0))
     assert images.shape == (0, 1, 28, 28) and labels.shape == pose.shape == (0,)
     assert digits.draw_digits([], np.random.default_rng(0))[1].dtype == np.int64

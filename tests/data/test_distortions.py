@@ -140,7 +140,7 @@ def test_the_homography_of_p_takes_the_moved_corners_back():
     assert (w > 0).all()  # all four are before the camera
 
 
-def test_a_corner_that_folds_the_canvas_over_is_drawn_again():
+def test_a_corner_that_folds_the_canvas_is_drawn_again():
     at = CORNERS * 21 + draw_pose(20_000, "P", np.random.default_rng(9))["corners"]
     before, after = np.roll(at, 1, axis=1) - at, np.roll(at, -1, axis=1) - at
     assert (after[..., 0] * before[..., 1] - after[..., 1] * before[..., 0] > 0).all()  # convex, and not turned over
@@ -158,7 +158,7 @@ def test_corners_move_where_the_ink_goes_and_control_points_where_it_comes_from(
     assert_allclose(V[..., inner, inner], np.roll(expected, (y, x), axis=(2, 3))[..., inner, inner], atol=1e-5)
 
 
-def test_where_p_looks_behind_the_camera_there_is_nothing():
+def test_p_gives_zero_behind_the_camera():
     corners = np.array([(9.0, 9.0), (-9.0, 9.0), (-3.0, -3.0), (3.0, -3.0)])  # far narrower at its upper side
     pose = posed(3, "P", scale=1, corners=corners)
     with np.errstate(all="raise"):
@@ -167,7 +167,7 @@ def test_where_p_looks_behind_the_camera_there_is_nothing():
 
 
 @pytest.mark.parametrize("kind", ["P", "E"])
-def test_there_are_no_upright_points_where_no_inverse_is(kind):
+def test_upright_points_without_an_inverse_are_an_error(kind):
     with pytest.raises(ValueError, match="pose must be of R, RTS or TC"):
         upright_points(draw_pose(2, kind, np.random.default_rng(0)))
 
@@ -215,7 +215,7 @@ def test_wrong_arguments_are_named():
         apply_pose(RANDOM, draw_pose(2, "R", rng), "R")
 
 
-def test_a_wrong_turn_is_noticed(monkeypatch):
+def test_a_wrong_rotation_is_detected(monkeypatch):
     right = source_points
     monkeypatch.setattr(distortions, "source_points", lambda pose, canvas: right(pose, canvas)[..., ::-1].copy())
     V = apply_pose(RANDOM, posed(3, "R", angle=90.0), "R", backend="vectorised")

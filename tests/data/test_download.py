@@ -38,7 +38,7 @@ def mirror(tmp_path, monkeypatch):
     server.server_close()
 
 
-def test_fetch_brings_the_right_bytes_and_keeps_what_is_there(mirror, tmp_path):
+def test_fetch_stores_the_correct_bytes_and_keeps_existing_files(mirror, tmp_path):
     said = []
     download.fetch(tmp_path / "here", "tiny", say=said.append)
     assert [row["canonical"] for row in download.verify(tmp_path / "here", "tiny")] == [True, True]
@@ -53,14 +53,14 @@ def test_a_mirror_with_other_bytes_leaves_no_file(mirror, tmp_path):
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["images.gz"]
 
 
-def test_a_file_of_that_name_that_is_another_is_left_alone(mirror, tmp_path):
+def test_an_existing_file_with_other_bytes_is_left_alone(mirror, tmp_path):
     (tmp_path / "images.gz").write_bytes(b"mine")
     with pytest.raises(checks.DamagedFileError, match=r"images\.gz is not the published file"):
         download.fetch(tmp_path, "tiny", say=lambda line: None)
     assert (tmp_path / "images.gz").read_bytes() == b"mine"
 
 
-def test_verify_tells_missing_damaged_and_other_files_apart(mirror, tmp_path):
+def test_verify_distinguishes_missing_damaged_and_other_files(mirror, tmp_path):
     (tmp_path / "images.gz").write_bytes(idx(np.ones((3, 28, 28))))
     images, labels = download.verify(tmp_path, "tiny")
     assert images["ok"] and not images["canonical"] and "not the published file" in images["says"]

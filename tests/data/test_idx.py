@@ -56,7 +56,7 @@ BAD = {
         "is a pointer of git-annex or git-lfs",
     ),
     "gzip header only": (gzip.compress(GOOD)[:10], "ends too early"),
-    "gzip of nothing": (gzip.compress(b""), "nothing behind it"),
+    "gzip of nothing": (gzip.compress(b""), "a gzip header without data"),
     "gzip cut short": (gzip.compress(GOOD)[:-20], "ends too early"),
     "gzip trailer missing": (gzip.compress(GOOD)[:-8], "ends too early"),
     "gzip checksum": (gzip.compress(GOOD)[:-8] + b"\1\2\3\4" + gzip.compress(GOOD)[-4:], "corrupt .*CRC"),
@@ -68,9 +68,9 @@ BAD = {
     "type code": (b"\0\0\x07\x01" + bytes(8), "type code must be one of 0x08.*; got 0x07"),
     "no axes": (b"\0\0\x08\x00\x01", "at least 1 axis; got 0"),
     "header cut short": (GOOD[:9], "ends within its header of 3 axes"),
-    "too short": (GOOD[:-1], r"cut short: the header \(3, 28, 28\) promises 2352 bytes of values, got 2351"),
-    "too long": (GOOD + b"\0", "left over behind the 2352"),
-    "too long, gzipped": (gzip.compress(GOOD + b"\0"), "left over"),
+    "too short": (GOOD[:-1], r"cut short: expected 2352 bytes of values from its header \(3, 28, 28\), got 2351"),
+    "too long": (GOOD + b"\0", "expected 2352 bytes of values from its header .*, got more"),
+    "too long, gzipped": (gzip.compress(GOOD + b"\0"), "got more"),
     "impossible axes": (b"\0\0\x08\xc8" + bytes(4) + b"\xff" * 4 * 199, "no array can have the shape"),
 }
 
@@ -87,7 +87,7 @@ def test_a_damaged_file_gives_one_line_that_names_it(tmp_path, name):
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_header_that_promises_terabytes_takes_no_memory(tmp_path, pack):
+def test_a_header_that_announces_terabytes_takes_no_memory(tmp_path, pack):
     path = tmp_path / "a"
     path.write_bytes(pack(b"\0\0\x0e\x03" + b"\xff" * 12 + bytes(100)))
     tracemalloc.start()
@@ -141,7 +141,7 @@ def test_the_missing_one_of_four_is_named_before_any_is_read(mnist):
         ("t10k-labels", 1, LABELS, "holds 3 labels, expected 2 from t10k-images-idx3-ubyte.gz"),
     ],
 )
-def test_files_that_are_not_what_their_name_says_are_refused(mnist, stem, axes, array, message):
+def test_files_that_do_not_match_their_name_are_refused(mnist, stem, axes, array, message):
     path = mnist / f"{stem}-idx{axes}-ubyte.gz"
     path.write_bytes(gzip.compress(idx(array)))
     with pytest.raises(DamagedFileError, match=message) as caught:

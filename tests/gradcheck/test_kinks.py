@@ -26,7 +26,7 @@ def test_near_a_kink_is_not_on_it(distance, offset):
     assert not check(lambda x: np.abs(x) + offset, lambda x, gy: np.where(np.abs(x) < 0.1, 0, 1) * gy, x)
 
 
-def test_curvature_beside_a_kink_is_no_kink():
+def test_curvature_beside_a_kink_is_not_a_kink():
     x = np.array([0.0, 1e-6, -1e-6, 0.3])  # x < 0: sin(3x); x > 0: exp(x) - 1
     report = check(
         lambda x: np.where(x > 0, np.expm1(x), np.sin(3 * x)),
@@ -37,7 +37,7 @@ def test_curvature_beside_a_kink_is_no_kink():
 
 
 @pytest.mark.parametrize("distance", [0, 1e-9, 1e-6, -1e-6, 1e-3, 7e-3])
-def test_a_kink_of_the_second_derivative_is_none_of_the_function(distance):
+def test_a_kink_of_the_second_derivative_is_not_a_kink_of_the_function(distance):
     x = np.array([distance, 0.7])  # x |x|, as bicubic sampling on a pixel
     forward, backward = (lambda x: x + x * np.abs(x)), (lambda x, gy: (1 + 2 * np.abs(x)) * gy)
     report = check(forward, backward, x)
@@ -101,7 +101,7 @@ def test_kinks_can_be_skipped_but_then_something_else_must_be_judged():
         check(forward, wrong, np.zeros(2), kinks={"theta": "skip"}, names=["x"])
 
 
-def test_a_jump_is_told_from_a_kink_and_the_slopes_beside_it_are_judged():
+def test_a_jump_is_distinguished_from_a_kink_and_the_slopes_beside_it_are_judged():
     x = np.array([0.5, 1.5, 0.2, 0.499999, 2.5000001])
     report = check(np.round, lambda x, gy: 0 * gy, x)
     assert report and report.entries[0].jumps == 2 and "jumps" in str(report)

@@ -76,7 +76,7 @@ def test_a_net_is_checked_with_its_parameters_by_name():
     assert report.max_rel_error < 1e-9
 
 
-def test_a_missing_accumulation_is_said():
+def test_a_missing_accumulation_is_reported():
     report = gradcheck(net(Overwrites), normal(3, 4), rng=np.random.default_rng(0))
     assert not report and "backward overwrites the gradient of layers.0.W: it must add to it" in str(report)
     assert all(e.passed for e in report.entries)
@@ -87,7 +87,7 @@ def test_a_wrong_parameter_gradient_fails_that_entry_only():
     assert [e.passed for e in report.entries] == [True, True, False]
 
 
-def test_kinks_that_a_net_mixes_afterwards_must_be_skipped():
+def test_kinks_that_later_layers_mix_must_be_skipped():
     x = np.zeros((3, 4))  # with zero biases: every ReLU at 0
     report = gradcheck(net(), x, rng=np.random.default_rng(0))
     assert not report and "kinks='skip'" in str(report)  # its gradient, 0, is right

@@ -1,4 +1,4 @@
-"""Where finite differences know nothing, nothing passes: rounding, gradients that are not finite, nothing to check."""
+"""An array of which nothing can be judged does not pass: rounding, gradients that are not finite, nothing to check."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from stn_ref.nn.layer import Layer
 
 @pytest.mark.parametrize("offset", [1e15, 1e16, 1e18])
 @pytest.mark.parametrize("factor", [2, 1, 0])
-def test_a_gradient_that_drowns_in_rounding_is_not_judged_be_it_right_or_wrong(offset, factor):
+def test_a_gradient_that_rounding_hides_is_not_judged_whether_it_is_right_or_wrong(offset, factor):
     report = check(lambda x: x + offset, lambda x, gy: factor * gy, normal(3, 4))
     entry = report.entries[0]
     assert not report and (entry.checked, entry.unresolved) == (0, 12)
@@ -26,7 +26,7 @@ def test_a_gradient_above_rounding_is_judged_and_fails_if_it_is_wrong():
     assert not report and report.max_rel_error == np.inf
 
 
-def test_a_kink_that_drowns_in_rounding_is_not_judged():
+def test_a_kink_that_rounding_hides_is_not_judged():
     report = check(lambda x: np.abs(x) + 1e15, lambda x, gy: 2 * gy, np.zeros(4))
     assert not report and report.entries[0].kinks_judged == 0
 
@@ -45,12 +45,12 @@ def test_values_beside_larger_ones_are_judged_by_the_largest():
     assert report and report.entries[0].unresolved == 0
 
 
-def test_directions_that_drown_in_rounding_are_not_judged():
+def test_directions_that_rounding_hides_are_not_judged():
     report = check(lambda x: x + 1e15, lambda x, gy: 2 * gy, normal(30, 40))
     assert not report and report.entries[0].directions == 0 and "nothing was judged" in str(report)
 
 
-def test_a_right_gradient_of_zero_is_no_rounding():
+def test_a_correct_gradient_of_zero_passes_despite_rounding():
     assert check(lambda x: softmax(x).sum(axis=1), lambda x, gy: 0 * x, normal(3, 4))
     assert check(lambda x: 1e3 * softmax(x).sum(axis=1), lambda x, gy: 0 * x, normal(3, 4))
 
@@ -80,7 +80,7 @@ def test_a_gradient_that_is_not_finite_is_not_judged_where_no_difference_is_fini
         assert not check(np.log, lambda x, gy: gy / x / (x != 2), x)
 
 
-def test_a_gradient_that_is_not_finite_fails_on_a_kink_though_kinks_are_skipped():
+def test_a_gradient_that_is_not_finite_fails_on_a_kink_even_if_kinks_are_skipped():
     x = np.array([0.0, 1.0])
     report = check(np.abs, lambda x, gy: np.where(x == 0, np.nan, np.sign(x)) * gy, x, kinks="skip")
     assert not report and "at (0,), backward gives nan" in str(report)
@@ -138,7 +138,7 @@ def in_float32(x):
     "x", [normal(3, 4), normal(30, 40), np.array(0.3), np.array([0.0, 1.0, -2.0]), 1e-6 * normal(5)]
 )
 @pytest.mark.parametrize("tolerance", [1e-7, 1e-4])
-def test_an_input_rounded_to_float32_is_said(x, tolerance):
+def test_an_input_rounded_to_float32_is_reported(x, tolerance):
     report = check(lambda x: in_float32(x) ** 2, lambda x, gy: 2 * x * gy, x, tolerance=tolerance)
     assert not report and "forward rounds" in str(report) and "float32" in str(report)
 
@@ -164,6 +164,6 @@ def test_only_the_input_that_is_rounded_is_named():
     ],
 )
 @pytest.mark.parametrize("x", [normal(3, 4), np.arange(12.0), np.array([0.3])])
-def test_outputs_in_steps_are_not_taken_for_float32(forward, x):
+def test_outputs_in_steps_are_not_mistaken_for_float32(forward, x):
     report = check(forward, lambda x, gy: 0 * x, x)
     assert not any("forward rounds" in problem for problem in report.problems)

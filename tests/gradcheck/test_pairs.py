@@ -33,12 +33,12 @@ def test_a_python_float_is_an_output():
     assert check(lambda x: float(np.sum(x**2)), lambda x, gy: 2 * x * gy, normal(3))
 
 
-def test_a_buffer_that_forward_uses_again_does_not_mislead():
+def test_a_buffer_that_forward_reuses_does_not_mislead():
     y = np.empty((3, 4))
     assert check(lambda x: np.multiply(x, x, out=y), lambda x, gy: 2 * x * gy, normal(3, 4))
 
 
-def test_inputs_are_never_modified_and_who_tries_is_named():
+def test_inputs_are_never_modified_and_a_function_that_tries_is_named():
     x = normal(3, 4)
     before = x.copy()
 
@@ -58,18 +58,18 @@ def test_inputs_are_never_modified_and_who_tries_is_named():
     assert np.array_equal(x, before)
 
 
-def test_a_forward_that_is_not_deterministic_is_said():
+def test_a_forward_that_is_not_deterministic_is_reported():
     dice = np.random.default_rng(0)
     report = check(lambda x: x * dice.random(x.shape), lambda x, gy: gy, normal(3))
     assert not report and "forward is not deterministic" in str(report)
 
 
-def test_a_forward_that_gives_nan_is_said():
+def test_a_forward_that_gives_nan_is_reported():
     report = check(lambda x: x * np.nan, lambda x, gy: gy, normal(3))
     assert not report and "forward gives nan" in str(report)
 
 
-def test_a_forward_in_float32_is_said():
+def test_a_forward_in_float32_is_reported():
     forward = lambda x: np.tanh(x.astype(np.float32)).astype(np.float64)  # noqa: E731
     report = check(forward, SMOOTH["tanh"][1], normal(3, 4))
     assert not report and "computes in float32 somewhere" in str(report)

@@ -26,7 +26,7 @@ def test_broken_twins_of_smooth_functions_fail(name, break_it):
     assert not check(forward, lambda x, gy: break_it(backward(x, gy)), normal(3, 4))
 
 
-def test_a_transposed_gradient_fails_though_ones_as_cotangent_would_pass_it():
+def test_a_transposed_gradient_fails_although_a_cotangent_of_ones_would_pass_it():
     def transposed(x, gy):
         return gy.reshape(x.shape)
 
@@ -50,7 +50,7 @@ def test_inputs_far_from_the_step_are_followed_by_smaller_or_larger_steps(scale)
     assert not check(lambda x: np.sin(x / scale), lambda x, gy: 1.00001 * np.cos(x / scale) / scale * gy, x)
 
 
-def test_a_step_outside_the_domain_is_passed_over():
+def test_a_step_outside_the_domain_is_skipped():
     x = np.array([1e-6, 1e-3, 1.0])  # log(x - h) is nan for the first steps
     assert check(np.log, lambda x, gy: gy / x, x).entries[0].checked == 3
     assert not check(np.log, lambda x, gy: gy / x * np.array([1, 1.001, 1]), x)
@@ -64,7 +64,7 @@ def test_a_gradient_of_zero_is_compared_with_rounding_not_with_itself():
     assert not check(forward, lambda x, gy: 1e-9 * x, normal(3, 4))
 
 
-def test_rounding_of_a_large_output_is_said():
+def test_rounding_of_a_large_output_is_reported():
     forward, backward = (lambda x: 1e6 + np.tanh(x)), SMOOTH["tanh"][1]
     report = check(forward, backward, normal(3, 4))
     assert report and "rounding of the outputs hides errors below" in str(report)

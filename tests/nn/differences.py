@@ -1,4 +1,4 @@
-"""Finite differences for the tests of nn/: own code, so that neither side of a comparison is ours to trust."""
+"""Finite differences for the tests of nn/, independent of stn_ref.gradcheck, so that no test relies on it."""
 
 import numpy as np
 

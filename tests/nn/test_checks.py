@@ -21,13 +21,13 @@ def test_a_number_stands_for_both_of_a_pair():
         (None, TypeError, "kernel must be an integer; got None"),
     ],
 )
-def test_what_is_no_pair_is_named(value, error, message):
+def test_a_value_that_is_not_a_pair_is_named(value, error, message):
     with pytest.raises(error, match=message):
         checks.pair("kernel", value, 1)
 
 
 @pytest.mark.parametrize("dtype", ("float64", float, np.float64, np.dtype(np.float64)))
-def test_every_spelling_of_a_dtype_is_known(dtype):
+def test_every_form_of_a_dtype_is_accepted(dtype):
     assert checks.float_dtype("dtype", dtype) == np.float64
 
 

@@ -39,7 +39,7 @@ def test_two_by_two_kernel_computed_by_hand(rng):
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 3), (3, 2), (5, 6)])
 @pytest.mark.parametrize("padding", [(0, 0), (1, 2), (4, 3)])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 2), (2, 5)])
-def test_forward_is_the_sum_it_says(kernel, stride, padding, rng):
+def test_forward_is_the_documented_sum(kernel, stride, padding, rng):
     layer = nn.Conv2d(2, 3, kernel, rng, stride=stride, padding=padding, dtype=np.float64)
     x = rng.standard_normal((2, 2, 5, 6))
     expected = literal(x, layer.W.value, layer.b.value, stride, padding)

@@ -1,4 +1,4 @@
-"""What every layer promises, asked of each in turn."""
+"""The contract of layers, tested for every layer."""
 
 import os
 import subprocess
@@ -107,7 +107,7 @@ def test_strided_and_read_only_inputs_work_and_are_not_changed(name, rng):
 
 
 @every_layer
-def test_a_gradient_that_nobody_needs_is_none(name, rng):
+def test_a_gradient_that_is_not_needed_is_none(name, rng):
     layer, x = case(name, rng)
     gy = rng.standard_normal(layer.forward(x).shape)
     assert layer.backward(gy, needs=False) is None
@@ -169,7 +169,7 @@ def test_a_wrong_number_of_cotangents_is_named(name, rng):
         ((nn.ReLU,), "layers must be Layers; got type$"),
     ],
 )
-def test_a_sequence_of_anything_else_is_an_error_when_it_is_made(layers, message):
+def test_a_sequence_of_other_things_than_layers_is_an_error_at_once(layers, message):
     with pytest.raises(TypeError, match=message):
         nn.Sequential(*layers)
 

@@ -113,7 +113,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
-def test_optimiser_walks_the_path_of_pytorch(ours, theirs, rng):
+def test_optimiser_takes_the_steps_of_pytorch(ours, theirs, rng):
     params = [Param(rng.standard_normal(shape)) for shape in ((3, 4), (5,))]
     tensors = [torch.tensor(param.value, requires_grad=True) for param in params]
     optimiser, expected = ours(params), theirs(tensors)

@@ -17,7 +17,7 @@ def test_operations_of_a_step_are_three_products_a_layer_but_two_for_the_first(r
     assert not any("forward" in vars(layer) for layer in net.layers)
 
 
-def test_a_step_behind_a_flatten_knows_that_its_input_is_the_image(rng):
+def test_the_first_layer_after_a_flatten_needs_no_gradient_of_its_input(rng):
     net = models.build("fcn", 28, rng)
     U = rng.random((4, 1, 28, 28), dtype=np.float32)
     assert step_operations(net, U) == (
@@ -26,7 +26,7 @@ def test_a_step_behind_a_flatten_knows_that_its_input_is_the_image(rng):
     )
 
 
-def test_the_first_layer_behind_a_pooling_needs_no_gradient_of_its_input_and_one_behind_a_transformer_does(rng):
+def test_the_first_layer_after_a_pooling_needs_no_gradient_of_its_input_but_one_after_a_transformer_does(rng):
     f_loc = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 2, 3, rng), nn.Flatten(), nn.Linear.constant(2 * 2 * 2, ONE))
     net = nn.Sequential(SpatialTransformer(f_loc, transforms.get("affine")), nn.Flatten(), nn.Linear(64, 3, rng))
     U = rng.random((5, 1, 8, 8), dtype=np.float32)

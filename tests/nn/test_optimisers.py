@@ -48,7 +48,7 @@ def test_the_first_step_of_adam_is_lr_whatever_the_gradient():
 
 
 @every_optimiser
-def test_lr_scale_and_decay_of_each_param_are_honoured(name):
+def test_lr_scale_and_decay_of_each_param_are_applied(name):
     plain, scaled = make_params(), make_params()
     for param in scaled:
         param.lr_scale, param.decay = 0.5, False
@@ -106,7 +106,7 @@ def test_a_state_that_does_not_fit_is_named_and_changes_nothing():
     assert_array_equal(optimiser.state()["momentum.0"], state["momentum.0"])
 
 
-def test_converting_params_under_an_optimiser_is_an_error(rng):
+def test_converting_params_after_the_optimiser_is_made_is_an_error(rng):
     net = nn.Linear(2, 3, rng)
     optimiser = nn.Adam(net.params())
     net.astype(np.float64)
@@ -180,7 +180,7 @@ def test_a_param_without_axes_is_a_param(optimiser):
 
 
 @pytest.mark.parametrize("make", (lambda p: nn.SGD(p, 0.1, momentum=0.9, nesterov=True), lambda p: nn.Adam(p, 0.1)))
-def test_a_large_param_is_updated_as_many_small_ones_are_whatever_its_layout(make, rng):
+def test_a_large_param_in_any_layout_is_updated_like_many_small_ones(make, rng):
     size = 3 * optim.PIECE // 2 + 6
     value, g = rng.standard_normal((2, 2, size // 2)).astype(np.float32)
     whole, columns = Param(value.copy()), Param(np.asfortranarray(value))

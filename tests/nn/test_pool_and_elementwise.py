@@ -7,7 +7,7 @@ from stn_ref import checks, nn
 NAN, INF = np.nan, np.inf
 
 
-def test_of_several_maxima_the_first_in_reading_order_takes_the_gradient():
+def test_the_first_of_several_maxima_in_row_major_order_gets_the_gradient():
     pool = nn.MaxPool2d((2, 3))
     x = np.array([[[[1.0, 3, 3], [3, 0, 3]]]])
     assert_array_equal(pool.forward(x), [[[[3]]]])
@@ -41,7 +41,7 @@ def test_average_pooling_by_hand():
     assert_array_equal(gx, [[[[1, 1, 0], [3, 3, 0], [2, 2, 0]]]])
 
 
-def test_an_infinite_pixel_makes_the_average_of_its_windows_infinite_and_of_no_other():
+def test_an_infinite_pixel_makes_only_the_averages_of_its_own_windows_infinite():
     pool = nn.AvgPool2d(2, (1, 2))
     x = np.array([[[[1.0, 2, 9], [INF, 4, 9], [5, 6, INF], [7, 8, 9]]]])
     assert_array_equal(pool.forward(x), [[[[INF], [INF], [6.5]]]])
@@ -70,7 +70,7 @@ def test_sigmoid_neither_overflows_nor_loses_small_values():
     assert_array_equal(sigmoid.eval().forward(np.array([-INF, INF], np.float32)), np.array([0, 1], np.float32))
 
 
-def test_flatten_reads_in_the_order_of_memory():
+def test_flatten_reads_in_row_major_order():
     x = np.arange(24.0).reshape(2, 3, 2, 2)
     assert_array_equal(nn.Flatten().forward(x), np.arange(24).reshape(2, 12))
     with pytest.raises(checks.ShapeError, match="expected at least 1 axis"):
