@@ -140,11 +140,9 @@ GRIDS = [
             "G[..., 0] = target_axis(Wo, align_corners, dtype)\n    G[..., 1] = target_axis(Ho",
             "G[..., 1] = target_axis(Wo, align_corners, dtype)\n    G[..., 0] = target_axis(Ho",
         ),
-        ("H and W swapped in the chain factor", "(W, align_corners), _span(H, ", "(H, align_corners), _span(W, "),
-        ("chain factor without 1/2", "dtype) / 2\n", "dtype)\n"),
-        ("half a pixel in the other convention", "not align_corners:\n        ", "align_corners:\n        "),
-        ("infinity times 0 in an image of one pixel", "if not factor.all():", "if False:"),
-        ("chain factor forgotten", "    return ggrid\n", "    return gpoints\n"),
+        ("H and W swapped in the chain factor", "(H, W), after = in_size", "(W, H), after = in_size"),
+        ("chain factor without 1/2", "_span(W, align_corners) / 2, after", "_span(W, align_corners), after"),
+        ("half a pixel in the other convention", "(0 if align_corners else -0.5)", "(-0.5 if align_corners else 0)"),
         ("the displacement in pixels of the output", "/ 2, S / 2, (", "/ 2, D / 2, ("),
         ("the start in pixels of the output", "dtype.type(S / D) * _odd(out_size[k], dtype", "_odd(out_size[k], dtype"),
         (
@@ -176,12 +174,20 @@ SAMPLERS = [
         ),
         ("a = -0.5 for -0.75", 'cpu",\n    a: float = -0.75,\n) -> np.', 'cpu",\n    a: float = -0.5,\n) -> np.'),
         ("a = -0.5 for -0.75 in the gradient only", "a: float = -0.75,\n) -> tuple", "a: float = -0.5,\n) -> tuple"),
-        ("chain factor of align_corners=False", "(gpoints, U.shape[2:], align_corners", "(gpoints, U.shape[2:], False"),
-        ("align_corners=False in the backward's points", "[2:], align_corners)\n    gU", "[2:], False)\n    gU"),
-        ("kink not passed on by the function", ", padding, kink, a)\n    return", ', padding, "right", a)\n    return'),
-        ("kink not passed on by the layer", "gV, kink=self.kink, needs=needs, **", "gV, needs=needs, **"),
-        ("a not passed on by the layer", '"padding": padding, "a": a, "backend"', '"padding": padding, "backend"'),
-        ("needs flags swapped", "kink=self.kink, needs=needs, **", "kink=self.kink, needs=needs[::-1], **"),
+        (
+            "align_corners=False in the backward",
+            "align_corners, U.dtype)\n    return kernels.get(backend).sample_backward",
+            "False, U.dtype)\n    return kernels.get(backend).sample_backward",
+        ),
+        (
+            "align_corners=False in the forward",
+            "align_corners, U.dtype)\n    return kernels.get(backend).sample_forward",
+            "False, U.dtype)\n    return kernels.get(backend).sample_forward",
+        ),
+        ("kink not passed on by the function", "padding, kink, a, (True", 'padding, "right", a, (True'),
+        ("kink not passed on by the layer", "self.kink, self.a, needs)", '"right", self.a, needs)'),
+        ("a not passed on by the layer", "self.kink, self.a, needs)", "self.kink, -0.75, needs)"),
+        ("needs flags swapped", "self.kink, self.a, needs)", "self.kink, self.a, needs[::-1])"),
         ("an empty image is not refused", '    checks.not_empty("U", U, ("N", "C", "H", "W"), "H", "W")\n', ""),
         ("the cotangent is not checked", 'check_cotangent(U, points, gV, "points", backend)\n    needs', "needs"),
     ),
@@ -191,7 +197,8 @@ SAMPLERS = [
         ("a sign at the last point", "gp[-2] -= gd[-1]", "gp[-2] += gd[-1]"),
         ("the maximum's flat side has a slope", "np.where((s > 1) & np.", "np.where(np."),
         ("|di| + |dj| for the norm", "np.hypot(_difference(points, 1), ", "abs(_difference(points, 1)) + abs("),
-        ("gphi not summed over samples, averaged", "gphi.sum(axis=(0, 1, 2))", "gphi.mean(axis=(0, 1, 2))"),
+        ("gphi not summed over samples, averaged", "gphi = gphi.sum(axis", "gphi = gphi.mean(axis"),
+        ("gphi of the layer averaged over samples", "grad += gphi.sum(axis", "grad += gphi.mean(axis"),
         ("the way through the width forgotten", "gpoints + footprint_backward(points, gs) if", "gpoints if"),
         ("gphi overwrites what was there", "self.phi.grad += gphi", "self.phi.grad[...] = gphi"),
         ("a neighbour at infinity is not left out", "d[~np.isfinite(d)] = 0", "d[np.isnan(d)] = 0"),
@@ -216,6 +223,8 @@ KERNELS = [
     *_of(
         "kernels/scalar_math.py",
         ("the fold's slope missing on the right", "x, slope = n + n - one - x, -", "x, slope = n + n - one - x, "),
+        ("infinity times 0 in an image of one pixel", "x if abs(x) == math.inf else (x + before)", "(x + before)"),
+        ("1 added after the scale", "(x + before) * scale + after", "x * scale + before + after"),
         ("reflects about 0 for -1/2", "x, slope = -one - x, -one", "x, slope = -x, -one"),
         ("< for <= at the first pixel", "if x <= 0:", "if x < 0:"),
         ("> for >= at the last pixel", "if x >= last:\n", "if x > last:\n"),
@@ -246,6 +255,7 @@ KERNELS = [
     *_of(
         "kernels/literal.py",
         ("gU overwrites what was there", "gU[b, :, n, m] += g", "gU[b, :, n, m] = g"),
+        ("chain factor forgotten", "gpoints[b, i, j] *= unit[1], unit[3]", "pass"),
         ("x's padding slope used in y", "y.dk, x.k, y.slope)", "y.dk, x.k, x.slope)"),
     ),
     *_of(
@@ -306,9 +316,10 @@ KERNELS = [
         ),
         (
             "flat padding wins over NaN",
-            "store(gpoints, 2 * j + 1, y if mark == mark else mark)",
-            "store(gpoints, 2 * j + 1, y)",
+            "store(gpoints, 2 * j + 1, y * scale_y if mark == mark else mark)",
+            "store(gpoints, 2 * j + 1, y * scale_y)",
         ),
+        ("chain factor of x forgotten", "x * scale_x if mark", "x if mark"),
         ("H for W in the fold of y", "fold_near(y, H, padding)", "fold_near(y, W, padding)"),
         ("a single pixel read beyond", "> 1 else np.concatenate", "> 0 else np.concatenate"),
         ("gpoints of the images not wanted", "(gpoints.reshape(shape) if needs[1] else None)", "gpoints"),
@@ -386,11 +397,12 @@ KERNELS = [
         ("a NaN width is not looked for", "y or phi_x != phi_x or phi_y != phi_y:\n            V", "y:\n            V"),
         (
             "x's slope decides in y",
-            "gpoints[b, iy] = gy * slope_y if slope_y !=",
-            "gpoints[b, iy] = gy * slope_y if slope_x !=",
+            "gpoints[b, iy] = gy * slope_y * unit[3] if slope_y !=",
+            "gpoints[b, iy] = gy * slope_y * unit[3] if slope_x !=",
         ),
         ("slope of the width forgotten", "gy * phi_slope_y if phi_slope_y != 0 else 0", "gy"),
-        ("no gU where gpoints is not needed", ", last, needs[0], needs[1", ", last, needs[0] and needs[1], needs[1"),
+        ("no gU where gpoints is not needed", "*span, *needs[:2])", "*span, all(needs[:2]), needs[1])"),
+        ("chain factor of x for y", "gy * slope_y * unit[3]", "gy * slope_y * unit[1]"),
     ),
 ]
 
@@ -406,7 +418,7 @@ CUDA = [
         ("gU overwrites what was there", "cuda.atomic.add(gU", "cuda.atomic.exch(gU"),
         ("x's padding slope used in y", "times(gy, slope_y)", "times(gy, slope_x)"),
         ("the right side whatever kink says", "slope_taps(tx, kink)", "slope_taps(tx, 0)"),
-        ("infinity times 0 in an image of one pixel", "if abs(x) == math.inf:", "if False:"),
+        ("chain factor forgotten", "times(times(gx, slope_x), unit[1])", "times(gx, slope_x)"),
         ("a copy that turns an axis", "j // D, j % D] = source", "j // D, D - 1 - j % D] = source"),
     ),
     *_of(
@@ -421,6 +433,7 @@ CUDA = [
         ("products that are fused with sums", "builder.call(product, args)", "builder.fmul(*args)"),
         ("central without 1/2", "type(one)(0.5) if last - first == 2 else one", "one"),
         ("nearest with the fraction of bilinear", "nearest(m, t), type(t)(0), ", "nearest(m, t), t, "),
+        ("infinity times 0 in an image of one pixel", "if abs(x) != math.inf:", "if True:"),
     ),
     *_of(
         "kernels/cuda/arrays.py",
@@ -430,7 +443,7 @@ CUDA = [
     ),
     *_of(
         "kernels/cuda/sampling.py",
-        ("lists in the order of arrival", "    call.run(cuda_lists.sort, cells, N, heads, following)\n", ""),
+        ("lists in the order of arrival", "    call.run(lists.sort, cells, N, heads, following)\n", ""),
         ("a list for each pixel, none for the cells before them", "(H + 1) * (W + 1)\n", "H * W\n"),
     ),
 ]
