@@ -34,6 +34,8 @@ _HOME = {  # public name -> the module that defines it
     "affine_grid_backward": "grid",
     "grid_sample": "sampler",
     "grid_sample_backward": "sampler",
+    "set_num_threads": "kernels.cpu.threads",
+    "get_num_threads": "kernels.cpu.threads",
     "GridGenerator": "grid",
     "Sampler": "sampler",
     "SpatialTransformer": "transformer",

@@ -1,8 +1,8 @@
-"""The checks that several modules share: shapes, dtypes and values of arguments, and our own kinds of error.
+"""Checks that several modules share: shapes, dtypes and values of arguments; and the errors that the package defines.
 
-Imports nothing of the package; everything else may import it. A check that only one module needs stands there. A
-message names the argument, the contract, what was got and what was wanted, so that the reader can mend the call without
-opening our source.
+This module imports nothing of the package, and every other module may import it. A check that only one module needs
+belongs in that module. A message names the argument, the contract, what was expected and what was got, so that the
+reader can correct the call without reading our source.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ class ShapeError(ValueError):
 
 
 class DamagedFileError(ValueError):
-    """A file is not what its name or its first bytes promise; the message names the file and what is wrong."""
+    """A file does not hold what its name or its first bytes announce; the message names the file and the fault."""
 
 
 class UsageError(RuntimeError):
@@ -24,7 +24,7 @@ class UsageError(RuntimeError):
 
 
 class DeviceError(RuntimeError):
-    """The GPU, its driver or its compiler is not there or failed; the message says what to install or change."""
+    """The GPU, its driver or its compiler is missing or has failed; the message says what to install or change."""
 
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -34,10 +34,10 @@ def floating(name: str, array, like: tuple | None = None, gpu: bool = False) -> 
     """Return `array` if it is a float32 or float64 NumPy array, else raise TypeError.
 
     Args:
-        name: what the caller calls it.
+        name: name of the argument, for the message.
         array: the argument.
-        like: (other_name, other_array) whose dtype it must share.
-        gpu: take an array of numba-cuda, too.
+        like: (other_name, other_array): `array` must have the dtype of other_array.
+        gpu: also accept an array of numba-cuda.
 
     >>> floating("U", np.zeros(3, np.int64))
     Traceback (most recent call last):
@@ -57,7 +57,7 @@ def floating(name: str, array, like: tuple | None = None, gpu: bool = False) -> 
 
 
 def float_dtype(name: str, dtype) -> np.dtype:
-    """Return `dtype`, in any spelling that NumPy knows, if it is float32 or float64, else raise TypeError.
+    """Return `dtype`, in any form that NumPy accepts, as a np.dtype; raise TypeError unless it is float32 or float64.
 
     >>> float_dtype("dtype", "int32")
     Traceback (most recent call last):
@@ -75,10 +75,10 @@ def shape(name: str, array: np.ndarray, axes: tuple, **known: tuple) -> tuple:
     """Return array.shape if it fits `axes`, else raise ShapeError.
 
     Args:
-        name: what the caller calls the array.
+        name: name of the argument, for the message.
         array: anything with a shape.
-        axes: one entry an axis, a symbol such as "N" or a number such as 2.
-        known: for a symbol, (size, where the size comes from).
+        axes: one entry per axis: a symbol, for example "N", or a number, for example 2.
+        known: for a symbol, (its size, the name of the array that gives this size).
 
     >>> shape("points", np.zeros((4, 4, 6, 2)), ("N", "Ho", "Wo", 2), N=(2, "U"))
     Traceback (most recent call last):
@@ -118,7 +118,7 @@ def one_of(name: str, value, choices) -> None:
 
 
 def integer(name: str, value, least: int = 0) -> int:
-    """Return `value` as an int of at least `least`; TypeError or ValueError otherwise."""
+    """Return `value` as an int; raise TypeError if it is not an integer, ValueError if it is less than `least`."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -141,7 +141,7 @@ def pair(name: str, value, least: int = 0) -> tuple[int, int]:
 
 
 def between(name: str, value, low: float, high: float) -> float:
-    """Return `value` as a float in [low, high]; ValueError otherwise, for NaN too."""
+    """Return `value` as a float; raise TypeError if it is not a number, ValueError unless it lies in [low, high]."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -168,7 +168,7 @@ def flag(name: str, value) -> bool:
 
 
 def flags(name: str, value, of: tuple[str, ...]) -> tuple[bool, ...]:
-    """Return `value`, a flag for all or one for each of `of`, as a tuple of flags.
+    """Return a tuple with one flag for each name in `of`; `value` is one flag for all of them, or one for each.
 
     >>> flags("needs", True, ("U", "points")), flags("needs", (True, False), ("U", "points"))
     ((True, True), (True, False))

@@ -8,6 +8,9 @@ The paper does not write the conversion down: Sec. 3.2 is normalised, Eq. (3) co
 PyTorch's; False is the default there and here. Read next: grid.py, sampler.py.
 """
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
 
@@ -37,6 +40,50 @@ def target_grid(out_size: tuple[int, int], align_corners: bool, dtype) -> np.nda
     G[..., 0] = target_axis(Wo, align_corners, dtype)
     G[..., 1] = target_axis(Ho, align_corners, dtype)[:, None]
     return G
+
+
+class Axis(NamedTuple):
+    """How a displacement d = T(G) - G along one axis becomes pixels: x_s = start_j + factor d_x + shift.
+
+    Attributes:
+        target: (Wo,), the normalised x_t.
+        start: (Wo,), in pixels.
+        factor: pixels for each normalised unit: the chain factor, too.
+        shift: the middle of the image, in pixels.
+    """
+
+    target: np.ndarray
+    start: np.ndarray
+    factor: np.floating
+    shift: np.floating
+
+
+@functools.lru_cache(maxsize=64)
+def axes(
+    out_size: tuple[int, int], in_size: tuple[int, int] | None, align_corners: bool, dtype: np.dtype
+) -> tuple[Axis, Axis]:
+    """Return the axes x and y of the target grid of an output of out_size, for an input of in_size = (H, W).
+
+        x_s = (S / D) a_j / 2 + (S / 2) d_x + (W - 1) / 2
+
+    Where d = 0 and the output is as large as the input this is (2 j + 1 - W + W - 1) / 2 = j, without rounding: the
+    identity transform samples exactly at the pixels. Through `to_pixels(G + d)` most widths would miss some of them,
+    and with them the side of the kink on which the gradient is taken.
+
+    Without in_size start and shift are 0 and the factor 1: a matrix T in place of T - identity gives T(G), normalised.
+    """
+    found = []
+    for k in (1, 0):
+        target = target_axis(out_size[k], align_corners, dtype)
+        if in_size is None:
+            start, factor, shift = np.zeros_like(target), 1, 0
+        else:
+            S, D = _span(in_size[k], align_corners), max(1, _span(out_size[k], align_corners))
+            start, factor, shift = dtype.type(S / D) * _odd(out_size[k], dtype) / 2, S / 2, (in_size[k] - 1) / 2
+        for array in (target, start):
+            array.setflags(write=False)  # one and the same for all who ask
+        found.append(Axis(target, start, dtype.type(factor), dtype.type(shift)))
+    return tuple(found)
 
 
 def pixels_per_unit(in_size: tuple[int, int], align_corners: bool, dtype) -> np.ndarray:
@@ -83,32 +130,3 @@ def to_pixels(grid: np.ndarray, in_size: tuple[int, int], align_corners: bool) -
 def to_pixels_backward(gpoints: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Return the gradient with respect to normalised points."""
     return gpoints * pixels_per_unit(in_size, align_corners, gpoints.dtype)
-
-
-@np.errstate(all="ignore")
-def displaced(d: np.ndarray, in_size: tuple[int, int], align_corners: bool) -> np.ndarray:
-    """Return the points T(G) in pixels, given the displacement d = T(G) - G in normalised coordinates.
-
-        x_s = ((S / D) a_j + S d_x + (W - 1)) / 2
-
-    Where d = 0 and the output is as large as the input this is (2 j + 1 - W + W - 1) / 2 = j, without rounding: the
-    identity transform samples exactly at the pixels. Through `to_pixels(G + d)` most widths would miss some of them,
-    and with them the side of the kink on which the gradient is taken.
-
-    Args:
-        d: (N, Ho, Wo, 2), normalised.
-        in_size: (H, W) of the image that is sampled.
-        align_corners: the convention.
-
-    Returns:
-        points: (N, Ho, Wo, 2), pixels.
-    """
-    points = np.empty_like(d)
-    for axis, size_in, size_out in ((0, in_size[1], d.shape[2]), (1, in_size[0], d.shape[1])):
-        S, D = _span(size_in, align_corners), max(1, _span(size_out, align_corners))
-        start = d.dtype.type(S / D) * _odd(size_out, d.dtype)
-        start = start if axis == 0 else start[:, None]
-        points[..., axis] = (start + S * d[..., axis] + (size_in - 1)) / 2
-        if S == 0:  # one pixel, as in to_pixels: infinity is not in the image
-            np.copyto(points[..., axis], d[..., axis], where=np.isinf(d[..., axis]))
-    return points

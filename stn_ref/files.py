@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,7 +164,7 @@ def _new_part(target: str) -> BinaryIO:
     """Return a new part file of `target`, open and locked."""
     folder, name = os.path.split(target)
     while True:
-        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+        part = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
         file = open(part, "x+b")  # x: opens nothing that exists, so no link either
         if _lock(file) is not False and _is_at(part, file):
             return file

@@ -2,9 +2,9 @@
 
 Reads: nn/, transforms/. Read next: grid.py.
 
-The last layer starts with zero weights and the identity as bias: whatever the image, the transformer begins by passing
-it on unchanged, and every gradient that reaches theta is about leaving the identity. A random start looks somewhere at
-random, often beside the object, where there is no gradient that leads back.
+The last layer starts with zero weights and with the identity transform as bias. So before training the transformer
+returns every image unchanged. With random weights it would sample a random region, often one without the object, and
+no gradient there leads back to the object.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from stn_ref.transforms import Transform
 
 
 def regression_layer(n_in: int, transform: Transform, *, dtype=np.float32) -> Linear:
-    """Return the last layer of a localisation net: theta = identity, whatever the input, until it is trained."""
+    """Return the last layer of a localisation net: before training it gives theta = identity for every input."""
     return Linear.constant(n_in, np.array(transform.identity, dtype))
 
 
@@ -34,11 +34,11 @@ def fc_localisation(
 
     Args:
         in_shape: (C, H, W).
-        transform: the family; its K is the width of the last layer, its identity the bias.
-        rng: for the weights.
-        hidden: widths.
+        transform: the family; its K is the width of the last layer, its identity the initial bias.
+        rng: generator that draws the weights.
+        hidden: widths of the hidden layers.
         lr_scale: factor on the learning rate of every parameter.
-        dtype: of the weights.
+        dtype: dtype of the weights.
 
     Source: Jaderberg et al. 2015, appendix A.4.
     """
@@ -66,12 +66,12 @@ def conv_localisation(
 
     Args:
         in_shape: (C, H, W), at least 28 x 28.
-        transform: the family; its K is the width of the last layer, its identity the bias.
-        rng: for the weights.
-        filters: of both convolutions.
+        transform: the family; its K is the width of the last layer, its identity the initial bias.
+        rng: generator that draws the weights.
+        filters: number of filters of each convolution.
         hidden: width of the fully-connected layer.
         lr_scale: factor on the learning rate of every parameter.
-        dtype: of the weights.
+        dtype: dtype of the weights.
 
     Raises:
         ValueError: H or W is less than 28.
@@ -80,7 +80,9 @@ def conv_localisation(
     """
     C, H, W = (checks.integer("in_shape", size, 1) for size in in_shape)
     if min(H, W) < 28:
-        raise ValueError(f"in_shape must be (C, H, W) with H, W >= 28, or nothing is left to look at; got {in_shape}")
+        raise ValueError(
+            f"in_shape must be (C, H, W) with H, W >= 28: convolution leaves nothing of a smaller image; got {in_shape}"
+        )
     left_H, left_W = (((size // 2 - 4) // 2) - 4 for size in (H, W))
     return scaled(
         Sequential(
@@ -100,7 +102,7 @@ def conv_localisation(
 
 
 def scaled(net: Sequential, lr_scale: float) -> Sequential:
-    """Return the net, every parameter's learning rate multiplied by lr_scale."""
+    """Set the learning-rate factor of every parameter to lr_scale, and return the net."""
     for param in net.params():
         param.lr_scale = lr_scale
     return net

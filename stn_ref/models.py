@@ -1,13 +1,13 @@
-"""The nets of Table 1: FCN, CNN, and each with a spatial transformer in front; and two nets that others published.
+"""The nets of Table 1 (FCN, CNN, and each with a spatial transformer in front), and two nets published by others.
 
 Reads: transformer.py, localisation.py, nn/. Read next: training/.
 
-The sources give ranges (128-256 units, 32-64 filters); chosen here: 256 and 200 units, 32 and 64 filters. On the larger
-canvases (42 and 60 pixels) the transformer samples 56 x 56 points and averages them 2 x 2: its view is 28 x 28 pixels,
-the size of a digit, without the aliasing of a shrinking warp.
+The sources give ranges (128-256 units, 32-64 filters). This module uses 256 and 200 units, 32 and 64 filters. On the
+larger canvases (42 and 60 pixels) the transformer samples 56 x 56 points, and average pooling 2 x 2 reduces them. So
+the view has 28 x 28 pixels, the size of a digit, without the aliasing of a warp that reduces the image.
 
-The two published nets share one plan: a transformer before a small convolutional net, each with two convolutions and
-two fully-connected layers, and dropout in the net. Their final log-softmax is part of our loss.
+The two published nets have the same structure: a transformer and a small convolutional net, each with two convolutions
+and two fully-connected layers; the convolutional net has dropout. Their final log-softmax is part of our loss.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from stn_ref.nn import AvgPool2d, Conv2d, Dropout, Dropout2d, Flatten, Layer, Li
 from stn_ref.transformer import SpatialTransformer
 
 SIZES = (28, 42, 60)
-VIEW = 28  # pixels of a side of what the transformer hands on
+VIEW = 28  # side in pixels of the image that the classifier gets from the transformer
 CLASSES = 10
 CIFAR10_CLASSIFIER = ((16, 5), (32, 5), 1024)  # (filters, kernel) twice, and the hidden width
 
@@ -35,12 +35,12 @@ def fcn(
     """Return the fully-connected net: channels size^2 -> 256 -> 200 -> classes, ReLU between.
 
     Args:
-        size: pixels of a side of the input (N, channels, size, size).
-        rng: for the weights, and then for dropout.
-        channels: of the input.
-        classes: scores an image gets.
-        dropout: probability of dropping a unit of the two hidden layers; 0: there is no such layer.
-        dtype: of the weights.
+        size: side in pixels of the input (N, channels, size, size).
+        rng: generator for the weights, and then for dropout.
+        channels: number of input channels.
+        classes: number of scores for each image.
+        dropout: probability of dropping a unit of the two hidden layers; 0: no dropout layers.
+        dtype: dtype of the weights.
     """
     return Sequential(
         Flatten(),
@@ -71,13 +71,13 @@ def cnn(
     """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
 
     Args:
-        size: pixels of a side of the input (N, channels, size, size).
-        rng: for the weights, and then for dropout.
-        filters: of the two convolutions.
-        channels: of the input.
-        classes: scores an image gets.
-        dropout: probability of dropping a feature before the fully-connected layer; 0: there is no such layer.
-        dtype: of the weights.
+        size: side in pixels of the input (N, channels, size, size).
+        rng: generator for the weights, and then for dropout.
+        filters: numbers of filters of the two convolutions.
+        channels: number of input channels.
+        classes: number of scores for each image.
+        dropout: probability of dropping a feature before the fully-connected layer; 0: no dropout layer.
+        dtype: dtype of the weights.
     """
     first, second = filters
     left = ((size - 8) // 2 - 6) // 2
@@ -100,10 +100,10 @@ def tutorial(
     """Return the net of PyTorch's tutorial, (N, 1, 28, 28) -> scores (N, 10): 27,360 parameters.
 
     Args:
-        rng: for the weights, and then for dropout.
+        rng: generator for the weights, and then for dropout.
         dropout: probability of dropping a channel after the second convolution, and a unit of the hidden layer.
         localisation_lr_scale: factor on the learning rate of the localisation net.
-        dtype: of the weights.
+        dtype: dtype of the weights.
 
     Source: G. Hamrouni, "Spatial Transformer Networks Tutorial", pytorch.org/tutorials.
     """
@@ -117,10 +117,10 @@ def cifar10(
     """Return the CIFAR-10 net of a widely copied README, (N, 3, 32, 32) -> scores (N, 10): 1,585,008 parameters.
 
     Args:
-        rng: for the weights, and then for dropout.
-        dropout: as for `tutorial`, whose net this is but for its widths.
+        rng: generator for the weights, and then for dropout.
+        dropout: as for `tutorial`; the two nets differ only in their widths.
         localisation_lr_scale: factor on the learning rate of the localisation net.
-        dtype: of the weights.
+        dtype: dtype of the weights.
 
     Source: gokul-pv, DawnOfTransformers/SpacialTransformers, README.md on GitHub.
     """
@@ -132,15 +132,15 @@ def cifar10_cnn(rng: np.random.Generator, *, dropout: float = 0.5, dtype=np.floa
     """Return the net of `cifar10` without its transformer, the baseline that the README lacks: 844,522 parameters.
 
     Args:
-        rng: for the weights, and then for dropout.
+        rng: generator for the weights, and then for dropout.
         dropout: as for `tutorial`.
-        dtype: of the weights.
+        dtype: dtype of the weights.
     """
     return Sequential(*_classifier((3, 32), CIFAR10_CLASSIFIER, rng, dropout, dtype))
 
 
 def _with_transformer(in_shape, localisation, classifier, rng, dropout, lr_scale, dtype) -> Sequential:
-    """Return transformer and classifier; each is described by (filters, kernel) twice, and its hidden width."""
+    """Return transformer and classifier; each is described by ((filters, kernel), (filters, kernel), hidden width)."""
     affine = transforms.get("affine")
     f_loc = Sequential(
         *_features(in_shape, localisation, rng, dtype), regression_layer(localisation[-1], affine, dtype=dtype)
@@ -179,7 +179,7 @@ def _features(in_shape, widths, rng, dtype, dropout=0.0) -> list:
 BACKBONES = {"fcn": (fcn, fc_localisation), "cnn": (cnn, conv_localisation)}
 MODELS = (*BACKBONES, *(f"st-{backbone}-{family}" for backbone in BACKBONES for family in transforms.FAMILIES))
 
-PUBLISHED = {"tutorial": (tutorial, 28), "cifar10": (cifar10, 32)}  # and the pixels of a side
+PUBLISHED = {"tutorial": (tutorial, 28), "cifar10": (cifar10, 32)}  # name -> (function, side of the image in pixels)
 
 
 def build(
@@ -195,11 +195,15 @@ def build(
 
     Args:
         name: "fcn", "cnn", "st-fcn-affine", "st-cnn-attention", ... (MODELS); or "tutorial", "cifar10" (PUBLISHED).
-        size: 28, 42 or 60; "tutorial" has 28, "cifar10" 32 (and 3 channels).
-        rng: for the weights, and then for dropout.
+        size: 28, 42 or 60; "tutorial" needs 28, "cifar10" 32 (and 3 channels).
+        rng: generator for the weights, and then for dropout.
         localisation_lr_scale: factor on the learning rate of the localisation net.
-        dropout: in the classifier, see `fcn` and `cnn`; the nets of PUBLISHED have their own.
-        dtype: of the weights.
+        dropout: probability for the classifier, see `fcn` and `cnn`; the nets of PUBLISHED use their own.
+        dtype: dtype of the weights.
+
+    Raises:
+        ValueError: the name is unknown, or the net does not exist in this size.
+        TypeError: rng is not a Generator.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4.
     """

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.grid import GridGenerator
+from stn_ref.grid import GridGenerator, grid_backend
 from stn_ref.nn import Layer, Linear, Sequential
 from stn_ref.sampler import Sampler
 from stn_ref.transforms import Transform
@@ -106,7 +106,8 @@ class ParallelTransformers(Layer):
             if not isinstance(layer, Layer):
                 raise TypeError(f"{name} must be a Layer; got {layer!r}")
         self.localisation = localisation
-        self.grids = [GridGenerator(transform, out_size, align_corners=align_corners) for transform in transforms]
+        options = {"align_corners": align_corners, "backend": grid_backend(sampler)}
+        self.grids = [GridGenerator(transform, out_size, **options) for transform in transforms]
         if not self.grids:
             raise ValueError("transforms must be at least one; got none")
         self.samplers = [sampler.share() for _ in self.grids]

@@ -6,7 +6,7 @@ Reads: localisation.py, grid.py, sampler.py. Read next: models.py.
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.grid import GridGenerator
+from stn_ref.grid import GridGenerator, grid_backend
 from stn_ref.nn.layer import Layer
 from stn_ref.sampler import Sampler, pixel_padding
 from stn_ref.transforms import Transform
@@ -26,7 +26,8 @@ class SpatialTransformer(Layer):
         transform: the family T, from stn_ref.transforms.
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
-        mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward.
+        mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward; the grid's
+            backend is the sampler's.
         sampler: a layer (U, points) -> V to use instead, such as those of kernel_sampler.py, with options of its own.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
 
@@ -56,15 +57,18 @@ class SpatialTransformer(Layer):
             if not isinstance(layer, Layer) and (name, layer) != ("sampler", None):
                 raise TypeError(f"{name} must be a Layer; got {layer!r}")
         self.localisation = localisation
-        self.grid = GridGenerator(transform, out_size, align_corners=align_corners)
-        padding = pixel_padding(padding_mode, align_corners)
-        options = {"mode": mode, "padding": padding, "kink": kink, "a": a, "backend": backend}
-        if sampler is not None and options != Sampler.__init__.__kwdefaults__:
+        options = {"mode": mode, "padding_mode": padding_mode, "kink": kink, "a": a, "backend": backend}
+        defaults = SpatialTransformer.__init__.__kwdefaults__
+        if sampler is None:
+            padding = pixel_padding(padding_mode, align_corners)
+            sampler = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
+        elif any(value != defaults[name] for name, value in options.items()):
             raise ValueError(
                 "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
                 f"got {options}"
             )
-        self.sampler = Sampler(**options) if sampler is None else sampler
+        self.sampler = sampler
+        self.grid = GridGenerator(transform, out_size, align_corners=align_corners, backend=grid_backend(self.sampler))
         self.return_theta = return_theta
 
     def forward(self, U: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:

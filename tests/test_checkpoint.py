@@ -232,7 +232,8 @@ KILLS = {  # what replaces a function in the child, so that it dies in that very
         2,
     ),
     "before the rename": (
-        "replace, calls = os.replace, iter(range(1));os.replace = lambda a, b: replace(a, b) if more(calls) else die()",
+        "replace, calls = os.replace, iter(range(1));"  # kept machine code is renamed, too
+        "os.replace = lambda a, b: replace(a, b) if not str(b).endswith('.npz') or more(calls) else die()",
         1,
     ),
 }

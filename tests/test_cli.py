@@ -29,12 +29,17 @@ def test_importing_loads_neither_numba_nor_matplotlib_nor_scipy():
 def test_vectorised_and_literal_work_where_numba_cannot_be_imported():
     script = (
         "import sys; sys.modules['numba'] = None; import numpy as np, stn_ref; U = np.ones((1, 1, 3, 4));"
-        "g = stn_ref.affine_grid(np.array([[[1.0, 0, 0], [0, 1, 0]]]), U.shape);"
-        "[stn_ref.grid_sample_backward(U, g, U, backend=b) for b in ('literal', 'vectorised')];"
-        "stn_ref.grid_sample(U, g)"
+        "theta = np.array([[[1.0, 0, 0], [0, 1, 0]]]);"
+        "grids = [stn_ref.affine_grid(theta, U.shape, backend=b) for b in ('literal', 'vectorised')];"
+        "[stn_ref.affine_grid_backward(g, U.shape, backend=b) for g in grids for b in ('literal', 'vectorised')];"
+        "[stn_ref.grid_sample_backward(U, g, U, backend=b) for g in grids for b in ('literal', 'vectorised')];"
+        "T = stn_ref.transforms.get('tps'); theta = np.array([T.identity]);"
+        "[stn_ref.GridGenerator(T, (2, 3), backend=b).forward(theta) for b in ('literal', 'vectorised')];"
+        "CALL"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "ImportError: backend 'cpu' needs numba, which is not installed" in done.stderr
+    for call in ("stn_ref.grid_sample(U, grids[0])", "stn_ref.affine_grid(np.zeros((1, 2, 3)), U.shape)"):
+        done = subprocess.run([sys.executable, "-c", script.replace("CALL", call)], capture_output=True, text=True)
+        assert "ImportError: backend 'cpu' needs numba, which is not installed: pip install numba" in done.stderr
 
 
 def test_help_names_every_command_and_each_explains_itself():

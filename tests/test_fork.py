@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import stn_ref
 from stn_ref import nn
+from stn_ref.kernels.cpu import one_blas_thread as blas
 from stn_ref.kernels.cpu import threads
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -21,10 +23,10 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    before = threads.get_num_threads()
-    threads.set_num_threads(2)
+    before = stn_ref.get_num_threads()
+    stn_ref.set_num_threads(2)
     yield
-    threads.set_num_threads(before)
+    stn_ref.set_num_threads(before)
 
 
 def exit_code_of_child(work) -> int:
@@ -53,8 +55,8 @@ def every_piece_once():
 
 
 def test_a_child_has_workers_of_its_own():
-    threads.parallel(lambda k: time.sleep(0.001), 4)
     meeting = threading.Barrier(2, timeout=10)
+    threads.parallel(lambda k: meeting.wait(), 2)
     assert exit_code_of_child(lambda: threads.parallel(lambda k: meeting.wait(), 2)) == 0
     every_piece_once()  # and the parent has not lost its own
 
@@ -73,23 +75,23 @@ def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_hel
 
     if not blas_threads():
         pytest.skip("this BLAS has no number of threads to look at")
-    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    monkeypatch.setattr(blas, "PATIENCE", 0.1)
     inside, leave = threading.Event(), threading.Event()
 
     def hold():
-        with threads.one_blas_thread:
+        with one_blas_thread:
             inside.set()
             assert leave.wait(20)
 
     def child():
         assert blas_threads() == {3}
-        with threads.one_blas_thread:
+        with one_blas_thread:
             assert blas_threads() == {1}
         assert blas_threads() == {3}
 
     def child_inside():
         assert blas_threads() == {1}
-        threads.one_blas_thread.__exit__()
+        one_blas_thread.__exit__()
         assert blas_threads() == {3}
 
     with threadpool_limits(3, user_api="blas"):
@@ -97,7 +99,7 @@ def test_a_child_forked_while_another_thread_holds_blas_to_one_thread_is_not_hel
         other.start()
         assert inside.wait(20)
         codes = [exit_code_of_child(child)]
-        with threads.one_blas_thread:
+        with one_blas_thread:
             codes.append(exit_code_of_child(child_inside))
         leave.set()
         other.join(20)
@@ -114,16 +116,16 @@ def test_a_fork_waits_while_another_thread_sets_the_number_of_blas_threads(monke
         time.sleep(0.2)
         log.append("end")
 
-    monkeypatch.setattr(threads, "_set_blas_threads", set_slowly)
-    if not threads._blas():
+    monkeypatch.setattr(blas, "_set_blas_threads", set_slowly)
+    if not blas._blas():
         pytest.skip("this BLAS has no number of threads to set")
-    other = threading.Thread(target=threads.one_blas_thread.__enter__)
+    other = threading.Thread(target=one_blas_thread.__enter__)
     other.start()
     assert setting.wait(20)
     code = exit_code_of_child(lambda: np.testing.assert_equal(log.count("begin"), log.count("end")))
     other.join(20)
-    with threads.one_blas_thread.lock:
-        threads.one_blas_thread.users.clear()
+    with one_blas_thread.changed:
+        one_blas_thread.users.clear()
     assert code == 0
 
 
@@ -157,7 +159,7 @@ def test_a_fork_waits_until_another_thread_has_left_blas_and_lets_none_in():
 
     def come_and_go():
         for _ in range(3):
-            with threads.one_blas_thread:
+            with one_blas_thread:
                 log.append("in")
                 inside.set()
                 time.sleep(0.1)
@@ -174,16 +176,17 @@ def test_a_fork_waits_until_another_thread_has_left_blas_and_lets_none_in():
 
 
 @pytest.mark.parametrize("work", ("sampler", "convolution", "blas threads"))
-def test_children_forked_while_another_thread_works_do_not_hang(work, rng):
+def test_children_forked_while_another_thread_works_do_not_hang(work, rng, monkeypatch):
     U = rng.standard_normal((4, 2, 20, 24)).astype(np.float32)
     grid = rng.uniform(-1.2, 1.2, (4, 14, 16, 2)).astype(np.float32)
     convolution = nn.Conv2d(2, 3, 5, rng).eval()
 
     def blas_threads_to_and_fro():  # the moment in which OpenBLAS holds a lock
         for _ in range(50):
-            with threads.one_blas_thread:
+            with one_blas_thread:
                 pass
 
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)  # ns: two threads for the small arrays of a test, too
     use = {
         "sampler": lambda: stn_ref.grid_sample(U, grid),
         "convolution": lambda: convolution.forward(U),

@@ -31,12 +31,6 @@ def test_corners_by_hand(align_corners):
 
 
 @both_conventions
-def test_an_infinite_displacement_is_outside_even_an_image_of_one_pixel(align_corners):
-    points = coordinates.displaced(np.array([[[[np.inf, 1.0]]]]), (1, 1), align_corners)
-    assert points.tolist() == [[[[np.inf, 0.0 if align_corners else 0.5]]]]
-
-
-@both_conventions
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @each_family
 def test_identity_samples_exactly_at_every_pixel(align_corners, dtype, family):

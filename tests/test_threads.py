@@ -1,7 +1,6 @@
 """Our own parallel loop."""
 
 import itertools
-import os
 import signal
 import sys
 import threading
@@ -12,15 +11,28 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from stn_ref.kernels.cpu import cores, threads
+import stn_ref
+from stn_ref.kernels.cpu import threads
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 
 
 @pytest.fixture(params=(1, 2, 4))
 def several(request):
-    before = threads.get_num_threads()
-    threads.set_num_threads(request.param)
+    before = stn_ref.get_num_threads()
+    stn_ref.set_num_threads(request.param)
     yield request.param
-    threads.set_num_threads(before)
+    stn_ref.set_num_threads(before)
+
+
+two_threads = pytest.mark.parametrize("several", (2,), indirect=True)
+
+
+@pytest.fixture
+def ctrl_c():
+    """A call that acts as Ctrl-C; a process that is started in the background would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_every_piece_runs_once(several):
@@ -31,14 +43,30 @@ def test_every_piece_runs_once(several):
     assert len(done) == 100
 
 
-def test_pieces_run_side_by_side():
-    before = threads.get_num_threads()
-    threads.set_num_threads(2)
+def test_pieces_run_side_by_side(several):
+    meeting = threading.Barrier(several, timeout=20)
+    for _ in range(3):
+        threads.parallel(lambda k: meeting.wait(), several)  # would break if one ran after another
+
+
+@two_threads
+def test_the_caller_does_not_wait_for_a_thread_that_has_not_begun(several):
+    started, leave = threading.Event(), threading.Event()
+
+    def hold(k):  # keeps the only other thread busy
+        started.set()
+        assert leave.wait(20)
+
+    other = threading.Thread(target=threads.parallel, args=(hold, 2))
+    other.start()
     try:
-        meeting = threading.Barrier(2, timeout=20)
-        threads.parallel(lambda k: meeting.wait(), 2)  # would break if one ran after the other
+        assert started.wait(20)
+        done = []
+        threads.parallel(done.append, 5)
+        assert done == list(range(5)) and other.is_alive()
     finally:
-        threads.set_num_threads(before)
+        leave.set()
+        other.join(20)
 
 
 def test_an_exception_reaches_the_caller_and_the_loop_still_works(several):
@@ -54,52 +82,55 @@ def test_an_exception_reaches_the_caller_and_the_loop_still_works(several):
     assert len(done) == 5
 
 
+@two_threads
+@pytest.mark.parametrize("fails", ("the caller", "the other thread"))
+def test_an_exception_is_raised_when_no_thread_works_any_more(several, fails):
+    caller, meeting, ended = threading.current_thread(), threading.Barrier(2, timeout=20), []
+
+    def task(k):
+        meeting.wait()
+        if (threading.current_thread() is caller) == (fails == "the caller"):
+            raise ZeroDivisionError
+        time.sleep(0.05)
+        ended.append(k)
+
+    with pytest.raises(ZeroDivisionError):
+        threads.parallel(task, 2)
+    assert len(ended) == 1
+
+
 def test_an_index_error_of_a_task_is_not_mistaken_for_the_end(several):
     with pytest.raises(IndexError, match="of the task"):
         threads.parallel(lambda k: (_ for _ in ()).throw(IndexError("of the task")), 5)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
-@pytest.mark.parametrize("moment", ("it waits", "it watches", "it ends its own piece"))
-def test_ctrl_c_is_raised_when_no_thread_works_any_more(moment, monkeypatch):
-    before, began, ended = threads.get_num_threads(), threading.Event(), []
-    caller = threading.main_thread()
-    threads.set_num_threads(2)
-
-    def ctrl_c(*args):
-        if threading.current_thread() is caller:
-            signal.raise_signal(signal.SIGINT)
+@two_threads
+@pytest.mark.parametrize("error", (None, ZeroDivisionError))
+def test_ctrl_c_is_raised_when_no_thread_works_any_more_and_before_other_errors(several, ctrl_c, error):
+    caller, meeting, ended = threading.main_thread(), threading.Barrier(2, timeout=20), []
 
     def task(k):
+        meeting.wait()
         if threading.current_thread() is caller:
-            assert began.wait(20)  # then the caller has nothing left to do
-            if moment == "it ends its own piece":
-                ctrl_c()
-        else:
-            began.set()
-            time.sleep(0.1)
-            if moment == "it waits":
-                signal.pthread_kill(caller.ident, signal.SIGINT)
-            time.sleep(0.1)
-            ended.append(k)
+            if error:
+                raise error
+            return  # then it waits for the other
+        time.sleep(0.05)
+        ctrl_c()
+        time.sleep(0.05)
+        ended.append(k)
 
-    if moment == "it watches":
-        monkeypatch.setattr(threads, "_watch", ctrl_c)
-    try:
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                threads.parallel(task, 2)
-            assert len(ended) == 1
-            ended.clear()
-            began.clear()
-    finally:
-        threads.set_num_threads(before)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            threads.parallel(task, 2)
+        assert len(ended) == 1
+        ended.clear()
 
 
-def test_an_interrupt_at_any_line_leaves_nobody_at_work_and_loses_no_worker():
+def test_an_interrupt_at_any_line_leaves_no_thread_at_work_and_loses_none():
     """As Ctrl-C would be, KeyboardInterrupt is raised before the n-th line that the caller runs, for every n."""
-    before, caller, code = threads.get_num_threads(), threading.current_thread(), threads._share.__code__
-    threads.set_num_threads(3)
+    before, caller = stn_ref.get_num_threads(), threading.current_thread()
+    stn_ref.set_num_threads(3)
 
     def interrupted(n):
         lines, at_work, began = itertools.count(1), [], threading.Event()
@@ -107,10 +138,10 @@ def test_an_interrupt_at_any_line_leaves_nobody_at_work_and_loses_no_worker():
         def task(k):
             at_work.append(k)
             if threading.current_thread() is caller:
-                began.wait(20)
+                began.wait(0.02)
             else:
                 began.set()
-                time.sleep(0.01)
+                time.sleep(0.005)
             at_work.remove(k)
 
         def each_line(frame, event, arg):
@@ -119,7 +150,7 @@ def test_an_interrupt_at_any_line_leaves_nobody_at_work_and_loses_no_worker():
             return each_line
 
         tracer = sys.gettrace()
-        sys.settrace(lambda frame, event, arg: each_line if frame.f_code is code else None)
+        sys.settrace(lambda frame, event, arg: each_line if frame.f_code.co_filename == threads.__file__ else None)
         try:
             threads.parallel(task, 3)
         except KeyboardInterrupt:
@@ -127,33 +158,14 @@ def test_an_interrupt_at_any_line_leaves_nobody_at_work_and_loses_no_worker():
         finally:
             sys.settrace(tracer)
             assert not at_work, n
-            assert len(threads._free) == len(threads._all) and not threads._inside.piece, n
+            meeting = threading.Barrier(3, timeout=20)
+            threads.parallel(lambda k: meeting.wait(), 3)
         return False
 
     try:
-        threads.parallel(lambda k: None, 3)
-        assert next(n for n in itertools.count(1) if not interrupted(n)) > 20
+        assert next(n for n in itertools.count(1) if not interrupted(n)) > 30
     finally:
-        threads.set_num_threads(before)
-
-
-def test_ctrl_c_is_raised_rather_than_an_error_before_it():
-    before, caller, began = threads.get_num_threads(), threading.main_thread(), threading.Event()
-    threads.set_num_threads(2)
-
-    def task(k):
-        if threading.current_thread() is caller:
-            assert began.wait(20)
-            raise ZeroDivisionError
-        began.set()
-        time.sleep(0.1)
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            threads.parallel(task, 2)
-    finally:
-        threads.set_num_threads(before)
+        stn_ref.set_num_threads(before)
 
 
 def test_concurrent_callers_get_their_own_results(several):
@@ -172,48 +184,66 @@ def test_concurrent_callers_get_their_own_results(several):
     assert [len(out) for out in results] == [200] * 4 and all(map(all, results))
 
 
-def test_a_range_is_worth_handing_over(several):
-    ranges = []
-    threads.parallel_ranges(lambda first, last: ranges.append((first, last)), 10, least=6)
-    assert ranges == [(0, 10)]
-    ranges.clear()
-    threads.parallel_ranges(lambda first, last: ranges.append((first, last)), 12, least=6)
-    assert sorted(ranges) == threads.spans(12, min(several, 2))
-    threads.parallel_ranges(lambda first, last: ranges.append(None), 0, least=6)
-    assert None not in ranges
+def test_the_caller_does_all_the_work_where_the_system_gives_no_thread(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    before, done = stn_ref.get_num_threads(), []
+    stn_ref.set_num_threads(3)
+    try:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        threads.parallel(done.append, 5)
+    finally:
+        stn_ref.set_num_threads(before)
+    assert done == list(range(5))
 
 
-@pytest.mark.parametrize("several", (1, 2, 3), indirect=True)
-def test_ranges_make_up_the_whole_and_the_callers_is_the_longest(several):
+def test_a_second_thread_is_used_from_half_a_millisecond_of_work_on(several):
+    def ranges(count, ns):
+        found = []
+        threads.parallel_ranges(lambda first, last: found.append((first, last)), count, threads.worth_a_thread(ns))
+        return sorted(found)
+
+    assert ranges(499, 1000) == [(0, 499)]  # 1000 ns for each item
+    assert ranges(500, 1000) == threads.spans(500, min(several, 2))
+    assert ranges(4000, 250) == threads.spans(4000, several)
+    assert ranges(1, 10**9) == [(0, 1)] and ranges(0, 1000) == []
+    assert threads.worth_a_thread(0) == threads.WORTH_A_THREAD
+
+
+@two_threads
+def test_short_work_runs_on_the_callers_thread(several):
+    ran = []
+    threads.parallel(lambda k: (time.sleep(0.002), ran.append(threading.get_ident())), 7, least=4)
+    assert ran == [threading.get_ident()] * 7
+    meeting = threading.Barrier(2, timeout=20)
+    threads.parallel(lambda k: k in (0, 1) and meeting.wait(), 8, least=4)
+
+
+def test_ranges_make_up_the_whole(several):
     for least, count in itertools.product((1, 5, 32), (0, 1, 31, 64, 65, 200)):
         ranges = []
         threads.parallel_ranges(lambda first, last, to=ranges: to.append((first, last)), count, least)
         ranges.sort()
         assert [i for first, last in ranges for i in range(first, last)] == list(range(count))
-        lengths = [last - first for first, last in ranges]
-        assert all(lengths) and len(lengths) <= several
-        assert count == 0 or least == 1 or lengths[0] == max(lengths)
+        assert len(ranges) <= several and all(last - first >= min(least, count) for first, last in ranges)
 
 
-def test_a_waiting_worker_keeps_no_array_alive():
-    before = threads.get_num_threads()
-    threads.set_num_threads(2)
-    try:
-        array, meeting = np.zeros(3), threading.Barrier(2, timeout=20)
+@two_threads
+def test_a_waiting_thread_keeps_no_array_alive(several):
+    array, meeting = np.zeros(3), threading.Barrier(2, timeout=20)
 
-        def task(k, array=array):
-            meeting.wait()
-            array[k] = 1
+    def task(k, array=array):
+        meeting.wait()
+        array[k] = 1
 
-        threads.parallel(task, 2)
-        alive = weakref.ref(array)
-        del array, task
-        deadline = time.monotonic() + 20
-        while alive() is not None and time.monotonic() < deadline:
-            time.sleep(0.001)  # the worker tells that it has ended before it forgets
-        assert alive() is None
-    finally:
-        threads.set_num_threads(before)
+    threads.parallel(task, 2)
+    alive = weakref.ref(array)
+    del array, task
+    deadline = time.monotonic() + 20
+    while alive() is not None and time.monotonic() < deadline:
+        time.sleep(0.001)  # the caller goes on before the other thread has forgotten
+    assert alive() is None
 
 
 def test_a_loop_inside_a_loop_runs_in_place(several):
@@ -221,15 +251,17 @@ def test_a_loop_inside_a_loop_runs_in_place(several):
 
     def outer(k):
         def inner(j):
-            time.sleep(0.002)  # Python's lock is free: any other thread that had been asked to help would help now
+            time.sleep(0.002)  # Python's lock is free: another thread that had been asked to help would help now
             ran.append((k, j, threading.get_ident() == mine))
 
         mine = threading.get_ident()
         threads.parallel(inner, 6)
 
-    threads.parallel(outer, 1)  # the other threads are idle
     threads.parallel(outer, 4)
-    assert sorted(ran) == sorted([(0, j, True) for j in range(6)] + [(k, j, True) for k in range(4) for j in range(6)])
+    assert sorted(ran) == [(k, j, True) for k in range(4) for j in range(6)]
+    if several > 1:  # afterwards the caller is outside again
+        meeting = threading.Barrier(2, timeout=20)
+        threads.parallel(lambda k: meeting.wait(), 2)
 
 
 def test_the_callers_errstate_holds_on_every_thread(several):
@@ -252,7 +284,7 @@ def three_blas_threads():
 
 
 def inside_one_blas_thread(task, count):
-    with threads.one_blas_thread:
+    with one_blas_thread:
         threads.parallel(task, count)
 
 
@@ -297,27 +329,16 @@ def test_two_callers_at_once_both_have_one_blas_thread(three_blas_threads, first
     assert seen == [{1}, {1}] and blas_threads() == {3}
 
 
-def test_the_number_of_threads_is_at_least_one():
-    with pytest.raises(ValueError, match="must be at least 1; got 0"):
-        threads.set_num_threads(0)
-
-
-@pytest.mark.skipif(cores.here() < 0 or cores.count() < 2, reason="nobody tells on which core a thread runs, or one")
-def test_a_thread_leaves_a_core_and_may_come_back():
-    allowed = os.sched_getaffinity(0)
-
-    def left():
-        core = cores.here()
-        cores.leave(core)
-        return cores.here() != core
-
-    assert any(left() for _ in range(20))  # more than once, for the system may move a thread back
-    assert os.sched_getaffinity(0) == allowed
-    cores.leave(-1)  # not known: nothing to do
-    here = cores.here()
-    os.sched_setaffinity(0, {here})
-    try:
-        cores.leave(here)  # nowhere else to go
-        assert cores.here() == here and os.sched_getaffinity(0) == {here}
-    finally:
-        os.sched_setaffinity(0, allowed)
+def test_the_number_of_threads_is_an_integer_of_at_least_one(several):
+    for bad, error, message in (
+        (0, ValueError, "the number of threads must be at least 1; got 0"),
+        (-2, ValueError, "must be at least 1; got -2"),
+        (2.0, TypeError, "the number of threads must be an integer; got 2.0"),
+        ("2", TypeError, "must be an integer; got '2'"),
+        (None, TypeError, "must be an integer; got None"),
+    ):
+        with pytest.raises(error, match=message):
+            stn_ref.set_num_threads(bad)
+        assert stn_ref.get_num_threads() == several
+    stn_ref.set_num_threads(np.int64(3))
+    assert stn_ref.get_num_threads() == 3 and type(stn_ref.get_num_threads()) is int

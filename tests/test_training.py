@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -43,6 +44,18 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_threads(digits, model):
         threads.set_num_threads(before)
     assert len(set(crcs)) == 1
     assert train(Trainer(config(model=model, distortion="TC", epochs=1, seed=1), digits)).weights_crc() != crcs[0]
+
+
+def test_trainings_in_two_python_threads_at_once_give_the_bits_of_one_after_the_other(digits, monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)  # ns: small nets, too, ask for the same threads
+    monkeypatch.setattr(threads, "_threads", 2)
+
+    def crc(seed):
+        return train(Trainer(config(model="st-cnn-affine", distortion="TC", epochs=1, seed=seed), digits)).weights_crc()
+
+    alone = [crc(seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(crc, (0, 1))) == alone
 
 
 # What each field of Config does.

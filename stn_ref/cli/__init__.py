@@ -55,9 +55,9 @@ def main(argv: list[str] | None = None) -> int:
         refuse_ignored(args)
         write = _report_writer(args.json)
         if args.threads is not None:
-            from stn_ref.kernels.cpu import threads
+            from stn_ref import set_num_threads
 
-            threads.set_num_threads(args.threads)
+            set_num_threads(args.threads)
         status, report = args.call(args, note, say)
         write({"command": args.command, "stn_ref": __version__, **report})
         return status

@@ -1,5 +1,5 @@
-"""What every sampler and every layer must satisfy, run against ours and anybody's.
+"""Claims that every correct sampler and layer satisfies; they are run against our code and against yours.
 
-Read claim.py, subject.py and claims/, then run.py and report.py; museum/ shows what the claims catch, peers/ and
-table.py how well-known samplers fare. gradients.py is about layers.
+Read claim.py, subject.py and claims/, then run.py and report.py. museum/ shows which faults the claims detect, peers/
+and table.py show the results of well-known samplers. gradients.py checks layers.
 """

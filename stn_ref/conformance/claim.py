@@ -1,6 +1,6 @@
-"""What a claim is: one sentence about a right sampler, and a check that says with numbers where a sampler breaks it.
+"""A claim: one sentence about a correct sampler, and a check that reports with numbers where a sampler violates it.
 
-Read next: subject.py (what is checked), claims/ (the claims), run.py (who runs them).
+Read next: subject.py (what is checked), claims/ (the claims), run.py (runs them).
 """
 
 import inspect
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SUBJECTS = ("sampler", "backward", "tps")
-TOLERANCE = 1e-5  # of the largest expected value: a sampler that works in float32 fails one claim, not all
+TOLERANCE = 1e-5  # relative to the largest expected value: a sampler that computes in float32 fails one claim, not all
 
 
 class Violated(AssertionError):
@@ -23,15 +23,15 @@ class NotOffered(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """One property of a right sampler.
+    """One property of a correct sampler.
 
     Args:
-        name: in kebab case, as `stn-ref check` prints it.
-        says: one sentence, what a right sampler does.
-        failure: one sentence, what it means for you if yours does not.
-        known: well-known code that broke the claim, with the place where it was discussed; or "".
+        name: the name in kebab case, as `stn-ref check` prints it.
+        says: one sentence: what a correct sampler does.
+        failure: one sentence: what a violation means for the user of the sampler.
+        known: well-known code that violated the claim, with a reference to the discussion; or "".
         subject: "sampler", "backward" or "tps": which function is judged.
-        check: takes a Subject; returns if the claim holds, raises Violated or NotOffered if not.
+        check: takes a Subject; returns if the claim holds, else raises Violated or NotOffered.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Claim:
     check: Callable
 
     def to_dict(self) -> dict:
-        """Return all but the check, for a report."""
+        """Return all fields except the check, for a report."""
         return {key: getattr(self, key) for key in ("name", "says", "failure", "known", "subject")}
 
 
 def claim(failure: str, *, known: str = "", subject: str = "sampler") -> Callable[[Callable], Claim]:
-    """Return a decorator that makes a Claim of a check: its name is the function's, its sentence the docstring."""
+    """Return a decorator that turns a check into a Claim: the name is the function's, the sentence its docstring."""
 
     def decorate(check: Callable) -> Claim:
         name = check.__name__.strip("_").replace("_", "-")
@@ -62,14 +62,14 @@ def _round(number) -> str:
 
 
 def expect(what: str, got, expected, tolerance: float = TOLERANCE, points=None) -> None:
-    """Raise Violated unless `got` is `expected`, NaN where that is NaN, to `tolerance` of the largest expected value.
+    """Raise Violated unless `got` equals `expected` up to the tolerance; NaN equals NaN.
 
     Args:
-        what: names the number, for the message.
+        what: name of the quantity, for the message.
         got: array.
         expected: array that broadcasts to the shape of `got`.
         tolerance: relative to max(1, max|expected|).
-        points: (P, 2) in pixels, if the first axis of `got` counts points: the message then says which.
+        points: (P, 2) in pixels, if the first axis of `got` runs over points: the message then names the point.
     """
     got = np.asarray(got, np.float64)
     expected = np.broadcast_to(np.asarray(expected, np.float64), got.shape)

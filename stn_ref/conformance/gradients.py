@@ -1,7 +1,7 @@
 """The gradient of every layer and transform, compared with finite differences: the table of `stn-ref gradcheck`.
 
-Shapes are small, not square, and never equal by accident; everything is float64. "on kinks" puts every value where the
-slope jumps: there a gradient must lie between the slopes to its left and right.
+Shapes are small and not square, and different axes have different sizes; everything is float64. In a case "on kinks"
+every value lies where the slope jumps: there a gradient must lie between the slopes to its left and right.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def _loss_pair(loss: type, target: np.ndarray) -> tuple[Callable, Callable]:
 
 
 def _small_transformer(family: str, rng: np.random.Generator) -> SpatialTransformer:
-    """Return a transformer of 4 x 5 images with 2 channels; off the identity, so that its points are off the kinks."""
+    """Return a transformer for 4 x 5 images with 2 channels; it is not the identity, so its points are off kinks."""
     transform = transforms.get(family)
     localisation = fc_localisation((2, 4, 5), transform, rng, hidden=(4,), dtype=np.float64)
     last = localisation[len(localisation) - 1]
@@ -47,7 +47,7 @@ def cases(seed: int = 0) -> dict[str, tuple]:
     steps = rng.integers(-1, 2, (2, 3, 4)).astype(float)  # a third of them zeros: kinks of ReLU
     levels = rng.integers(0, 2, (2, 3, 6, 8)).astype(float)  # ties in most windows: kinks of max-pooling
     f64 = {"dtype": np.float64}
-    dice = np.random.default_rng([seed, 2])  # of dropout alone: another case in the table does not change what drops
+    dice = np.random.default_rng([seed, 2])  # for dropout alone, so that a new case does not change what drops
     table = {
         "Linear": (nn.Linear(5, 4, rng, **f64), [normal((3, 5))], {}),
         "Conv2d": (nn.Conv2d(3, 4, 3, rng, **f64), [image], {}),
@@ -115,7 +115,7 @@ def _transforms(rng: np.random.Generator) -> dict[str, tuple]:
         )
         table[f"affine_grid, align_corners={align_corners}"] = (pair, [normal((2, 2, 3))], {"names": ["theta"]})
     f_loc = conv_localisation((1, 28, 30), transforms.get("affine"), rng, filters=3, hidden=8, dtype=np.float64)
-    for param in f_loc.params():  # small weights, biases of 1: no ReLU is silent for every image
+    for param in f_loc.params():  # small weights and biases of 1, so that no ReLU is 0 for every image
         param.value *= 0.3
         param.value += 0.03 * normal(param.value.shape) + (param.value.ndim == 1)
     table["conv_localisation affine"] = (f_loc, [normal((2, 1, 28, 30))], {})

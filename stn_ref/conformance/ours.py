@@ -1,4 +1,4 @@
-"""Our own functions under names that `stn-ref check` can be given, such as "stn_ref.conformance.ours:literal"."""
+"""Our own functions under names that `stn-ref check` accepts, for example "stn_ref.conformance.ours:literal"."""
 
 from functools import partial
 

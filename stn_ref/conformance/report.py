@@ -1,4 +1,4 @@
-"""What `stn-ref check` says: a line for each claim, and for one that does not hold, what that means.
+"""The output of `stn-ref check`: one line for each claim, and what a violation means.
 
 Reads: run.py. Read next: peers/.
 """
@@ -16,12 +16,12 @@ INDENT = " " * 13
 
 
 def names(spec: Spec, only: Iterable[str] | None = None) -> list[str]:
-    """Return the claims to run: those of `only`, or those about the functions that are given."""
+    """Return the names of the claims to run: those in `only`, by default those about the given functions."""
     return [claim.name for claim in select(only) if only is not None or getattr(spec, claim.subject) is not None]
 
 
 def lines(verdict: Verdict, claim: Claim) -> str:
-    """Return the line of a verdict, and if something is wrong or missing, why, what it means, and whom else it hit."""
+    """Return the line of a verdict and its detail; for a failure also its meaning and other code that had the fault."""
     told = [f"{WORDS[verdict.outcome]:<{len(INDENT)}}{claim.name}: {claim.says}"]
     if verdict.detail:
         told.append(f"{INDENT}{verdict.detail}")
@@ -33,13 +33,13 @@ def lines(verdict: Verdict, claim: Claim) -> str:
 
 
 def counts(verdicts: list[Verdict]) -> dict[str, int]:
-    """Return outcome -> how many claims had it, without those that none had."""
+    """Return outcome -> number of claims that had it, without outcomes that did not occur."""
     outcomes = [verdict.outcome for verdict in verdicts]
     return {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes}
 
 
 def passed(verdicts: list[Verdict]) -> bool:
-    """Whether nothing is wrong and at least one claim was satisfied: to offer nothing is not to pass."""
+    """Return whether no claim failed and at least one was satisfied: a sampler that offers nothing does not pass."""
     return all(verdict.passed for verdict in verdicts) and "satisfied" in counts(verdicts)
 
 
@@ -54,7 +54,7 @@ def told_counts(verdicts: list[Verdict]) -> str:
 
 
 def _refuse_absent_libraries(spec: Spec) -> None:
-    """Raise ImportError for an adapter of ours whose library is not there: once, not once a claim."""
+    """Raise ImportError if `spec` names one of our adapters whose library is not installed."""
     for peer in peers.PEERS.values():
         wanted = {peer.spec(role) for role in SUBJECTS} & {getattr(spec, role) for role in SUBJECTS} - {None}
         if wanted and not peer.installed():
@@ -68,19 +68,19 @@ def check(
     time_limit: float = 60.0,
     say: Callable[[str], None],
 ) -> tuple[int, dict]:
-    """Run the claims against the functions that `spec` names and say what became of each.
+    """Run the claims against the functions that `spec` names, and report each verdict.
 
     Args:
         spec: the names of the functions.
-        only: names of claims; None for all that are about the functions given.
+        only: names of claims; None: all claims about the given functions.
         time_limit: seconds for each claim.
-        say: is told the results, each when it is there.
+        say: called with the text of each verdict as soon as it is known.
 
     Returns:
-        (0 if nothing is wrong, else 1; the report).
+        (status, report): status 0 if no claim failed, else 1.
 
     Raises:
-        ImportError, ValueError: a function cannot be found; an unknown claim.
+        ImportError, ValueError: a function cannot be found, or a claim is unknown.
     """
     wanted = names(spec, only)
     _refuse_absent_libraries(spec)
@@ -88,11 +88,11 @@ def check(
     say(told_counts(verdicts))
     wrong = [verdict.claim for verdict in verdicts if not verdict.passed]
     if len(wrong) > 1:
-        say(f"begin with {wrong[0]}: the claims go from the simple to the subtle, and the others may follow from it")
+        say(f"begin with {wrong[0]}: the claims go from simple to subtle, and the other failures may follow from it")
     for role in SUBJECTS:
         left_out = [claim for claim in select(only) if claim.subject == role and claim.name not in wanted]
         if left_out:
-            say(f"not run, for want of a {role}: {len(left_out)} more")
+            say(f"not run, because no {role} was given: {len(left_out)} more")
     return (0 if passed(verdicts) else 1), {
         "passed": passed(verdicts),
         "counts": counts(verdicts),
@@ -101,7 +101,7 @@ def check(
 
 
 def list_claims(say: Callable[[str], None]) -> tuple[int, dict]:
-    """Say what the claims are; return (0, the report)."""
+    """Pass one line for each claim to `say`; return (0, the report)."""
     for claim in CLAIMS.values():
         say(f"{claim.name} ({claim.subject}): {claim.says}")
     return 0, {"claims": [claim.to_dict() for claim in CLAIMS.values()]}

@@ -1,8 +1,8 @@
-"""Run the claims: in this process (`check`), or in one of their own that may crash, hang or exit (`run`).
+"""Run the claims: in this process (`check`), or in a separate one that may crash, hang or exit (`run`).
 
-A sampler in C can take the whole interpreter with it, so `run` starts a worker process, reads one line for each claim
-that the worker finishes, and starts another for the claims left over when it dies or takes too long. What the sampler
-prints goes to standard error and never among the answers.
+A sampler in C can crash the whole interpreter. So `run` starts a worker process and reads one line for each claim that
+the worker finishes. If the worker dies or takes too long, `run` starts another one for the remaining claims. What the
+sampler prints goes to standard error and is never mixed with the answers.
 """
 
 import json
@@ -25,7 +25,7 @@ from stn_ref.kernels.cpu import threads
 
 OUTCOMES = ("satisfied", "violated", "not offered", "crash", "timeout", "error")
 PASSES = ("satisfied", "not offered")
-IMPORT_LIMIT = 120.0  # seconds until the worker has imported the functions under test; compiling frameworks are slow
+IMPORT_LIMIT = 120.0  # seconds to import the functions under test; frameworks that compile are slow
 
 _WORKER = (
     "import json, sys; request = json.loads(sys.argv[1]); sys.path[:] = request['path'];"
@@ -35,13 +35,13 @@ _WORKER = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one claim.
+    """The result of one claim.
 
     Args:
-        claim: its name.
+        claim: name of the claim.
         outcome: one of OUTCOMES.
         detail: the numbers, the option that is not offered, or the error; "" if satisfied.
-        seconds: how long it took.
+        seconds: duration.
     """
 
     claim: str
@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong: the claim is satisfied, or is about an option that is not offered."""
+        """Whether the claim is satisfied or is about an option that is not offered."""
         return self.outcome in PASSES
 
     def to_dict(self) -> dict:
@@ -60,7 +60,7 @@ class Verdict:
 
 
 def select(only: Iterable[str] | None = None) -> list[Claim]:
-    """Return the claims of these names, in teaching order; all of them for None; ValueError for an unknown name."""
+    """Return the claims with these names, in teaching order, or all for None; raise ValueError for an unknown name."""
     if only is None:
         return list(CLAIMS.values())
     names = [only] if isinstance(only, str) else list(only)
@@ -70,7 +70,7 @@ def select(only: Iterable[str] | None = None) -> list[Claim]:
 
 
 def judge(claim: Claim, subject: Subject) -> Verdict:
-    """Return the verdict on one claim, in this process: an exception is a verdict, a crash is not survived."""
+    """Return the verdict on one claim, judged in this process: an exception gives a verdict, a crash ends it."""
     start = time.perf_counter()
     outcome, detail = "satisfied", ""
     subject.called = {}
@@ -92,7 +92,7 @@ def judge(claim: Claim, subject: Subject) -> Verdict:
 
 
 def check(subject: Subject, claims: Iterable[Claim] | None = None) -> list[Verdict]:
-    """Return the verdicts on `claims` (all of them for None), in this process."""
+    """Return the verdicts on `claims` (None: all claims), judged in this process."""
     return [judge(claim, subject) for claim in (select() if claims is None else claims)]
 
 
@@ -103,17 +103,17 @@ def run(
     time_limit: float = 60.0,
     note: Callable[[Verdict], None] | None = None,
 ) -> list[Verdict]:
-    """Return the verdicts on the functions that `spec` names, reached in a process of their own.
+    """Return the verdicts on the functions that `spec` names, judged in a separate process.
 
     Args:
         spec: the names of the functions.
-        only: names of claims; None for all.
+        only: names of claims; None: all claims.
         time_limit: seconds for each claim.
-        note: called with each verdict when it is reached.
+        note: called with each verdict as soon as it is known.
 
     Raises:
-        ImportError: a module cannot be imported, or ends the process that tries.
-        ValueError: a function is not there; a name of a claim is unknown.
+        ImportError: a module cannot be imported, or its import ends the process.
+        ValueError: a function does not exist, or a claim is unknown.
     """
     checks.between("time_limit", time_limit, 1e-3, 1e6)
     left, verdicts = [claim.name for claim in select(only)], []
@@ -124,12 +124,12 @@ def run(
             if note is not None:
                 note(verdict)
             if (verdict.claim, verdict.outcome) == (next(iter(CLAIMS)), "error"):
-                return verdicts  # it cannot be called at all: the other claims would only repeat that
+                return verdicts  # the function cannot be called at all: the other claims would repeat the error
     return verdicts
 
 
 def _worker(spec: Spec, names: list[str], time_limit: float) -> Iterable[Verdict]:
-    """Yield verdicts until the worker has done all, or has died or been stopped over one: that one is a verdict too."""
+    """Yield verdicts until all claims are judged or the worker dies or exceeds the limit, which is a verdict, too."""
     request = {"spec": asdict(spec), "claims": names, "path": [os.getcwd(), *sys.path]}
     command = [sys.executable, "-c", _WORKER, json.dumps(request)]
     counts = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), str(threads.get_num_threads()))
@@ -170,7 +170,7 @@ def _read(stream, lines: queue.SimpleQueue) -> None:
 
 
 def _next(lines: queue.SimpleQueue, limit: float) -> dict | str | None:
-    """Return the worker's next answer, "" if it has ended, None if there is none in time."""
+    """Return the worker's next answer, "" if the worker has ended, None if no answer comes within `limit` seconds."""
     try:
         line = lines.get(timeout=limit)
     except queue.Empty:

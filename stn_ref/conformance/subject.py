@@ -1,4 +1,4 @@
-"""The function under test: found by name, called with the options it has, its answers checked for shape.
+"""The functions under test: find them by name, call them with the options they accept, check the shapes of results.
 
 Read next: claims/.
 """
@@ -36,7 +36,7 @@ class Spec:
     def __post_init__(self):
         names = [name for name in (self.sampler, self.backward, self.tps) if name is not None]
         if not names:
-            raise ValueError("there is nothing to check: give a sampler, a backward or a tps")
+            raise ValueError("nothing to check: give a sampler, a backward or a tps")
         for name in names:
             module, colon, function = name.rpartition(":")
             if not (module and colon and function.isidentifier()):
@@ -48,7 +48,7 @@ def find(name: str) -> Callable:
 
     Raises:
         ImportError: the module cannot be imported; the message says why.
-        ValueError: it has no such function.
+        ValueError: the module has no function of this name.
     """
     place, _, function = name.rpartition(":")
     try:
@@ -72,7 +72,7 @@ def _import_file(path: Path):
         return sys.modules[name]  # sampler and backward in one file are one module
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))  # so that it finds its neighbours, as a script does
+    sys.path.insert(0, str(path.resolve().parent))  # so that it can import its neighbours, as a script can
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
@@ -86,8 +86,9 @@ class Subject:
         backward: G(U, grid, gV, *, mode, padding_mode, align_corners) -> (gU, ggrid), or None.
         tps: S(control_points (P, 2), destinations (P, 2), xy (Q, 2)) -> (Q, 2), or None.
 
-    An option that a function cannot take, or whose value it refuses with ValueError or NotImplementedError, raises
-    NotOffered. Bilinear sampling with zeros must be offered in one of the conventions: refusing that is an error.
+    A call raises NotOffered if the function does not accept an option, or refuses its value with ValueError or
+    NotImplementedError. Bilinear sampling with zeros must be offered for at least one value of align_corners: otherwise
+    the function's own error is raised.
     """
 
     def __init__(self, forward: Callable | None = None, backward: Callable | None = None, tps: Callable | None = None):
@@ -98,12 +99,12 @@ class Subject:
 
     @classmethod
     def from_spec(cls, spec: Spec) -> "Subject":
-        """Return the subject whose functions `spec` names; ImportError or ValueError if one is not there."""
+        """Return the subject with the functions named in `spec`; raise ImportError or ValueError if one is missing."""
         names = (spec.sampler, spec.backward, spec.tps)
         return cls(*(None if name is None else find(name) for name in names))
 
     def call(self, kind: str, *arrays: np.ndarray, **options):
-        """Return what the function answers, unchecked; it gets the arrays themselves."""
+        """Return the unchecked result of the function, called with the arrays themselves, not with copies."""
         function = self._functions[kind]
         if function is None:
             raise NotOffered(f"no {'sampler' if kind == 'forward' else kind} was given")
@@ -118,18 +119,18 @@ class Subject:
             raise NotOffered(f"{_told(options)}: {error}") from error
 
     def require(self, kind: str, **options) -> None:
-        """Raise NotOffered if the function does not take these options; whether it does is tried once."""
+        """Raise NotOffered if the function does not accept these options; each combination is tried only once."""
         options = {**DEFAULTS, **options}
         refusal = self._refusal(kind, options)
         if refusal is not None:
             raise NotOffered(refusal)
 
     def offered(self, kind: str = "forward", **choices) -> Iterator[dict]:
-        """Yield every combination of options that the function takes; NotOffered if there is none.
+        """Yield every combination of options that the function accepts; raise NotOffered if none is accepted.
 
         Args:
-            kind: "forward" or "backward"; the latter needs both.
-            choices: for each option the values to try; an option left out has its default.
+            kind: "forward", or "backward": then both functions must accept the options.
+            choices: the values to try for each option; an omitted option has its default.
         """
         choices = {**{name: (value,) for name, value in DEFAULTS.items()}, **choices}
         refusals = []
@@ -154,7 +155,7 @@ class Subject:
         return self._refusals[key]
 
     def _try(self, kind: str, options: dict) -> str | None:
-        """Return None if the function answers a harmless call with these options, else why not."""
+        """Return None if the function accepts a simple call with these options, else the reason for its refusal."""
         arrays = (np.ones((1, 1, 4, 5)), np.full((1, 1, 1, 2), 0.1), np.ones((1, 1, 1, 1)))
         try:
             self.call(kind, *arrays[: 2 if kind == "forward" else 3], **options)
@@ -171,13 +172,13 @@ class Subject:
         return None
 
     def forward(self, U: np.ndarray, grid: np.ndarray, **options) -> np.ndarray:
-        """Return V of copies of U and grid; Violated if it is not an array of (N, C, Ho, Wo)."""
+        """Return V for copies of U and grid; raise Violated unless it is a float array of shape (N, C, Ho, Wo)."""
         self.require("forward", **options)
         V = self.call("forward", U.copy(), grid.copy(), **{**DEFAULTS, **options})
         return _array("V", V, (*U.shape[:2], *grid.shape[1:3]))
 
     def backward(self, U: np.ndarray, grid: np.ndarray, gV: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
-        """Return (gU, ggrid) of copies of the arrays; Violated if they are not shaped as U and grid."""
+        """Return (gU, ggrid) for copies of the arrays; raise Violated unless they have the shapes of U and grid."""
         if self._functions["backward"] is not None:
             self.require("backward", **options)
         answer = self.call("backward", U.copy(), grid.copy(), gV.copy(), **{**DEFAULTS, **options})
@@ -192,7 +193,7 @@ class Subject:
 
 
 def _keywords(function: Callable | None) -> frozenset:
-    """Return the options that a function takes; all of them if it cannot be asked."""
+    """Return the options that a function accepts; all of them if its signature cannot be read."""
     if function is None:
         return frozenset()
     try:

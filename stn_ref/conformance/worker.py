@@ -1,4 +1,4 @@
-"""The process in which somebody else's sampler runs: one line of JSON for each claim, on a channel of its own."""
+"""The worker process that runs the sampler under test; it writes one line of JSON per claim to a separate channel."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from stn_ref.conformance.subject import Spec, Subject
 def main(request: dict) -> None:
     """Import the functions under test, then judge the claims asked for, in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
-    with os.fdopen(os.dup(1), "w") as answers:  # what was standard output is for answers alone;
-        os.dup2(2, 1)  # a print of the sampler's, be it from C, goes to standard error
+    with os.fdopen(os.dup(1), "w") as answers:  # the former standard output carries only answers;
+        os.dup2(2, 1)  # what the sampler prints, even from C, goes to standard error
 
         def tell(**answer) -> None:
             answers.write(json.dumps(answer) + "\n")
@@ -29,4 +29,4 @@ def main(request: dict) -> None:
             tell(**judge(CLAIMS[name], subject).to_dict())
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # threads that the sampler left behind must not keep the process
+    os._exit(0)  # threads that the sampler left behind must not keep the process alive

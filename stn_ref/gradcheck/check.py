@@ -1,6 +1,6 @@
-"""Check a backward against finite differences: ours, or the reader's own.
+"""Compare a backward, ours or the reader's own, with finite differences.
 
-Backward computes the gradient of f = sum(gy * y) for any cotangent gy, and gy is random here: with all ones, a
+Backward computes the gradient of f = sum(gy * y) for any cotangent gy. Here gy is random: if it were all ones, a
 transposed output would pass. Reads: subject.py, slopes.py, judge.py. Read next: report.py.
 """
 
@@ -31,50 +31,53 @@ def gradcheck(
     directions: int = 4,
     sample: int = 24,
 ) -> GradReport:
-    """Compare every gradient that backward returns, and every Param.grad, with finite differences.
+    """Compare every gradient that backward returns, and every Param.grad, with finite differences; return a report.
 
-    Smooth values are judged by their relative error, each max over the array:
+    Smooth values are judged by their relative error, with both maxima taken over the array:
 
         max|a - n| / max(|a|, |n|) <= tolerance,   a from backward, n numeric
 
-    On a kink, where slopes to the left and right differ, any gradient between them is right, over the outputs i:
+    On a kink the slope l to the left differs from the slope r to the right, and any gradient between them is correct.
+    The bounds are sums over the outputs i:
 
         sum_i min(gy_i l_i, gy_i r_i) <= a <= sum_i max(gy_i l_i, gy_i r_i)
 
-    Where a net mixes several kinks afterwards, a right gradient may lie outside: skip those. A difference that rounding
-    of y can explain does not count, and where rounding may hide more than `tolerance` and a tenth of the gradient, as
-    in x + 1e15, the value is not judged: take large constants off the outputs. Nor is it where differences do not
-    settle. An array of which nothing was judged fails.
+    If later layers of a net mix several kinks, a correct gradient may lie outside these bounds: skip such kinks.
 
-    A gradient that is not finite fails, unless differences to both sides are not finite either: at x = 0 inf is allowed
-    for log x, but not for sqrt x, where backward must choose a number.
+    A difference that rounding of y can explain does not count as an error. A value is not judged if its differences do
+    not converge, or if rounding may hide errors larger than `tolerance` and than a tenth of the gradient, as in
+    x + 1e15: subtract large constants from the outputs. An array fails if none of its values was judged.
+
+    A gradient that is not finite fails if the differences to either side are finite: at x = 0 inf is allowed for log x,
+    but not for sqrt x, where backward must choose a number.
 
     Args:
-        layer_or_pair: a Layer, checked in training mode with its random numbers replayed, and left as it was; or
-            (forward, backward) with forward(*inputs) -> y or a tuple, backward(*inputs, *gys) -> one gradient for each
-            input, None for those it does not differentiate.
+        layer_or_pair: a Layer; it is checked in training mode with its random numbers replayed, and its state is
+            restored afterwards. Or (forward, backward) with forward(*inputs) -> y or a tuple and
+            backward(*inputs, *gys) -> one gradient for each input, None for those it does not differentiate.
         inputs: float64 arrays of any shape; they are not modified.
         rng: draws the cotangents, directions and samples; the same state gives the same report.
-        step: the largest step, relative to max(1, |x|). Inside a smooth piece a large step is the exact one; smaller
-            ones are tried where differences do not settle.
+        step: the largest step, relative to max(1, |x|). Inside a smooth piece large steps are the most exact; smaller
+            steps are tried where the differences do not converge.
         tolerance: the largest relative error that passes.
-        kinks: "judge" or "skip" (count them only), or one of them for each name: {"theta": "skip"}.
-        names: of the inputs; by default the names of forward's arguments.
-        full_limit: larger arrays are checked along `directions` random directions, judged off kinks only, and at
-            `sample` random values.
+        kinks: "judge" or "skip" (only count them), or a dictionary from names to these: {"theta": "skip"}.
+        names: names of the inputs; default: the names of forward's arguments.
+        full_limit: the largest size of an array of which every value is checked.
+        directions: for a larger array, the number of random directions, which are judged only off kinks.
+        sample: for a larger array, the number of random values that are checked as well.
 
     Returns:
-        report: true if all passed; print it, or call report.raise_for_failure().
+        report: true if every array passed; print it, or call report.raise_for_failure().
 
     Raises:
-        TypeError, ValueError, ShapeError: an input is not float64; there is neither an input nor a parameter; backward
-            returns too many or too few gradients, or one of the wrong shape or dtype.
+        TypeError, ValueError, ShapeError: an input is not float64; inputs and parameters are both missing; backward
+            returns too many or too few gradients, or one with a wrong shape or dtype.
 
     >>> rng = np.random.default_rng(0)
     >>> bool(gradcheck((np.tanh, lambda x, gy: gy * (1 - np.tanh(x) ** 2)), rng.normal(size=(2, 3)), rng=rng))
     True
 
-    A loss binds its labels, and starts afresh in each call::
+    For a loss, bind the labels and make a new loss in each call::
 
         def forward(scores):
             return SoftmaxCrossEntropy().forward(scores, labels)
@@ -85,7 +88,7 @@ def gradcheck(
             return gloss * loss.backward()
     """
     checks.generator("rng", rng)
-    dice = np.random.default_rng(rng.integers(2**32, size=4))  # a layer that shares rng rewinds it again and again
+    dice = np.random.default_rng(rng.integers(2**32, size=4))  # a layer that shares rng resets it in each forward
     subject = subject_of(layer_or_pair, inputs, names)
     if not subject.arrays:
         raise ValueError("gradcheck needs at least one input or parameter: gradcheck(layer_or_pair, x, rng=rng)")
@@ -129,14 +132,14 @@ class _Plan(NamedTuple):
 
 @dataclass
 class _Point:
-    """Where the check is made: outputs and cotangents there, flat."""
+    """The point where gradients are checked: its outputs and cotangents, flat."""
 
     subject: Pair | LayerUse
     y: np.ndarray
     gy: np.ndarray
 
     def along_value(self, k: int, index: tuple) -> Callable[[float], np.ndarray]:
-        """Return t -> outputs when one value of array k moves by t."""
+        """Return the function t -> outputs when one value of array k changes by t."""
 
         def line(t):
             x = self.subject.arrays[k].copy("K")
@@ -146,17 +149,17 @@ class _Point:
         return line
 
     def along(self, k: int, direction: np.ndarray) -> Callable[[float], np.ndarray]:
-        """Return t -> outputs when array k moves by t * direction."""
+        """Return the function t -> outputs when array k changes by t * direction."""
         return lambda t: self.at(k)(self.subject.arrays[k] + t * direction)
 
     def at(self, k: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Return x -> outputs when array k is x."""
+        """Return the function x -> outputs when array k is x."""
         arrays = self.subject.arrays
         return lambda x: _flat(self.subject.outputs([*arrays[:k], x, *arrays[k + 1 :]]))
 
 
 def _check(point: _Point, k: int, g: np.ndarray | None, plan: _Plan) -> GradEntry:
-    """Check one array."""
+    """Check one array; return its entry of the report."""
     x, name = point.subject.arrays[k], point.subject.names[k]
     entry = GradEntry(name, point.subject.kinds[k], x.shape)
     if g is None:
@@ -177,7 +180,7 @@ def _check(point: _Point, k: int, g: np.ndarray | None, plan: _Plan) -> GradEntr
 
 
 def _values(point: _Point, k: int, g: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
-    """Measure value by value: all, or a sample, and as many of those that are not finite."""
+    """Yield a probe of every value, or of a sample and of as many values whose gradient is not finite."""
     x = point.subject.arrays[k]
     chosen = np.arange(x.size)
     if x.size > plan.full_limit:
@@ -193,7 +196,7 @@ def _values(point: _Point, k: int, g: np.ndarray, scale: float, plan: _Plan) -> 
 
 
 def _directions(point: _Point, k: int, g: np.ndarray, size: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
-    """Measure along random directions; where one meets a kink, draw another, twice as many at most."""
+    """Yield probes along random directions; replace one that meets a kink, up to twice as many in all."""
     smooth = 0
     for _ in range(2 * plan.directions):
         if smooth == plan.directions:
@@ -206,7 +209,7 @@ def _directions(point: _Point, k: int, g: np.ndarray, size: np.ndarray, scale: f
 
 
 def _kinks_by_name(kinks, names: list[str]) -> dict[str, str]:
-    """One choice for each array."""
+    """Return name -> "judge" or "skip" for each array."""
     given = kinks if isinstance(kinks, Mapping) else dict.fromkeys(names, kinks)
     for name, choice in given.items():
         checks.one_of("a name in kinks", name, names)
@@ -215,13 +218,13 @@ def _kinks_by_name(kinks, names: list[str]) -> dict[str, str]:
 
 
 def _unusable(y: list, again: list) -> str:
-    """Say why finite differences of these outputs mean nothing; an empty string if they do."""
+    """Return why finite differences of these outputs are meaningless, or an empty string if they are not."""
     if any(np.isnan(out).any() for out in y):
         return "forward gives nan"
     same = len(y) == len(again) and all(
         a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-12 * np.abs(a).max(initial=0, where=np.isfinite(a)))
         for a, b in zip(y, again, strict=True)
-    )  # sums in changing order, as on a GPU, differ less
+    )  # sums in a varying order, as on a GPU, differ by less
     return "" if same else "forward is not deterministic: two calls with the same inputs differ"
 
 

@@ -1,6 +1,6 @@
-"""Whether forward computes in float32, where finite differences know nothing of small errors.
+"""Detect a forward that computes in float32, whose rounding hides small errors from finite differences.
 
-Reads: nothing of the package. Read next: report.py.
+Imports nothing of the package. Read next: report.py.
 """
 
 from collections.abc import Callable
@@ -9,17 +9,18 @@ import numpy as np
 
 
 def outputs_in_float32(y: np.ndarray) -> bool:
-    """Whether every output is a float32 number, and not only because it is a round one."""
+    """Return whether every output is exactly a float32 number, and some output has more than three decimals."""
     with np.errstate(all="ignore"):
         return bool(np.array_equal(y, y.astype(np.float32)) and not np.array_equal(y, np.round(y, 3)))
 
 
 def input_in_float32(outputs: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> bool:
-    """Whether forward rounds x to float32 before anything else.
+    """Return whether forward first rounds x to float32.
 
-    float32 does not tell x (1 + 2^-26) from its own number x, so the outputs are equal to the last bit, but it does
-    tell the next float32 number. Outputs in steps of another size, such as whole numbers, are told apart by what they
-    do when x moves further: only those count that follow in proportion, and so steeply that float64 would show 2^-26.
+    If it does, x and x (1 + 2^-26) are the same float32 number and the outputs are equal to the last bit, but the next
+    float32 number gives other outputs. Outputs that are rounded for other reasons, to whole numbers for example, must
+    not be mistaken for this. So an output counts only if it changes in proportion to larger steps of x, and so steeply
+    that float64 would show a step of 2^-26.
 
         y(x (1 + 2^-26)) == y(x)      y(next x) != y(x)      y(x (1 + 2^-17)) - y(x) = 2 (y(x (1 + 2^-18)) - y(x))
 
@@ -28,13 +29,13 @@ def input_in_float32(outputs: Callable[[np.ndarray], np.ndarray], x: np.ndarray)
         x: any shape.
 
     Returns:
-        True only if every output that counts says so, and there is one. A rounding of some later number is not seen.
+        True only if at least one output counts and all that count behave like this. A later rounding is not detected.
     """
     with np.errstate(all="ignore"):
         single = x.astype(np.float32)
         if not np.isfinite(single).all():
             return False
-        sign = np.resize([1.0, -1.0, -1.0], x.shape)  # a common factor might not change the outputs at all
+        sign = np.resize([1.0, -1.0, -1.0], x.shape)  # mixed signs: a common factor might not change the outputs
 
         def moved(by):
             return outputs(np.asarray(single.astype(np.float64) * (1 + by * sign)))

@@ -1,8 +1,8 @@
-"""The verdict on one array: what backward claims against what finite differences know.
+"""Judge one array: compare the gradient from backward with finite differences.
 
     smooth:         |a - n| <= tolerance * max(|a|, |n|), max over the array
     kink or jump:   low <= a <= high
-    unclear:        not judged, but counted; so is what drowns in rounding
+    unclear:        not judged, but counted; so are values that rounding hides
 
 Reads: slopes.py, report.py. Read next: check.py.
 """
@@ -34,16 +34,16 @@ def judge(
 ) -> None:
     """Fill in the entry.
 
-    Rounding of the outputs hides errors of a known size. A value drowns in it, and is not judged, where that size
-    exceeds the tolerance and a tenth of the array's max(|a|, |n|), and backward is not wrong by more. A gradient that
-    is not finite fails wherever any difference is finite.
+    Rounding of the outputs hides errors up to a known size. A value is not judged if this size exceeds the tolerance
+    and a tenth of the array's max(|a|, |n|), unless backward is wrong by even more. A gradient that is not finite fails
+    wherever any difference is finite.
 
     Args:
-        entry: has name, kind, shape and method.
+        entry: its name, kind, shape and method are set.
         values: one probe for each value that was checked.
         largest: max|a| over the whole array.
-        along: one probe for each random direction; judged off kinks only.
-        typical: what |a . direction| is for a typical direction.
+        along: one probe for each random direction; it is judged only if it meets no kink.
+        typical: typical size of |a . direction|.
         tolerance: the largest relative error that passes.
         judge_kinks: whether values on kinks are judged by their interval, or only counted.
     """
@@ -77,10 +77,10 @@ def judge(
 
 
 def _errors(probes: list[Probe], norm: float, tolerance: float) -> list[tuple[Probe, float]]:
-    """Relative errors of the smooth probes that do not drown in rounding.
+    """Return (probe, relative error) for the smooth probes, without those that rounding hides.
 
-    The denominator never falls below what rounding hides, over the tolerance: where a gradient is 0, such as the one
-    of a bias before a softmax, there is only rounding to compare.
+    The denominator is at least (error that rounding hides) / tolerance: where the gradient is 0, as for a bias before
+    a softmax, the difference consists of rounding alone.
     """
     smooth = [p for p in probes if p.slope.kind == "smooth"]
     for p in smooth:
@@ -94,7 +94,7 @@ def _errors(probes: list[Probe], norm: float, tolerance: float) -> list[tuple[Pr
 
 
 def _hidden(p: Probe) -> float:
-    """The largest error that rounding of the outputs may hide."""
+    """Return the largest error that rounding of the outputs may hide."""
     return 10 * p.slope.roundoff
 
 
@@ -103,7 +103,7 @@ def _drowns(p: Probe, norm: float, tolerance: float) -> bool:
 
 
 def _interval_drowns(p: Probe, norm: float, tolerance: float) -> bool:
-    """Whether rounding hides the ends of the interval, and the gradient lies between them for all we know."""
+    """Return whether rounding hides the ends of the interval, and the gradient may lie between them."""
     return _drowns(p, max(norm, abs(p.slope.low), abs(p.slope.high)), tolerance) and _inside(p, tolerance * norm)
 
 
@@ -113,23 +113,23 @@ def _inside(p: Probe, slack: float) -> bool:
 
 
 def _wrong(not_finite: list[Probe], outside: list[Probe]) -> Iterator[str]:
-    """Say where backward is wrong in other ways than by its relative error."""
+    """Yield notes on gradients that are not finite or lie outside the interval of a kink."""
     for p in not_finite[:1]:
         side = ", to one side at least" if p.slope.kind == "unclear" else ""
         yield f"at {p.index}, backward gives {p.analytic} where finite differences are finite{side}"
     for p in outside[:1]:
         low, high = f"{p.slope.low:.6g}", f"{p.slope.high:.6g}"
         yield f"at {p.index}, on a {p.slope.kind}: backward gives {p.analytic:.6g}, outside [{low}, {high}]"
-        yield "if a net mixes several kinks afterwards this may be right: kinks='skip'"
+        yield "this may be correct if later layers mix several kinks: then use kinks='skip'"
 
 
 def _left_out(e: GradEntry, probes: list[Probe]) -> Iterator[str]:
-    """Say what was not judged, or is no ordinary slope."""
+    """Yield notes on jumps and on what was not judged."""
     if e.jumps:
         yield f"jumps, where the function itself breaks: {e.jumps}"
     unclear = sum(p.slope.kind == "unclear" for p in probes if p.index is not None)
     if unclear:
-        yield f"values not judged, because finite differences do not settle: {unclear}"
+        yield f"values not judged, because finite differences do not converge: {unclear}"
     if e.unresolved > unclear:
         hidden = max(map(_hidden, probes))
         yield (
@@ -137,4 +137,4 @@ def _left_out(e: GradEntry, probes: list[Probe]) -> Iterator[str]:
             f"the gradient: {e.unresolved - unclear} (does an output hold a large constant?)"
         )
     if e.directions_on_kinks:
-        yield f"random directions left out, because they meet kinks or drown in rounding: {e.directions_on_kinks}"
+        yield f"random directions left out, because they meet kinks or rounding hides them: {e.directions_on_kinks}"

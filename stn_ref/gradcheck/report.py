@@ -1,6 +1,6 @@
-"""What a gradient check found: one entry for each array, and the table that says so.
+"""The result of a gradient check: one entry for each array, and the table that shows them.
 
-Reads: nothing of the package.
+Imports nothing of the package.
 """
 
 import dataclasses
@@ -15,20 +15,21 @@ class GradcheckError(AssertionError):
 
 @dataclass
 class GradEntry:
-    """What was found for one array.
+    """The result for one array.
 
     Attributes:
-        name, kind, shape: of the array; kind is "input" or "param".
+        name, kind, shape: describe the array; kind is "input" or "param".
         method: "full" (every value), "directional" (random directions and a sample of values) or "none".
         max_rel_error: max|a - n| / max(|a|, |n|) over the smooth values and directions, a from backward, n numeric.
-        worst_index, analytic, numeric, step: where that is; None for a direction.
-        checked: values judged as smooth.
-        kinks: values on a kink or jump; `jumps` of them on a jump.
-        kinks_judged, kinks_outside: of those, judged by the interval of slopes; values found outside.
-        unresolved: values whose finite differences do not settle, or drown in rounding; not judged.
-        directions, directions_on_kinks: random directions judged, and left out because they meet a kink,
-            do not settle or drown in rounding.
-        passed, note: the verdict, and what a reader must know of it.
+        worst_index, analytic, numeric, step: index, a, n and step of the largest error; the index is None for a
+            direction.
+        checked: number of values judged as smooth.
+        kinks, jumps: number of values on a kink or jump, and how many of them are on a jump.
+        kinks_judged, kinks_outside: number of values judged by their interval of slopes, and how many lie outside it.
+        unresolved: number of values not judged: their finite differences do not converge, or rounding hides them.
+        directions, directions_on_kinks: number of random directions judged, and of those left out because they meet a
+            kink, do not converge, or are hidden by rounding.
+        passed, note: the verdict, and remarks on it.
     """
 
     name: str
@@ -54,12 +55,12 @@ class GradEntry:
 
 @dataclass
 class GradReport:
-    """The verdict on every array; true if all of it passed, so that `assert report` and `if not report` work.
+    """The verdict on every array; true if all arrays passed, so that `assert report` and `if not report` work.
 
     Attributes:
         entries: one for each input, then one for each parameter.
         tolerance: the largest relative error that passes.
-        problems: what forward and backward do and must not do, such as modifying an input; any of them fails.
+        problems: faults of forward and backward themselves, for example that they modify an input; any of them fails.
     """
 
     entries: list[GradEntry]
@@ -68,12 +69,12 @@ class GradReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every entry passed and there is no problem."""
+        """Whether every entry passed and no problem was found."""
         return not self.problems and all(entry.passed for entry in self.entries)
 
     @property
     def max_rel_error(self) -> float:
-        """The largest of all entries, 0 if there are none."""
+        """The largest max_rel_error of the entries; 0 without entries."""
         return max((entry.max_rel_error for entry in self.entries), default=0.0)
 
     def __bool__(self) -> bool:
@@ -106,10 +107,10 @@ class GradReport:
 
 
 def table(reports: Mapping[str, GradReport]) -> str:
-    """Return one line for each array of each report, and a line for each problem.
+    """Return a text with one line for each array of each report, and one for each problem.
 
     Args:
-        reports: what was checked -> its report.
+        reports: name of what was checked -> its report.
     """
     rows = [("layer", "array", "error", "kinks", "")]
     for name, report in reports.items():

@@ -1,10 +1,10 @@
-"""What is checked, behind one face: a Layer, or the reader's own pair of functions.
+"""The subject of a check behind one interface: a Layer, or the reader's own pair of functions.
 
     outputs(arrays)        -> the outputs of forward
-    gradients(arrays, gys) -> one gradient for each array, or None where there is none
+    gradients(arrays, gys) -> one gradient for each array, None if backward does not differentiate it
 
 `arrays` are the inputs and then, for a Layer, the values of its parameters. Forward and backward work on copies, and
-what they return is copied, so that a buffer they use again cannot mislead us. Read next: check.py.
+their results are copied: they may reuse a buffer in the next call. Read next: check.py.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ from stn_ref.nn.layer import Layer
 
 
 def subject_of(layer_or_pair, inputs: tuple, names: tuple | None) -> "Pair | LayerUse":
-    """Return the subject for gradcheck's first argument; TypeError if it is neither a Layer nor a pair."""
+    """Return the subject for gradcheck's first argument; raise TypeError if it is neither a Layer nor a pair."""
     if isinstance(layer_or_pair, Layer):
         return LayerUse(layer_or_pair, inputs, names)
     if isinstance(layer_or_pair, tuple) and len(layer_or_pair) == 2 and all(map(callable, layer_or_pair)):
         return Pair(*layer_or_pair, inputs, names)
-    raise TypeError(f"gradcheck wants a Layer or a pair (forward, backward); got {type(layer_or_pair).__name__}")
+    raise TypeError(f"gradcheck needs a Layer or a pair (forward, backward); got {type(layer_or_pair).__name__}")
 
 
 class Pair:
     """forward(*inputs) -> y or a tuple; backward(*inputs, *gys) -> one gradient, or None, for each input.
 
     Attributes:
-        names, kinds: of each array; a kind is "input" or "param".
+        names, kinds: name and kind of each array; a kind is "input" or "param".
         arrays: float64 copies.
-        problems: what forward and backward did and must not do, in words.
+        problems: faults of forward and backward themselves, as sentences.
     """
 
     def __init__(self, forward: Callable, backward: Callable, inputs: tuple, names: tuple | None):
@@ -58,7 +58,7 @@ class Pair:
         return gradients
 
     def untouched(self) -> contextlib.AbstractContextManager:
-        """Functions have no state that we could put back."""
+        """Return a context that does nothing: functions have no state to restore."""
         return contextlib.nullcontext()
 
     def _compare(self, what, names, now, before):
@@ -72,7 +72,7 @@ class Pair:
 
 
 class LayerUse(Pair):
-    """A Layer: its parameters are arrays, too, and its random numbers are replayed before every forward."""
+    """A Layer: its parameters are checked as well, and its random numbers are replayed before every forward."""
 
     def __init__(self, layer: Layer, inputs: tuple, names: tuple | None):
         super().__init__(layer.forward, layer.backward, inputs, names)
@@ -85,7 +85,7 @@ class LayerUse(Pair):
         self.dice = [(rng, rng.bit_generator.state) for rng in layer.rngs()]
 
     def outputs(self, arrays: list) -> list[np.ndarray]:
-        """Run forward with the given parameters and the same random numbers as always."""
+        """Return copies of the outputs of forward, run with the given parameters and the same random numbers."""
         self.layer.forget()
         for rng, state in self.dice:
             rng.bit_generator.state = state
@@ -98,7 +98,7 @@ class LayerUse(Pair):
         return y
 
     def gradients(self, arrays: list, gys: list) -> list[np.ndarray | None]:
-        """Run backward twice: the second time, parameter gradients must be added to the first."""
+        """Return the gradients of backward; run it twice: the second run must add to the gradients of parameters."""
         for param in self.params:
             param.zero_grad()
         once = self._backward(arrays, gys)
@@ -130,7 +130,7 @@ class LayerUse(Pair):
 
     @contextlib.contextmanager
     def untouched(self) -> Iterator[None]:
-        """On leaving, put back modes, memories, generators, values and gradients, whatever happened."""
+        """Return a context that restores modes, memories, generators, values and gradients on exit, also on errors."""
         layers = list(_family(self.layer))
         attributes = [dict(vars(layer)) for layer in layers]
         arrays = [(param, param.value, param.value.copy(), param.grad, param.grad.copy()) for param in self.params]
@@ -155,7 +155,7 @@ def _family(layer: Layer) -> Iterator[Layer]:
 
 
 def _names(forward, n: int, names) -> list[str]:
-    """The given names, else those of forward's own arguments."""
+    """Return the given names, or by default those of forward's arguments."""
     if names is not None:
         if len(names) != n:
             raise ValueError(f"names must have one name for each of the {n} inputs; got {names!r}")

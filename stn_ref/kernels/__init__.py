@@ -16,6 +16,16 @@ The CUDA backends have the first pair, for bilinear and nearest, and refuse bicu
     take(**arrays) -> views     arrays of a GPU, of any library, read where they are
     stream(handle)              a context: work on such arrays is queued there
 
+The grid is a second kind of module, `grids(backend)`, in literal.py, vectorised_grid.py and cpu/grid.py. An axis is
+(target, start, factor, shift), see coordinates.Axis; D (N, 2 or 3, 3) is T - identity, the third row a homography's.
+
+    matrix_forward(D, axes) -> points                       T(G) in pixels, start + factor d + shift
+    matrix_backward(D, gpoints, axes, aspect) -> sums       (N, 8), over a sample's points, of gd_x (x, y, 1), gd_y
+                                                            (x, y, 1), gd_x x + gd_y y, gd_y r x - gd_x y / r; of a
+                                                            homography gX, gY for gd, and last gw (x, y)
+    shift_forward(d, axes) -> points                        for any other map, given d = T(G) - G
+    shift_backward(gpoints, axes) -> gd
+
 Bad numbers are part of the contract, the same in every backend:
 
 1. U and points share a dtype, float32 or float64; anything else is a TypeError. H or W = 0 is a ShapeError; N, C, Ho or
@@ -37,9 +47,10 @@ Bad numbers are part of the contract, the same in every backend:
 
 Casts to integers come after clamping, and no arithmetic is done on an infinite coordinate: interpreted it would warn.
 
-Reading order: scalar_math.py, literal.py (Eqs. 3-7 as sums), vectorised.py (NumPy); cpu/ (Numba): jit.py, threads.py,
-restrict.py, blocks.py, bilinear.py, nearest.py, cubic.py, windows.py, sampling.py, and for the layers blas.py,
-convolution.py, pooling.py; cuda/ (GPU): device.py, maths.py, kernels.py, lists.py, arrays.py, sampling.py, atomic.py.
+Reading order: scalar_math.py, literal.py (Eqs. 1-7 as loops), vectorised.py, vectorised_grid.py (NumPy); cpu/ (Numba):
+jit.py, threads.py, restrict.py, pairwise.py, grid.py, blocks.py, bilinear.py, nearest.py, cubic.py, windows.py,
+sampling.py, and for the layers blas.py, convolution.py, pooling.py; cuda/ (GPU): device.py, maths.py, kernels.py,
+lists.py, arrays.py, sampling.py, atomic.py.
 """
 
 import functools
@@ -52,6 +63,7 @@ from stn_ref import checks
 from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
 HOMES = {"cpu": "cpu.sampling", "cuda": "cuda.sampling", "cuda_atomic": "cuda.atomic"}  # others: their name
+GRID_HOMES = {backend: "cpu.grid" for backend in HOMES} | {"vectorised": "vectorised_grid"}  # points are NumPy arrays
 BACKENDS = ("cpu", "literal", "vectorised")  # they run everywhere
 CUDA_BACKENDS = ("cuda", "cuda_atomic")  # they need an NVIDIA GPU, and differ in how they add up the gradient of U
 ALL_BACKENDS = BACKENDS + CUDA_BACKENDS
@@ -61,7 +73,18 @@ PIXELS = {np.dtype(kind): np.array([0, 1, 0, 1, 0], kind) for kind in (np.float3
 CUDA_INSTALL = 'pip install "numba-cuda[cu13]" (driver 580 or later) or "numba-cuda[cu12]" (driver 525 or later)'
 INSTALL = {"numba": "pip install numba", "llvmlite": "pip install numba", "numba_cuda": CUDA_INSTALL}
 
-__all__ = ["ALL_BACKENDS", "BACKENDS", "CUDA_BACKENDS", "KINKS", "PADDINGS", "PIXELS", "compiled", "get", "take"]
+__all__ = [
+    "ALL_BACKENDS",
+    "BACKENDS",
+    "CUDA_BACKENDS",
+    "KINKS",
+    "PADDINGS",
+    "PIXELS",
+    "compiled",
+    "get",
+    "grids",
+    "take",
+]
 
 
 @functools.cache
@@ -72,9 +95,19 @@ def get(backend: str) -> ModuleType:
         ValueError: an unknown name; the message lists the known ones.
         ImportError: `cpu` without numba, `cuda` without numba-cuda.
     """
+    return _home(backend, HOMES)
+
+
+@functools.cache
+def grids(backend: str) -> ModuleType:
+    """Return what computes the sampling grid for that backend; raises as `get` does."""
+    return _home(backend, GRID_HOMES)
+
+
+def _home(backend: str, homes: dict[str, str]) -> ModuleType:
     checks.one_of("backend", backend, ALL_BACKENDS)
     return compiled(
-        HOMES.get(backend, backend),
+        homes.get(backend, backend),
         f"backend {backend!r}",
         f", or use backend={'vectorised' if backend == 'cpu' else 'cpu'!r}",
     )

@@ -193,3 +193,51 @@ def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True
 
 def _wide_axis_of(kernel, padding):
     return lambda x, size, phi: wide_axis(x, size, sm.PADDINGS.index(padding), phi, sm.KERNELS[kernel])
+
+
+# The grid, Sec. 3.2. An axis is (target, start, factor, shift), see coordinates.Axis; D is T - identity.
+
+
+@np.errstate(all="ignore")
+def matrix_forward(D, axes):
+    """Eq. (1). D (N, 2, 3), or (N, 3, 3) for a homography -> points (N, Ho, Wo, 2)."""
+    x, y = axes[0].target, axes[1].target
+    d = np.empty((len(D), len(y), len(x), 2), D.dtype)
+    for b, i, j in np.ndindex(d.shape[:3]):
+        d[b, i, j] = (sm.affine if len(D[b]) == 2 else sm.projective)(D[b], x[j], y[i])[:2]
+    return shift_forward(d, axes)
+
+
+@np.errstate(all="ignore")
+def matrix_backward(D, gpoints, axes, aspect=1.0):
+    """Return the eight sums (N, 8) over a sample's points, see `stn_ref.kernels`."""
+    x, y = axes[0].target, axes[1].target
+    gd, r = shift_backward(gpoints, axes), D.dtype.type(aspect)
+    sums = np.zeros((len(D), 8), D.dtype)
+    for b, i, j in np.ndindex(gd.shape[:3]):
+        gX, gY = gd[b, i, j]
+        more = gX * x[j] + gY * y[i], gY * (r * x[j]) - gX * (y[i] / r)
+        if len(D[b]) == 3:
+            gX, gY, gw = sm.projective_backward(D[b], x[j], y[i], gX, gY)
+            more = gw * x[j], gw * y[i]
+        sums[b] += (gX * x[j], gX * y[i], gX, gY * x[j], gY * y[i], gY, *more)  # Eq. (1) transposed
+    return sums
+
+
+@np.errstate(all="ignore")
+def shift_forward(d, axes):
+    """Return the points (N, Ho, Wo, 2) that lie d from the target points."""
+    (_, start_x, *to_x), (_, start_y, *to_y) = axes
+    points = np.empty(d.shape, d.dtype)
+    for b, i, j in np.ndindex(d.shape[:3]):
+        points[b, i, j] = sm.pixel(d[b, i, j, 0], start_x[j], *to_x), sm.pixel(d[b, i, j, 1], start_y[i], *to_y)
+    return points
+
+
+@np.errstate(all="ignore")
+def shift_backward(gpoints, axes):
+    """Return gd, the gradient of d: each coordinate times its factor."""
+    gd = np.empty(gpoints.shape, gpoints.dtype)
+    for at in np.ndindex(gd.shape):
+        gd[at] = gpoints[at] * axes[at[-1]].factor
+    return gd

@@ -1,4 +1,4 @@
-"""The scalar maths of sampling along one axis, written once and undecorated, so that a debugger can step through it.
+"""The scalar maths of sampling and of the grid, written once and undecorated, so that a debugger can step through it.
 
 The compiled backends decorate these same functions. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of
 1: in compiled code float32 times an integer constant would be float64.
@@ -9,6 +9,7 @@ The compiled backends decorate these same functions. Coordinates are pixels; a s
     nearest Eq. (4)
     anchor, tap    the other way to pad, for kernels with more taps: extend the image, not the coordinate
     cubic, tent, gaussian    other kernels k(d; phi) of Eq. (3)
+    affine, projective, pixel    Sec. 3.2: how far a matrix moves a target point, and the pixel that it comes to
 """
 
 import math
@@ -28,6 +29,8 @@ KERNELS = {"nearest": NEAREST, "bilinear": BILINEAR, "bicubic": BICUBIC, "tent":
 
 GAUSSIAN_REACH = 8.5  # sigmas; beyond, the Gaussian is below 2e-16
 SMALLEST_SIGMA = 0.1  # pixels; below, only the nearest pixel is seen
+
+HORIZON = 1e-6  # a projective map sees a point where w is above this
 
 
 def to_pixel(x, before, scale, after):
@@ -254,6 +257,46 @@ def gaussian(d, sigma):
     return k, -z / sigma * k, z * z / sigma * k
 
 
+def affine(D, x, y):
+    """Return d = D (x, y, 1), two rows of D: the displacement T(x, y) - (x, y) where D = T - identity."""
+    return D[0][0] * x + D[0][1] * y + D[0][2], D[1][0] * x + D[1][1] * y + D[1][2]
+
+
+def projective(D, x, y):
+    """Return (d_x, d_y, w) of a homography, D = T - identity: d = (D (x, y, 1) - e (x, y)) / w, e = w - 1.
+
+    On the horizon or behind it d is infinite and w is given as 1.
+    """
+    one, nowhere = type(x)(1), type(x)(math.inf)
+    e = D[2][0] * x + D[2][1] * y
+    unseen = e + one <= type(x)(HORIZON)
+    w = one if unseen else e + one
+    X, Y = affine(D, x, y)
+    return (nowhere if unseen else (X - e * x) / w), (nowhere if unseen else (Y - e * y) / w), w
+
+
+def projective_backward(D, x, y, gd_x, gd_y):
+    """Return (gX, gY, gw), the gradients of numerators and denominator; a point at infinity has none."""
+    d_x, d_y, w = projective(D, x, y)
+    lost = (abs(d_x) == math.inf or abs(d_y) == math.inf) and d_x == d_x and d_y == d_y
+    none = type(x)(0)
+    gX, gY = none if lost else gd_x / w, none if lost else gd_y / w
+    return gX, gY, none if lost else -(gX * (x + d_x) + gY * (y + d_y))
+
+
+def pixel(d, start, factor, shift):
+    """Return start + factor d + shift: the pixel that lies d, a normalised displacement, from the target point.
+
+    In an image of one pixel the factor may be 0; infinity is not in that image either.
+    """
+    return d if factor == 0 and abs(d) == math.inf else start + factor * d + shift
+
+
 def bound(function: Callable, **names) -> Callable:
-    """Return one of the functions above with other meanings for `floor` or `remainder`, for a backend to compile."""
-    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    """Return one of the functions above with other meanings for names such as `floor`, for a backend to compile.
+
+    They are part of its qualified name: in machine code two versions must not share one (kernels/cpu/cache.py).
+    """
+    version = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    version.__qualname__ += repr({name: getattr(value, "__qualname__", value) for name, value in names.items()})
+    return version

@@ -36,14 +36,12 @@ def _gpu() -> str:
 
 
 def _kept() -> str:
-    """Return where machine code is kept. Numba is loaded only where it was asked for."""
-    if os.environ.get("STN_REF_CACHE", "0") in ("", "0"):
-        return "for this process only (STN_REF_CACHE=1 keeps it)"
+    """Return where machine code is kept, or why it is not."""
     try:
         from stn_ref.kernels.cpu import jit
     except ImportError:
         return "none: numba is not installed"
-    return str(jit.folder() or "for this process only")
+    return jit.kept()
 
 
 def versions() -> dict[str, str]:

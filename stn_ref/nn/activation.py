@@ -1,7 +1,7 @@
-"""Functions of one number, applied to each element, and the change of shape between images and vectors.
+"""Element-wise activations (ReLU, Tanh, Sigmoid), and Flatten, which reshapes images into rows.
 
-A long array is worked off in pieces, so that several threads can share it; every element is computed on its own, so
-the pieces change no bit. Read next: linear.py.
+A long array is processed in pieces, so that several threads can share it. Each element is computed independently, so
+the pieces do not change the result. Read next: linear.py.
 """
 
 import math
@@ -9,10 +9,10 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans, worth_a_thread
 from stn_ref.nn.layer import Layer
 
-PIECE = 1 << 16  # elements: shorter arrays are not worth a second thread
+PIECE = 1 << 16  # elements: the intermediate results of a piece stay in the cache
 
 
 def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
@@ -22,18 +22,17 @@ def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
         f(*arrays, out=y)
         return y
     flat = [array.reshape(-1) for array in (*arrays, y)]
-    pieces = [slice(*span) for span in spans(y.size, min(8, math.ceil(y.size / PIECE)))]
-    parallel(lambda p: f(*(a[pieces[p]] for a in flat[:-1]), out=flat[-1][pieces[p]]), len(pieces))
+    pieces = [slice(*span) for span in spans(y.size, math.ceil(y.size / PIECE))]
+
+    def piece(p):
+        f(*(array[pieces[p]] for array in flat[:-1]), out=flat[-1][pieces[p]])
+
+    parallel(piece, len(pieces), worth_a_thread(PIECE))
     return y
 
 
-class ReLU(Layer):
-    """Rectified linear unit.
-
-        y = max(0, x),   gx = gy where x > 0, else 0
-
-    Source: Nair & Hinton 2010. At the kink x = 0 the left derivative, 0, is taken, as PyTorch does.
-    """
+class _Elementwise(Layer):
+    """A function of each element, `value`, whose derivative follows from its output y: `gradient`."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y for x.
@@ -42,34 +41,45 @@ class ReLU(Layer):
             x: any shape, float32 or float64.
 
         Returns:
-            y: as x. NaN stays NaN, and lets the gradient through.
+            y: shape and dtype of x.
 
         Raises:
             TypeError: x is not float32 or float64.
-            UsageError: the last forward still waits for its backward.
+            UsageError: the previous training forward has had no backward yet.
         """
-        y = elementwise(_relu, checks.floating("x", x))
+        y = elementwise(self.value, checks.floating("x", x))
         return self.keep(y, y)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gx, shape of x."""
         gy, (y,) = self.take(gy)
-        return elementwise(_relu_backward, gy, y) if needs else None
+        return elementwise(self.gradient, gy, y) if needs else None
 
 
-def _relu(x, out):
-    np.maximum(x, 0, out=out)
+class ReLU(_Elementwise):
+    """Rectified linear unit. NaN stays NaN and passes the gradient on.
+
+        y = max(0, x),   gx = gy where x > 0, else 0
+
+    Source: Nair & Hinton 2010. At the kink x = 0 the derivative is the left one, 0, as in PyTorch.
+    """
+
+    @staticmethod
+    def value(x, out):
+        """Write y to out."""
+        np.maximum(x, 0, out=out)
+
+    @staticmethod
+    def gradient(gy, y, out):
+        """Write gx to out."""
+        # All bits of `passes` are ones where gy passes. Selecting element by element is ten times slower, and
+        # gy * (y > 0) turns an infinite gy into NaN.
+        passes = (y <= 0).view(np.int8) - np.int8(1)
+        bits = np.int32 if gy.itemsize == 4 else np.int64
+        np.bitwise_and(gy.view(bits), passes, out=out.view(bits))
 
 
-def _relu_backward(gy, y, out):
-    # Bits, all ones where gy passes. Choosing element by element is ten times slower, and gy * (y > 0) makes a NaN of
-    # an infinite gy.
-    passes = (y <= 0).view(np.int8) - np.int8(1)
-    bits = np.int32 if gy.itemsize == 4 else np.int64
-    np.bitwise_and(gy.view(bits), passes, out=out.view(bits))
-
-
-class Tanh(Layer):
+class Tanh(_Elementwise):
     """Hyperbolic tangent.
 
         y = tanh(x),   gx = gy (1 - y^2)
@@ -77,80 +87,44 @@ class Tanh(Layer):
     Source: as torch.nn.Tanh.
     """
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y for x.
+    value = staticmethod(np.tanh)
 
-        Args:
-            x: any shape, float32 or float64.
-
-        Returns:
-            y: as x.
-
-        Raises:
-            TypeError: x is not float32 or float64.
-            UsageError: the last forward still waits for its backward.
-        """
-        y = elementwise(np.tanh, checks.floating("x", x))
-        return self.keep(y, y)
-
-    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
-        """Return gx, shape of x."""
-        gy, (y,) = self.take(gy)
-        return elementwise(_tanh_backward, gy, y) if needs else None
+    @staticmethod
+    def gradient(gy, y, out):
+        """Write gx to out."""
+        np.multiply(y, y, out=out)
+        np.subtract(1, out, out=out)
+        out *= gy
 
 
-def _tanh_backward(gy, y, out):
-    np.multiply(y, y, out=out)
-    np.subtract(1, out, out=out)
-    out *= gy
-
-
-class Sigmoid(Layer):
+class Sigmoid(_Elementwise):
     """Logistic function.
 
         y = 1 / (1 + exp(-x)),   gx = gy y (1 - y)
 
-    Computed as exp(x) / (1 + exp(x)) for x < 0: that does not overflow, and a small y keeps its relative precision.
+    For x < 0 it is computed as exp(x) / (1 + exp(x)), which cannot overflow and keeps the relative precision of a
+    small y.
 
     Source: as torch.nn.Sigmoid.
     """
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y for x.
+    @staticmethod
+    @np.errstate(under="ignore")
+    def value(x, out):
+        """Write y to out."""
+        e = np.exp(-np.abs(x))  # in (0, 1]
+        np.divide(np.where(x >= 0, 1, e).astype(x.dtype, copy=False), 1 + e, out=out)
 
-        Args:
-            x: any shape, float32 or float64.
-
-        Returns:
-            y: as x.
-
-        Raises:
-            TypeError: x is not float32 or float64.
-            UsageError: the last forward still waits for its backward.
-        """
-        y = elementwise(_sigmoid, checks.floating("x", x))
-        return self.keep(y, y)
-
-    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
-        """Return gx, shape of x."""
-        gy, (y,) = self.take(gy)
-        return elementwise(_sigmoid_backward, gy, y) if needs else None
-
-
-@np.errstate(under="ignore")
-def _sigmoid(x, out):
-    e = np.exp(-np.abs(x))  # in (0, 1]
-    np.divide(np.where(x >= 0, 1, e).astype(x.dtype, copy=False), 1 + e, out=out)
-
-
-def _sigmoid_backward(gy, y, out):
-    np.subtract(1, y, out=out)
-    out *= y
-    out *= gy
+    @staticmethod
+    def gradient(gy, y, out):
+        """Write gx to out."""
+        np.subtract(1, y, out=out)
+        out *= y
+        out *= gy
 
 
 class Flatten(Layer):
-    """Each image as one row: (N, C, H, W) -> (N, C*H*W), in the order of memory.
+    """Reshape each image into one row: (N, C, H, W) -> (N, C*H*W), in row-major order.
 
         y[n, (c H + h) W + w] = x[n,c,h,w]
 
@@ -164,12 +138,12 @@ class Flatten(Layer):
             x: (N, ...), float32 or float64, with at least one axis.
 
         Returns:
-            y: (N, product of the other axes); a view of x where that is possible.
+            y: (N, product of the other axes); a view of x where possible.
 
         Raises:
             TypeError: x is not float32 or float64.
             ShapeError: x has no axis.
-            UsageError: the last forward still waits for its backward.
+            UsageError: the previous training forward has had no backward yet.
         """
         checks.floating("x", x)
         if x.ndim == 0:

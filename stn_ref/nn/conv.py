@@ -18,7 +18,7 @@ def reaches(kernel: tuple[int, int], H: int, W: int, shape: tuple) -> None:
 
 
 class Conv2d(Layer):
-    """Convolution; strictly a correlation, as in every deep-learning library: the kernel is not flipped.
+    """Convolution layer. As in every deep-learning library it computes a correlation: the kernel is not flipped.
 
         y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
 
@@ -29,7 +29,7 @@ class Conv2d(Layer):
         c_in: input channels C.
         c_out: output channels O.
         kernel: size (kh, kw), or one number for both.
-        rng: where the weights are drawn from; see `linear.uniform`, fan_in = C*kh*kw.
+        rng: generator that draws the weights; see `linear.uniform`, fan_in = C*kh*kw.
         stride: (sy, sx), or one number.
         padding: zeros around the image, (py, px) on each side, or one number.
         dtype: float32 or float64.
@@ -39,15 +39,15 @@ class Conv2d(Layer):
         b: Param (O,), without weight decay.
 
     Raises:
-        TypeError, ValueError: a size is not an integer or too small, rng is no Generator, dtype no float; in forward,
-            x and W differ in dtype.
-        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        TypeError, ValueError: a size is not an integer or is too small; rng is not a Generator; dtype is not float32
+            or float64; in forward, x and W have different dtypes.
+        ShapeError: in forward, x is not (N, C, H, W), or is smaller than the kernel.
         ImportError: in forward, numba is not installed.
 
-    Ho = (H + 2 py - kh) // sy + 1, and Wo alike: a rest that is smaller than the stride is left out.
+    Ho = (H + 2 py - kh) // sy + 1, and Wo has the same form. Rows and columns after the last window are not read.
 
-    Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition"; arguments and start as
-        torch.nn.Conv2d, without dilation and groups.
+    Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition"; arguments and initial weights
+        as in torch.nn.Conv2d, without dilation and groups.
 
     >>> Conv2d(1, 4, 3, np.random.default_rng(0), padding=1).forward(np.zeros((2, 1, 5, 7), np.float32)).shape
     (2, 4, 5, 7)
@@ -93,5 +93,5 @@ class Conv2d(Layer):
         return gx.reshape(x.shape) if needs else None
 
     def _covers(self, x: np.ndarray) -> bool:
-        """Return whether the kernel is as large as the image: then this is a fully connected layer, and fast as one."""
+        """Return whether the kernel is as large as the image: then one matrix product computes the layer, faster."""
         return x.shape[2:] == self.kernel and self.padding == (0, 0)

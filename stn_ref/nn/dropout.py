@@ -13,7 +13,7 @@ class Dropout(Layer):
 
     Args:
         p: probability of zeroing, in [0, 1].
-        rng: where the masks are drawn from; its state belongs in a checkpoint.
+        rng: generator that draws the masks; a checkpoint must keep its state.
 
     Raises:
         TypeError: rng is not a Generator; in forward, x is not float32 or float64.
@@ -36,7 +36,7 @@ class Dropout(Layer):
         axes = self._axes(x)
         if not self.training:
             return x
-        self.ready()  # before the draw: a call that fails leaves the generator as it was
+        self.ready()  # before the draw: a call that fails must not advance the generator
         kept = self.rng.random(axes, dtype=np.float32) >= self.p
         scale = kept * x.dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
         return self.keep(x * scale, scale)
@@ -54,7 +54,7 @@ class Dropout2d(Dropout):
 
     Args:
         p: probability of zeroing, in [0, 1].
-        rng: where the masks are drawn from; its state belongs in a checkpoint.
+        rng: generator that draws the masks; a checkpoint must keep its state.
 
     Raises:
         TypeError: rng is not a Generator; in forward, x is not float32 or float64.

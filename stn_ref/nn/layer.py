@@ -39,7 +39,7 @@ class Param:
         self.grad[...] = 0
 
     def astype(self, dtype) -> None:
-        """Convert value and gradient; twins made by `share()` see the change, they hold the same Param."""
+        """Convert value and gradient. Twins made by `share()` hold the same Param, so they see the change."""
         dtype = checks.float_dtype("dtype", dtype)
         self.value = self.value.astype(dtype)
         self.grad = self.grad.astype(dtype)
@@ -61,8 +61,9 @@ class Layer:
                 gy, (x,) = self.take(gy)
                 return 2 * x * gy if needs else None
 
-    `needs` says which inputs want a gradient: True, or one flag per input for layers with several; a gradient that
-    nobody needs is None and costs nothing. In `eval()` mode nothing is kept and backward is an error.
+    `needs` says for which inputs backward computes a gradient: True, or one flag per input for layers with several. A
+    gradient that is not needed is None and costs nothing. In `eval()` mode forward keeps nothing, and backward raises
+    UsageError.
     """
 
     training = True
@@ -86,7 +87,7 @@ class Layer:
         return y
 
     def ready(self) -> None:
-        """Raise UsageError if an earlier training forward, here or in a layer inside, still waits for its backward."""
+        """Raise UsageError if a training forward, of this layer or of one inside it, has had no backward yet."""
         self._idle()
         for child in self.children():
             child.ready()
@@ -99,7 +100,7 @@ class Layer:
             )
 
     def take(self, gy) -> tuple:
-        """Check gy (array or tuple, as the output of forward was); return (gy, memory) and forget. None means zero."""
+        """Return (gy, memory) and clear the memory; gy must match the output of forward, and None means zero."""
         if self._memory is None:
             raise checks.UsageError(
                 f"{type(self).__name__}.backward needs a forward in training mode before it, once for each backward."
@@ -117,7 +118,10 @@ class Layer:
 
     @contextlib.contextmanager
     def undivided(self) -> Iterator[None]:
-        """Context for a forward through layers inside: it begins in none that waits, and failing it leaves nothing."""
+        """Return a context for a forward through inner layers.
+
+        It raises UsageError if one of them still needs a backward. If the forward fails, it drops all that was kept.
+        """
         self.ready()
         try:
             yield
@@ -126,7 +130,7 @@ class Layer:
             raise
 
     def forget(self) -> None:
-        """Drop what forward kept, here and in every layer inside."""
+        """Drop what forward kept, in this layer and in every layer inside it."""
         self._memory = None
         for child in self.children():
             child.forget()
@@ -152,7 +156,7 @@ class Layer:
             yield param
 
     def rngs(self) -> Iterator[np.random.Generator]:
-        """Yield each random generator once (dropout); their state belongs in a checkpoint."""
+        """Yield each random generator once (dropout has one); a checkpoint must keep their states."""
         seen = set()
         for rng in self._rngs():
             if id(rng) not in seen:
@@ -183,11 +187,11 @@ class Layer:
     # Modes and copies; each returns the layer, so that calls can be chained.
 
     def train(self) -> "Layer":
-        """Training mode: forward keeps what backward needs; dropout drops."""
+        """Switch to training mode: forward keeps what backward needs, and dropout drops."""
         return self._set_training(True)
 
     def eval(self) -> "Layer":
-        """Evaluation mode: nothing is kept; dropout passes its input on."""
+        """Switch to evaluation mode: forward keeps nothing, and dropout returns its input."""
         return self._set_training(False)
 
     def _set_training(self, training: bool) -> "Layer":
@@ -223,7 +227,7 @@ class Layer:
 
 
 def cotangent(gy: np.ndarray | None, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    """Return gy, zeros for None; raise unless it has the shape and dtype of the output that it is the gradient of."""
+    """Return gy, or zeros if it is None; raise unless gy has the shape and dtype of the output of forward."""
     if gy is None:
         return np.zeros(shape, dtype)
     checks.floating("gy", gy)
@@ -241,7 +245,7 @@ class Sequential(Layer):
         layers: each with one input and one output.
 
     Raises:
-        TypeError: something else than a Layer among them.
+        TypeError: an argument is not a Layer.
 
     >>> Sequential([Sequential()])
     Traceback (most recent call last):
@@ -263,7 +267,7 @@ class Sequential(Layer):
         return x
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
-        """Return the gradient of the input; without `needs`, layers before the first parameter are not run."""
+        """Return the gradient of the input. Without `needs`, skip the layers before the first Param and return None."""
         first = (
             0
             if needs

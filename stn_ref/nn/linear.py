@@ -5,15 +5,16 @@ import math
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import one_blas_thread, parallel, spans
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
+from stn_ref.kernels.cpu.threads import parallel, spans
 from stn_ref.nn.layer import Layer, Param
 
-WORK = 1 << 24  # multiply-adds: a product smaller than this is not worth a second thread
-LINES = 32  # a piece has at least so many rows or columns: BLAS is slow on thin matrices
+WORK = 1 << 24  # multiply-adds: a smaller product runs on one thread
+LINES = 32  # rows or columns of the smallest piece: BLAS is slow on thin matrices
 
 
 def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.ndarray:
-    """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), what PyTorch's Linear and Conv2d start from, biases included.
+    """Return an array drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the initial weights and biases of PyTorch.
 
     Source: LeCun et al. 1998, "Efficient BackProp", Sec. 4.6 (variance proportional to 1/fan_in); the bounds are those
     of torch.nn.Linear.reset_parameters.
@@ -23,12 +24,12 @@ def uniform(rng: np.random.Generator, shape: tuple, fan_in: int, dtype) -> np.nd
 
 
 def blas_ready(A: np.ndarray) -> np.ndarray:
-    """Return A, copied if BLAS cannot read it in place: NumPy would multiply it by loops that round differently."""
+    """Return A, or a copy if BLAS cannot read A in place: NumPy's own loops would round differently."""
     return A if A.flags.c_contiguous or A.flags.f_contiguous else np.ascontiguousarray(A)
 
 
 def multiply(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Return C = A B, its longer axis cut in pieces for the threads; the pieces depend on the shape only."""
+    """Return C = A B. The threads share pieces of its longer axis; the pieces depend on the shapes alone."""
     A, B = blas_ready(A), blas_ready(B)
     C = np.empty((A.shape[0], B.shape[1]), A.dtype)
     longer = max(C.shape)
@@ -54,7 +55,7 @@ def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def affine_backward(x: np.ndarray, W: np.ndarray, gy: np.ndarray, needs: bool = True) -> tuple:
-    """Return gx = gy W (None unless it is needed), gW = gy^T x, gb = sum_n gy[n]."""
+    """Return gx = gy W (None without `needs`), gW = gy^T x, gb = sum_n gy[n]."""
     return (multiply(gy, W) if needs else None), multiply(gy.T, x), gy.sum(axis=0)
 
 
@@ -67,7 +68,7 @@ class Linear(Layer):
     Args:
         n_in: length of an input row.
         n_out: length of an output row.
-        rng: where the weights are drawn from; see `uniform`.
+        rng: generator that draws the weights; see `uniform`.
         dtype: float32 or float64.
 
     Attributes:
@@ -75,11 +76,11 @@ class Linear(Layer):
         b: Param (n_out,), without weight decay.
 
     Raises:
-        TypeError, ValueError: a length is not an integer of at least 1, rng is no Generator, dtype no float; in
-            forward, x and W differ in dtype.
+        TypeError, ValueError: a length is not an integer of at least 1; rng is not a Generator; dtype is not float32
+            or float64; in forward, x and W have different dtypes.
         ShapeError: in forward, x is not (N, n_in).
 
-    Source: arguments and start as torch.nn.Linear.
+    Source: arguments and initial weights as in torch.nn.Linear.
 
     >>> Linear(3, 2, np.random.default_rng(0)).forward(np.zeros((4, 3), np.float32)).shape
     (4, 2)
@@ -93,9 +94,9 @@ class Linear(Layer):
 
     @classmethod
     def constant(cls, n_in: int, bias: np.ndarray) -> "Linear":
-        """Return a layer with W = 0 and a copy of `bias` (n_out,): until it is trained its output is the bias.
+        """Return a layer with W = 0 and a copy of `bias` (n_out,) as b: before training its output is the bias.
 
-        The last layer of a localisation net starts so, with the bias at the identity (Jaderberg et al. 2015, Sec. 4).
+        The last layer of a localisation net starts like this; its bias is the identity (Jaderberg et al. 2015, Sec. 4).
         """
         checks.shape("bias", checks.floating("bias", bias), ("n_out",))
         layer = cls.__new__(cls)

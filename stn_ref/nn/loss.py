@@ -1,4 +1,4 @@
-"""Losses: what training makes small. A loss is a layer whose output is one number. Read next: optim.py."""
+"""Losses: what training minimises. A loss is a layer whose output is one number. Read next: optim.py."""
 
 import numpy as np
 
@@ -12,17 +12,17 @@ class _Loss(Layer):
 
     def backward(self) -> np.ndarray:
         """Return dL/dscores, shape and dtype of scores."""
-        _, (gscores,) = self.take(None)  # dL/dL = 1: there is no cotangent to pass
+        _, (gscores,) = self.take(None)  # dL/dL = 1: no cotangent is passed
         return gscores
 
 
 class SoftmaxCrossEntropy(_Loss):
-    """Softmax and negative log-likelihood of the right class, averaged over the batch.
+    """Softmax and negative log-likelihood of the correct class, averaged over the batch.
 
         L = -1/N sum_n log p[n, labels[n]],   p[n,k] = exp(s[n,k]) / sum_l exp(s[n,l])
         gscores = (p - onehot(labels)) / N
 
-    The largest score of each row is subtracted first: exp cannot overflow, and p does not change.
+    The largest score of each row is subtracted first, so that exp cannot overflow. This does not change p.
 
     Source: as torch.nn.CrossEntropyLoss with reduction="mean".
     """
@@ -38,10 +38,10 @@ class SoftmaxCrossEntropy(_Loss):
             L: a Python float.
 
         Raises:
-            ShapeError: axes disagree, or N = 0 (a mean of nothing).
-            TypeError: scores are not floats, or labels not integers.
-            ValueError: a label out of range.
-            UsageError: the last forward still waits for its backward.
+            ShapeError: axes disagree, or N or K is 0.
+            TypeError: scores are not float32 or float64, or labels are not integers.
+            ValueError: a label is not in 0 .. K-1.
+            UsageError: the previous training forward has had no backward yet.
         """
         labels = np.asarray(labels)
         N, K = checks.shape("scores", checks.floating("scores", scores), ("N", "K"))
@@ -57,7 +57,7 @@ class SoftmaxCrossEntropy(_Loss):
             p = np.exp(shifted)
         total = p.sum(axis=1)
         loss = (np.log(total) - shifted[rows, labels]).mean()
-        if self.training:  # gscores, in the memory of p
+        if self.training:  # gscores overwrites p
             p /= total[:, None]
             p[rows, labels] -= 1
             p /= N
@@ -83,9 +83,9 @@ class MeanSquaredError(_Loss):
             L: a Python float.
 
         Raises:
-            ShapeError: shapes differ, or no element (a mean of nothing).
-            TypeError: not floats, or dtypes differ.
-            UsageError: the last forward still waits for its backward.
+            ShapeError: the shapes differ, or scores has no element.
+            TypeError: scores or targets are not float32 or float64, or their dtypes differ.
+            UsageError: the previous training forward has had no backward yet.
         """
         checks.floating("scores", scores)
         checks.floating("targets", targets, like=("scores", scores))

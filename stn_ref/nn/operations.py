@@ -1,4 +1,4 @@
-"""How many operations the matrix products of a net are: what most of the time of a training step goes into.
+"""Count the operations in the matrix products of a net, which take most of the time of a training step.
 
 Reads: layer.py, linear.py, conv.py.
 """
@@ -13,9 +13,9 @@ from stn_ref.nn.linear import Linear
 
 
 def operations(layer: Layer, y: np.ndarray) -> float:
-    """Return the multiplications and additions of a forward to y that are matrix products; 0 for other layers.
+    """Return the number of multiplications and additions in the matrix product that gives y; 0 for other layers.
 
-    Backward does as many for the gradient of the weights, and as many for that of the input.
+    Backward takes the same number for the gradient of the weights, and again for the gradient of the input.
 
     >>> operations(Linear(3, 5, np.random.default_rng(0)), np.zeros((2, 5)))
     60.0
@@ -30,12 +30,12 @@ def operations(layer: Layer, y: np.ndarray) -> float:
 def step_operations(net: Layer, U: np.ndarray) -> tuple[float, float]:
     """Return the operations of the matrix products of one training step, (forward, backward).
 
-    Three products for each convolution and Linear layer: forward, the gradient of the weights, and that of the input,
-    where somebody needs it: nobody does at the layer that U comes to first. Counted by doing one.
-    The gradients of the net are 0 afterwards.
+    Each convolution and Linear layer has three products: forward, the gradient of the weights, and the gradient of the
+    input, which the first layer of the net does not need. The function runs one step to count them; afterwards the
+    gradients of the net are 0.
 
     Args:
-        net: a Layer of one input and one output, in training mode.
+        net: a Layer with one input and one output, in training mode.
         U: its input.
     """
     done = {"forward": 0.0, "backward": 0.0}
@@ -52,7 +52,7 @@ def step_operations(net: Layer, U: np.ndarray) -> tuple[float, float]:
             done["backward"] += (2 if needs else 1) * operations(layer, gy)
             return backward(gy, needs=needs)
 
-        layer.forward, layer.backward = watched_forward, watched_backward  # on the instance, and off again below
+        layer.forward, layer.backward = watched_forward, watched_backward  # on the instance; deleted below
 
     layers = [layer for layer in leaves(net) if isinstance(layer, (Linear, Conv2d))]
     for layer in layers:
@@ -68,7 +68,7 @@ def step_operations(net: Layer, U: np.ndarray) -> tuple[float, float]:
 
 
 def leaves(layer: Layer) -> Iterator[Layer]:
-    """Yield the layers of a net that hold no others, itself if it holds none."""
+    """Yield the layers of a net that contain no other layer; the net itself if it contains none."""
     children = list(layer.children())
     for child in children:
         yield from leaves(child)

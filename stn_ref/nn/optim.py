@@ -1,4 +1,4 @@
-"""Optimisers: what to do with a gradient. The end of nn/.
+"""Optimisers: how to update parameters from their gradients. The last file of nn/.
 
 An optimiser holds Params and, for each, arrays of its own (momentum). A learning rate is a number, or a function from
 the number of steps made to a number (schedule.py).
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.cpu.threads import parallel, spans
+from stn_ref.kernels.cpu.threads import parallel, spans, worth_a_thread
 from stn_ref.nn.layer import Param
 
-PIECE = 1 << 15  # elements updated at once: what is computed on the way stays in the cache
+PIECE = 1 << 15  # elements updated at once, so that intermediate results stay in the cache
 
 
 class Optimiser:
-    """What all optimisers share: their parameters, the count of steps, and a state that can be saved.
+    """Base class of the optimisers: parameters, a count of steps, and a state that can be saved.
 
     Attributes:
         params: the list of Params.
@@ -49,7 +49,7 @@ class Optimiser:
         return self.lr(self.steps) if callable(self.lr) else self.lr
 
     def step(self) -> None:
-        """Change every Param by its gradient; learning rate times lr_scale, weight decay where `decay` says so."""
+        """Update every Param from its gradient: rate lr * lr_scale, weight decay only where `decay` is set."""
         lr = self.rate()
         for param, *arrays in zip(self.params, *self._arrays.values(), strict=True):
             for array in arrays:
@@ -62,7 +62,7 @@ class Optimiser:
     def _step(self, param: Param, lr: float, *arrays: np.ndarray) -> None:
         """Update one Param, piece by piece if it is large; arrays are value, g, and those of `slots`."""
         decay = self.weight_decay if param.decay else 0.0
-        pieces = [...]  # value[...] is all of it, as a view
+        pieces = [...]  # value[...] is a view of the whole array
         if param.value.size > PIECE and all(array.flags.c_contiguous for array in arrays):
             arrays = [array.reshape(-1) for array in arrays]
             pieces = [slice(*span) for span in spans(param.value.size, -(-param.value.size // PIECE))]
@@ -71,29 +71,31 @@ class Optimiser:
             value, g, *more = (array[pieces[p]] for array in arrays)
             self._update(value, g + decay * value if decay else g, lr, *more)
 
-        parallel(update, len(pieces))
+        parallel(update, len(pieces), worth_a_thread(PIECE))
 
     def _update(self, value: np.ndarray, g: np.ndarray, lr: float, *arrays: np.ndarray) -> None:
         """Change `value` and the arrays of `slots` in place, element by element.
 
-        A large Param comes in pieces, flat, on several threads: no element may depend on others, as through a norm,
-        nor on the shape.
+        A large Param arrives in flat pieces, on several threads. So the update of one element must not depend on other
+        elements (through a norm, for example) or on the shape.
         """
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return copies of all that a step depends on besides the Params: 'steps', and 'momentum.0' and so on."""
+        """Return copies of everything besides the Params that a step depends on: 'steps', 'momentum.0' and so on."""
         state = {"steps": np.array(self.steps, np.int64)}
         for slot, arrays in self._arrays.items():
             state.update({f"{slot}.{k}": array.copy() for k, array in enumerate(arrays)})
         return state
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned; the next steps are then the same to the last bit.
+        """Restore what `state` returned; the next steps are then the same to the last bit.
+
+        An error leaves the optimiser unchanged.
 
         Raises:
             ValueError: names are missing or unknown.
-            ShapeError, TypeError: an array does not fit its Param. Nothing is changed in either case.
+            ShapeError, TypeError: an array does not fit its Param.
         """
         mine = self.state()
         if state.keys() != mine.keys():
@@ -124,14 +126,14 @@ class SGD(Optimiser):
         params: the Params, as net.params() yields them.
         lr: a number, or a function from the count of steps to a number.
         momentum: 0 for none.
-        nesterov: look ahead; needs momentum.
+        nesterov: use Nesterov's momentum; needs a momentum above 0.
         weight_decay: factor of w in the gradient, for Params with `decay`.
 
     Raises:
-        TypeError: params are not Params, or a number is none.
-        ValueError: a Param comes twice, a number is out of range, or nesterov without momentum.
+        TypeError: an element of params is not a Param, or an argument is not a number.
+        ValueError: a Param occurs twice, a number is out of range, or nesterov is used without momentum.
 
-    Source: as torch.optim.SGD defines it (dampening 0); v takes no part in lr, unlike Sutskever et al. 2013.
+    Source: as torch.optim.SGD defines it (dampening 0); v does not contain lr, unlike in Sutskever et al. 2013.
     """
 
     slots = ("momentum",)
@@ -170,15 +172,15 @@ class Adam(Optimiser):
     Args:
         params: the Params, as net.params() yields them.
         lr: a number, or a function from the count of steps to a number.
-        betas: decay of the two averages.
-        eps: keeps the quotient finite.
+        betas: decay rates of the two averages.
+        eps: added to the denominator, which keeps the quotient finite.
         weight_decay: factor of w in the gradient, for Params with `decay`.
 
     Raises:
-        TypeError: params are not Params, or a number is none.
-        ValueError: a Param comes twice, or a number is out of range.
+        TypeError: an element of params is not a Param, or an argument is not a number.
+        ValueError: a Param occurs twice, or a number is out of range.
 
-    Source: Kingma & Ba 2015, Algorithm 1; weight decay as torch.optim.Adam has it (not AdamW).
+    Source: Kingma & Ba 2015, Algorithm 1; weight decay as in torch.optim.Adam (not AdamW).
     """
 
     slots = ("m", "v")
@@ -199,7 +201,7 @@ class Adam(Optimiser):
     def _update(self, value, g, lr, m, v):
         beta1, beta2 = self.betas
         t = self.steps + 1
-        scratch = np.subtract(g, m, out=np.empty_like(m))  # an array, also for a Param without axes
+        scratch = np.subtract(g, m, out=np.empty_like(m))  # an array even for a Param without axes
         scratch *= 1 - beta1
         m += scratch
         np.multiply(g, g, out=scratch)
@@ -221,15 +223,15 @@ def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
 
     Args:
         params: the Params; their gradients are changed in place.
-        max_norm: the longest length allowed.
+        max_norm: the largest length allowed.
 
     Returns:
-        norm: the length before.
+        norm: the joint length before scaling.
 
     Raises:
         ValueError: max_norm is negative or NaN.
 
-    Source: Pascanu et al. 2013; the 1e-6 is that of torch.nn.utils.clip_grad_norm_.
+    Source: Pascanu et al. 2013; the 1e-6 is from torch.nn.utils.clip_grad_norm_.
     """
     max_norm = checks.between("max_norm", max_norm, 0, math.inf)
     params = list(params)

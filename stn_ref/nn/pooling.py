@@ -34,12 +34,12 @@ class MaxPool2d(_Pool):
 
     Raises:
         TypeError, ValueError: a size is not an integer of at least 1; in forward, x is not float32 or float64.
-        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        ShapeError: in forward, x is not (N, C, H, W), or is smaller than the kernel.
         ImportError: in forward, numba is not installed.
 
-    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out.
-    The whole gradient of a window goes to its maximum; of several, to the first in reading order. A NaN counts as
-    the maximum, the last one of several.
+    Ho = (H - kh) // sy + 1, and Wo has the same form. Rows and columns after the last window are not read.
+    The whole gradient of a window goes to its maximum. Of several equal maxima the first in row-major order gets it. A
+    NaN counts as the maximum; of several NaN the last one gets the gradient.
 
     Source: as torch.nn.MaxPool2d with ceil_mode=False, ties and NaN included.
 
@@ -71,10 +71,10 @@ class AvgPool2d(_Pool):
 
     Raises:
         TypeError, ValueError: a size is not an integer of at least 1; in forward, x is not float32 or float64.
-        ShapeError: in forward, x is not (N, C, H, W), or smaller than the kernel.
+        ShapeError: in forward, x is not (N, C, H, W), or is smaller than the kernel.
         ImportError: in forward, numba is not installed.
 
-    Ho = (H - kh) // sy + 1, and Wo alike: a rest smaller than the stride is left out.
+    Ho = (H - kh) // sy + 1, and Wo has the same form. Rows and columns after the last window are not read.
 
     Source: as torch.nn.AvgPool2d with ceil_mode=False.
 

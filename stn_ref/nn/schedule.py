@@ -14,9 +14,9 @@ class StepRate:
         lr * factor^(step // every)
 
     Args:
-        lr: the rate of the first steps.
-        every: so many steps are made at each rate, at least 1.
-        factor: from one rate to the next.
+        lr: the first rate.
+        every: the number of steps at each rate, at least 1.
+        factor: each rate is the previous one times this factor.
 
     Raises:
         TypeError, ValueError: `every` is not an integer of at least 1.
@@ -41,14 +41,14 @@ class StepRate:
 
 @dataclass(frozen=True)
 class CosineRate:
-    """From lr down to `final` over `steps` steps, along half a cosine; `final` from then on.
+    """A rate that falls from lr to `final` along half a cosine over `steps` steps, and then stays there.
 
         final + (lr - final) (1 + cos(pi min(step / steps, 1))) / 2
 
     Args:
         lr: the rate of the first step.
-        steps: how many steps it takes to come down, at least 1.
-        final: the rate from then on.
+        steps: the number of steps of the fall, at least 1.
+        final: the rate after the fall.
 
     Raises:
         TypeError, ValueError: `steps` is not an integer of at least 1.
@@ -71,15 +71,16 @@ class CosineRate:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A rising start for another schedule.
+    """Another schedule whose first steps rise linearly from almost 0.
 
         rate(step) * min(1, (step + 1) / steps)
 
-    The first gradients say little and are large; taken in full they can leave units dead for good.
+    The first gradients are large and carry little information. Full steps along them can leave ReLU units at 0 for the
+    rest of the training.
 
     Args:
         rate: the other schedule.
-        steps: from this step on it holds in full; at least 1.
+        steps: the number of steps of the rise, at least 1.
 
     Raises:
         TypeError, ValueError: `steps` is not an integer of at least 1.

@@ -1,6 +1,6 @@
-"""Checkpoints that survive a kill at any moment: npz without pickles, replaced whole by files.py.
+"""Write and read checkpoints: npz files without pickles, which files.py replaces as a whole or not at all.
 
-Every array is read back through zip's checksums.
+So a kill at any moment leaves a complete checkpoint. Reading verifies the zip checksum of every array.
 """
 
 import json
@@ -16,11 +16,11 @@ FORMAT = "stn_ref checkpoint 1"
 
 
 class CheckpointError(checks.DamagedFileError):
-    """A checkpoint is damaged, or not ours, or of another run; the message names the file and what is wrong."""
+    """A checkpoint is damaged, has another format, or belongs to another run; the message names file and fault."""
 
 
 def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    """Write arrays and meta (anything JSON can hold; floats keep every bit) to `path`, or leave it as it was."""
+    """Write arrays and meta (any JSON value; floats keep every bit) to `path`; an error leaves the file unchanged."""
     header = np.frombuffer(json.dumps({"format": FORMAT, "arrays": sorted(arrays), **meta}).encode(), np.uint8)
     with files.replacing(path) as file:
         np.savez(file, **{"meta.json": header}, **arrays)
@@ -37,7 +37,7 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     try:
         with open(path, "rb") as file:
             with zipfile.ZipFile(file) as members:
-                if (damaged := members.testzip()) is not None:  # np.load stops reading where a header tells it to
+                if (damaged := members.testzip()) is not None:  # np.load may stop before the checksum
                     raise CheckpointError(f"{path} is damaged: the checksum of {damaged} is wrong")
             file.seek(0)
             members = np.load(file, allow_pickle=False)
@@ -48,7 +48,7 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
         raise CheckpointError(f"{path} is a directory, expected a checkpoint file") from None
     except CheckpointError:
         raise
-    except Exception as error:  # whatever zip, npy and its little parser make of a damaged file
+    except Exception as error:  # zip and npy readers raise many kinds of errors for damaged files
         raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {_one_line(error)}") from None
     try:
         meta = json.loads(arrays.pop("meta.json").tobytes())
@@ -58,7 +58,9 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     if known != FORMAT:
         raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
     if sorted(arrays) != names:
-        raise CheckpointError(f"{path} is damaged: it should hold {len(names)} arrays, and holds {len(arrays)} others")
+        raise CheckpointError(
+            f"{path} is damaged: expected {len(names)} arrays from its header, got {len(arrays)} others"
+        )
     return arrays, meta
 
 

@@ -1,4 +1,4 @@
-"""What decides the outcome of a training, checked when it is written down. Read next: loop.py."""
+"""Configurations: everything that determines the outcome of a training; the values are checked. Read next: loop.py."""
 
 from dataclasses import dataclass
 
@@ -10,25 +10,26 @@ OPTIMISERS = ("sgd", "adam")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the outcome of a training, apart from the net and the data.
+    """Everything that determines the outcome of a training, apart from the net and the data.
 
     Attributes:
         epochs: passes over the training set.
-        batch_size: examples a step.
+        batch_size: examples per step.
         optimiser: "sgd" or "adam".
-        momentum: of SGD, Nesterov's; 0: none.
+        momentum: Nesterov's momentum for SGD; 0: none.
         lr: the highest learning rate, after the warm-up.
         schedule: "cosine" to 0, "step" (a tenth after each third, as in the paper) or "constant".
-        warmup: steps over which the learning rate rises to the schedule's; at most a tenth of all steps are used.
-        weight_decay: of weights, not of biases: lambda W is added to each gradient, L2 regularisation.
-        consistency: factor of a loss that wants a moved image looked at where it has moved to, so that its view stays
-            the same; 0: none. It is not the paper's, see consistency.py. For nets that begin with a transformer.
+        warmup: steps over which the learning rate rises to the schedule's, but at most a tenth of all steps.
+        weight_decay: L2 regularisation: weight_decay * W is added to the gradient of each weight, not of biases.
+        consistency: factor of the consistency loss, which is small if the transformer follows a moved image, so that
+            its view stays the same; 0: none. It is not from the paper, see consistency.py. The net must begin with a
+            transformer.
         clip: largest norm of the whole gradient; 0: no clipping.
-        localisation_lr_scale: factor on the learning rate of the localisation net. A tenth is usual (the
+        localisation_lr_scale: factor on the learning rate of the localisation net. A tenth is common (the
             paper, on SVHN, with SGD). In five epochs of R, SGD with a tenth never left the identity; Adam with a
-            warm-up and the full rate learned to turn the digits.
-        patience: early stopping, after so many epochs without a better validation accuracy; 0: never.
-        seed: of everything.
+            warm-up and the full rate learned to rotate the digits.
+        patience: stop after this many epochs without a better validation accuracy; 0: never stop early.
+        seed: seed of all random choices.
     """
 
     epochs: int = 5
@@ -62,8 +63,8 @@ class Config(Recipe):
     Attributes:
         model: a name from models.MODELS or models.PUBLISHED.
         distortion: a name from data.KINDS.
-        dropout: probability of dropping a unit before each fully-connected layer but the one that sees the image; for
-            the nets of Table 1, the published ones have their own.
+        dropout: probability of dropping a unit before each fully-connected layer, except the layer that reads the
+            image; for the nets of Table 1 only: the published nets have their own dropout.
     """
 
     model: str = "st-cnn-affine"

@@ -1,43 +1,48 @@
-"""A transformation-consistency loss: where the image is moved, the transformer should look where it has moved to.
+"""A transformation-consistency loss: if an image is moved, the sampling points of the transformer should move with it.
 
 Reads: ../transformer.py, ../sampler.py. Read next: loop.py.
 
-It is not in the paper, whose transformers learn from the classification loss alone. Articles about spatial transformers
-name a "transformation consistency loss" that is usually added, and do not say what it is; this definition is ours.
+The paper has no such loss: its transformers learn from the classification loss alone. Articles about spatial
+transformers mention a "transformation consistency loss" without defining it; this definition is ours.
 
-Take an image U_1 and move it by a similarity a of the plane, which is drawn at random:
+Take an image U_1 and move it by a random similarity a of the plane:
 
     U_2(x) = U_1(a(x)),   P_1 = T_theta1(G),   P_2 = a(T_theta2(G)),   theta_k = f_loc(U_k)
 
-The view of U_2 is U_2(T_theta2(G)) = U_1(P_2). So both views are the same, whatever is seen in them, if P_1 = P_2:
-theta2 composed with a is theta1. No label is needed, and any image and family of transforms will do. Where a projective
-transform has a point on the horizon or behind it, in either view, that pair of points is left out.
+The view of U_2 is U_2(T_theta2(G)) = U_1(P_2). So the two views are equal for every image if P_1 = P_2: then theta2
+composed with a is theta1. The loss needs no label, and works for any image and any family of transforms. If a
+projective transform has a point on the horizon or behind it in either view, that pair of points is left out.
 
-What can go wrong. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for who looks at nothing, and
-training finds that: the digits get smaller and smaller, and with a large factor the views are black. That of the points
-is smallest for who looks at a single point; so it is taken relative to how far the points of a view are apart. Then no
-zoom hides a wrong angle, and zooming in makes a wrong place worse. What remains: zooming out makes that one better,
-and any pose is as good as another as long as it is kept. Which view can be classified, only the classification loss
-says; too large a factor drowns it.
+Limits of this loss. The difference of the views themselves, mean (V_1 - V_2)^2, is smallest for a transformer that
+samples an empty region, and training finds this solution: the digits become smaller and smaller, and with a large
+factor the views become black. The difference of the points is smallest for a transformer that samples a single point.
+Therefore the loss is relative to the spread of the points of a view. Then no zoom hides a wrong angle, and zooming in
+makes the error of a wrong place larger. Two limits remain: zooming out makes that error smaller, and the loss does not
+prefer any pose as long as the pose is consistent. Only the classification loss decides which view can be classified; a
+factor that is too large suppresses it.
 """
 
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.kernels.vectorised_grid import at_infinity, replaced
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
-from stn_ref.transforms.base import at_infinity, replaced
 
-ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # how far `draw_similarities` goes: degrees, a factor, a part of the image's sides
+ANGLE, ZOOM, SHIFT = (
+    45.0,
+    1.25,
+    0.1,
+)  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
 
 
 def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draw n similarities of the plane, from pixels to pixels of an image of size = (H, W).
+    """Return n random similarities of the plane, from pixels to pixels of an image of size = (H, W).
 
         a(x) = m + s R (x - m) + d,   m the middle of the image
 
-    R turns by U(-45, 45) degrees, log s is uniform between those of 1/1.25 and 1.25, and d shifts by up to a tenth of
-    each side: chosen here, so that a digit stays in its image for the most part.
+    R rotates by U(-45, 45) degrees, log s is uniform between log(1/1.25) and log(1.25), and d shifts by up to a tenth
+    of each side. We chose these bounds so that most of a digit stays in its image.
 
     Returns:
         a (n, 2, 3) float32: rows (s R, m - s R m + d), to be applied to (x, y, 1).
@@ -53,37 +58,37 @@ def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -
 
 
 def moved(points: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3); those at infinity stay there."""
+    """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3); points at infinity stay there."""
     infinite = at_infinity(points)
     found = replaced(points, infinite, 0) @ a[:, None, :, :2].swapaxes(-1, -2) + a[:, None, None, :, 2]
     return replaced(found, infinite, np.inf)
 
 
 def seen_through(U: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Return U_2(x) = U(a(x)), for U (N, C, H, W) and a (N, 2, 3); beside the image it is 0."""
+    """Return U_2(x) = U(a(x)), for U (N, C, H, W) and a (N, 2, 3); it is 0 outside the image."""
     H, W = U.shape[2:]
     pixels = np.stack(np.meshgrid(np.arange(W), np.arange(H)), axis=-1)[None].astype(U.dtype)
     return sample(U, moved(pixels, a.astype(U.dtype)))
 
 
 class PointsApart(Layer):
-    """How far apart two sets of points are, relative to the size of the sets, in the mean over examples.
+    """The distance of two sets of points, relative to the size of the sets; the mean over examples.
 
         L = 1/N sum_n W / T,   W = sum |P_1 - P_2|^2,   T = sum |P_1 - c_1|^2 + |P_2 - c_2|^2
         gP_1 = 2 gL / (N T) (  P_1 - P_2  - W/T (P_1 - c_1))
         gP_2 = 2 gL / (N T) (-(P_1 - P_2) - W/T (P_2 - c_2))
 
-    Sums are over the points of an example, and c_k is the mean of P_k over them. P_2 = P_1 turned by the angle b about
-    its middle has W/T = 1 - cos b, whatever its size. A set that is a single point has T = 0; where both are, W/T is
-    taken to be 1, without a gradient. A pair of points of which one is at infinity is left out of all sums and means,
-    and gets no gradient; NaN stays NaN.
+    Sums are over the points of an example, and c_k is the mean of P_k over them. If P_2 is P_1 rotated by the angle b
+    about its centre, W/T = 1 - cos b for every size. If each set is a single point, T = 0, and W/T is defined as 1,
+    without a gradient. If one point of a pair is at infinity, the pair is left out of all sums and means, and gets no
+    gradient; NaN stays NaN.
     """
 
     def forward(self, P_1: np.ndarray, P_2: np.ndarray) -> np.ndarray:
         """Return L, an array of shape (), for points (N, Ho, Wo, 2), N at least 1.
 
         Raises:
-            TypeError, ShapeError: not floats, or dtypes or shapes differ, or there is no point.
+            TypeError, ShapeError: P_1 is not float32 or float64, dtypes or shapes differ, or an axis is empty.
         """
         checks.floating("P_1", P_1)
         checks.floating("P_2", P_2, like=("P_1", P_1))
@@ -111,7 +116,7 @@ class PointsApart(Layer):
 
 
 class Consistent(Layer):
-    """A net that begins with a transformer, and how consistently it looks at images that were moved.
+    """A net that begins with a transformer, and its consistency loss on images that were moved.
 
         U_1 --> transformer --> V_1 --> the rest of the net --> scores
                      `--> theta1 --> P_1
@@ -121,7 +126,7 @@ class Consistent(Layer):
     Only U_1 is classified: with gL = 0 the parameters get the same gradients as from the net alone.
 
     Args:
-        net: its first layer is the transformer. Parameters are shared with it, and so is all that follows it.
+        net: a net whose first layer is a transformer. This layer shares all its parameters with the net.
     """
 
     def __init__(self, net: Sequential):
@@ -141,7 +146,7 @@ class Consistent(Layer):
             return self.keep((self.rest.forward(V_1), self.apart.forward(P_1, P_2)), a)
 
     def backward(self, gscores: np.ndarray, gL: np.ndarray, needs: bool = True) -> tuple:
-        """Return (gU_1, gU_2, None), the first two None without `needs`: a is given, U_2 taken as if it were."""
+        """Return (gU_1, gU_2, None), all None without `needs`; a gets none, U_2 counts as an independent input."""
         (gscores, gL), (a,) = self.take((gscores, gL))
         gP_1, gP_2 = self.apart.backward(gL)
         gU_2 = self.localisation.backward(self.grid_2.backward(gP_2 @ a[:, None, :, :2]), needs=needs)

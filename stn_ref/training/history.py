@@ -1,13 +1,13 @@
-"""What happened in each epoch of a training."""
+"""Record the results of each epoch of a training."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class Epoch:
-    """One row: rates are fractions, losses are means over examples, seconds are wall-clock.
+    """One row: accuracies are fractions, losses are means over examples, seconds are wall-clock time.
 
-    The validation columns are None where there is no validation set.
+    The validation columns are None without a validation set.
     """
 
     epoch: int
@@ -21,7 +21,7 @@ class Epoch:
 
 @dataclass
 class History:
-    """The rows so far, and which of them was best."""
+    """The rows so far, and the best of them."""
 
     epochs: list[Epoch] = field(default_factory=list)
 
@@ -32,7 +32,7 @@ class History:
 
     @property
     def best(self) -> Epoch | None:
-        """The row of the highest validation accuracy, of these the lowest loss; without validation, the last row."""
+        """The row with the highest validation accuracy, then the lowest loss; without validation the last row."""
         if not self.epochs or self.epochs[-1].val_accuracy is None:
             return self.epochs[-1] if self.epochs else None
         return max(self.epochs, key=lambda row: (row.val_accuracy, -row.val_loss))
@@ -47,5 +47,5 @@ class History:
 
     @classmethod
     def from_list(cls, rows: list[dict]) -> "History":
-        """Return the history that `to_list` was taken of."""
+        """Return the history whose `to_list` gave `rows`."""
         return cls([Epoch(**row) for row in rows])

@@ -1,8 +1,8 @@
-"""The training loop: shuffled batches, freshly distorted; validation, best weights, early stopping; resumable.
+"""The training loop: shuffled batches, distorted anew in each epoch; validation, best weights, early stopping.
 
 Reads: config.py, consistency.py, history.py, checkpoint.py, ../models.py, ../data/. Every random choice follows from
-(seed, epoch), or from a generator whose state is in the checkpoint, so that a training killed and resumed ends in the
-same bits as one that ran through.
+(seed, epoch), or from a generator whose state is in the checkpoint. So a training that was killed and resumed gives the
+same bits as one without interruption.
 """
 
 import math
@@ -24,11 +24,11 @@ from stn_ref.training.history import Epoch, History
 
 
 class DivergedError(FloatingPointError):
-    """The loss is no longer a number."""
+    """The loss is NaN or infinite."""
 
 
 def evaluate(net: Layer, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> tuple[float, float]:
-    """Return (mean loss, accuracy) of a net on images (N, C, H, W) as they are; the net is left in training mode."""
+    """Return (mean loss, accuracy) of a net on images (N, C, H, W); afterwards the net is in training mode."""
     net.eval()
     loss, total, correct = SoftmaxCrossEntropy().eval(), 0.0, 0
     for k in range(0, len(images), batch_size):
@@ -51,19 +51,19 @@ class Trainer:
     """One training, epoch by epoch.
 
     Args:
-        config: how to train; a Config also says what.
-        source: what to feed, a data.Source; a data.Dataset is distorted as the Config says.
-        net: what to train, U -> scores; default: the model that the Config names. Its random choices, if any, are
-            from generators of its own (`Layer.rngs`).
-        path: of the checkpoint; None: keep nothing.
-        resume: continue from `path` if it is there.
-        progress: show a bar on standard error (never when that is not a terminal).
-        save_seconds: at most so long between two checkpoints; one is written after each epoch anyhow.
+        config: how to train; a Config also names the net and the distortion.
+        source: a data.Source of examples, or a data.Dataset, which is distorted as the Config says.
+        net: the net to train, U -> scores; default: the model that the Config names. Its random choices must come from
+            its own generators (`Layer.rngs`).
+        path: the checkpoint file; None: keep no checkpoint.
+        resume: continue from `path` if it exists.
+        progress: show a bar on standard error, if that is a terminal.
+        save_seconds: longest time between two checkpoints within an epoch; one more is written after each epoch.
 
     Raises:
-        TypeError: a Recipe does not say what to train, or what to feed.
-        ValueError: no training images, none for validation where `patience` needs them, or no transformer where
-            `consistency` does.
+        TypeError: config is a Recipe, but net or source needs a Config.
+        ValueError: the source has no training images, or no validation images although `patience` needs them; or the
+            net does not begin with a transformer although `consistency` needs one.
         CheckpointError: `path` is damaged, or belongs to another configuration or other data.
     """
 
@@ -88,7 +88,7 @@ class Trainer:
         if config.patience and not source.size("val"):
             raise ValueError(f"patience={config.patience} needs validation images; there are none")
         self.config, self.source, self.path, self.save_seconds = config, source, path, save_seconds
-        self.bar_off = None if progress else True  # None: tqdm looks for a terminal
+        self.bar_off = None if progress else True  # None: tqdm shows the bar only on a terminal
         self.net = _named(config) if net is None else net
         self.consistent = self._consistent() if config.consistency else None
         self.params = dict(self.net.named_params())
@@ -118,7 +118,7 @@ class Trainer:
         if not (isinstance(self.net, Sequential) and models.transformer_of(self.net)):
             name, factor = getattr(self.config, "model", type(self.net).__name__), self.config.consistency
             raise ValueError(
-                f"consistency={factor:g} needs a net that begins with a transformer, as 'st-cnn-affine'; got {name!r}"
+                f"consistency={factor:g} needs a net that begins with a transformer, like 'st-cnn-affine'; got {name!r}"
             )
         return Consistent(self.net)
 
@@ -129,13 +129,13 @@ class Trainer:
         return len(self.history.epochs) >= self.config.epochs or bool(patience and self.history.stale() >= patience)
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train; yield the row of each epoch when it is done and saved. Rows from before a resumption are not repeated.
+        """Train; yield the row of each epoch after it is saved. After a resume, earlier rows are not yielded again.
 
         Raises:
             DivergedError: the loss is NaN or infinite; the last checkpoint is kept.
         """
         while not self.finished:
-            with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is found out below
+            with np.errstate(over="ignore", invalid="ignore"):  # _expect_finite reports these below
                 row = self._epoch()
             yield row
 
@@ -170,7 +170,7 @@ class Trainer:
         return row
 
     def _step(self, U: np.ndarray, y: np.ndarray) -> tuple[float, int]:
-        """Forward, backward, one update; return (loss of classification, how many were right)."""
+        """Do forward, backward and one update; return (classification loss, number of correct labels)."""
         config, at, factor = self.config, self.position, np.asarray(self.config.consistency, U.dtype)
         if self.consistent:
             rng = data.stream(config.seed, "consistency", at["epoch"] * self.steps_per_epoch + at["batch"])
@@ -206,7 +206,7 @@ class Trainer:
         )
 
     def test(self) -> tuple[float | None, float | None]:
-        """Return (loss, accuracy) of the best weights on the distorted test set; the net keeps the best weights.
+        """Load the best weights into the net; return its (loss, accuracy) on the distorted test set.
 
         Without test images both are None.
         """
@@ -216,7 +216,7 @@ class Trainer:
         return evaluate(self.net, images, labels) if len(labels) else (None, None)
 
     def weights_crc(self) -> str:
-        """Return a fingerprint of the current weights: equal for two trainings that agree in every bit."""
+        """Return the CRC-32 of the current weights in hexadecimal: equal for trainings that agree in every bit."""
         crc = 0
         for name, param in self.params.items():
             crc = zlib.crc32(np.ascontiguousarray(param.value), zlib.crc32(name.encode(), crc))

@@ -1,4 +1,4 @@
-"""One training from start to report: what `stn-ref train` does."""
+"""Run one training from start to report, for `stn-ref train`."""
 
 import os
 import time
@@ -29,27 +29,27 @@ def run(
     Args:
         config: what to train, and how.
         data_dir: MNIST's directory; None: procedural digits.
-        n_train: training images; None: see data.load.
-        n_val: validation images, likewise.
-        n_test: test images, likewise.
+        n_train: number of training images; None: the default of data.load.
+        n_val: number of validation images; None: the default of data.load.
+        n_test: number of test images; None: the default of data.load.
         out: directory of checkpoint.npz; default runs/MODEL-DISTORTION-DATA-seedSEED.
-        resume: continue the checkpoint in `out`, bit for bit as if it had never stopped.
+        resume: continue from the checkpoint in `out`; the result has the same bits as without the interruption.
         progress: show a bar on standard error.
-        note: called with lines of progress, one an epoch.
+        note: called with lines of progress, one per epoch.
         say: called with the result.
 
     Returns:
         A report for JSON: config, data, parameters, history, test_accuracy, weights_crc32, ...
 
     Raises:
-        CheckpointError: `resume`, and the checkpoint is damaged or of another run.
+        CheckpointError: `resume` is set, and the checkpoint is damaged or belongs to another run.
         DamagedFileError, FileNotFoundError, NotADirectoryError: the data cannot be read.
-        DivergedError: the loss is no longer a number.
+        DivergedError: the loss is NaN or infinite.
     """
     name = "procedural" if data_dir is None else "mnist"
     out = Path(out if out is not None else f"runs/{config.model}-{config.distortion}-{name}-seed{config.seed}")
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out} is not a directory; it is where the checkpoint should go")
+        raise NotADirectoryError(f"{out} is not a directory, but the checkpoint should be written to it")
     path = out / "checkpoint.npz"
     dataset = data.load(data_dir, n_train=n_train, n_val=n_val, n_test=n_test, seed=config.seed)
     trainer = Trainer(config, dataset, path=path, resume=resume, progress=progress)

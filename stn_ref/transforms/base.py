@@ -5,9 +5,13 @@ A family gives d = T_theta(x, y) - (x, y) rather than T_theta itself: near the i
 at the identity it is exactly 0.
 """
 
+from types import ModuleType
+from typing import NamedTuple
+
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.kernels.vectorised_grid import at_infinity, displacement, displacement_backward, replaced
 
 PROPERTIES = ("lengths", "angles", "parallelism", "straight lines")
 
@@ -15,8 +19,9 @@ PROPERTIES = ("lengths", "angles", "parallelism", "straight lines")
 class Transform:
     """A family of maps of the plane with K parameters.
 
-    A family writes `displacement` and `backward` side by side; they take what `check` has passed and trust it. `apply`
-    and `apply_backward` are the same maps for landmarks, with every argument checked.
+    A family of matrices is a `Matrix`, below; another one writes `displacement` and `backward` side by side. They take
+    what `check` has passed and trust it. `apply` and `apply_backward` are the same maps for landmarks, with every
+    argument checked; `grid_forward` and `grid_backward` are the same for the target grid, in pixels of the input.
 
     Attributes:
         name: how the command line and the models call it.
@@ -67,6 +72,14 @@ class Transform:
     def matrix(self, theta: np.ndarray) -> np.ndarray:
         """Return (N, 3, 3): T_theta on (x, y, 1), up to scale. NotImplementedError where a family is no matrix."""
         raise NotImplementedError(f"{self.name} is not given by a matrix")
+
+    def grid_forward(self, theta: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
+        """Return points (N, Ho, Wo, 2): T_theta(G) in pixels, see coordinates.axes; kernel: from kernels.grids."""
+        return kernel.shift_forward(self.displacement(theta, target_points(axes)), axes)
+
+    def grid_backward(self, theta: np.ndarray, gpoints: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
+        """Return gtheta (N, K), the gradient of sum(gpoints * grid_forward(theta, axes, kernel))."""
+        return self.backward(theta, target_points(axes), kernel.shift_backward(gpoints, axes), (True, False))[0]
 
     def apply(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """Return T_theta(xy): where target points come from.
@@ -142,31 +155,100 @@ class Transform:
         return f"{type(self).__name__}()"
 
 
-def columns(theta: np.ndarray, xy: np.ndarray) -> list[np.ndarray]:
-    """Return the K columns of theta, shaped to broadcast against the coordinates of (N, ..., 2) points."""
-    shape = (len(theta),) + (1,) * (xy.ndim - 2)
-    return [column.reshape(shape) for column in theta.T]
+class Sums(NamedTuple):
+    """Sums over a sample's points, (N,) each: the gradient of the entries of the matrix, Eq. (1) transposed.
+
+    Attributes:
+        T11, T12, T13: of gd_x times x, y and 1; for a homography of gX, see Projective.
+        T21, T22, T23: of gd_y, or gY.
+        stretch: of gd_x x + gd_y y: T11 + T22; for a homography of gw x.
+        turn: of gd_y r x - gd_x y / r: r T21 - T12 / r; for a homography of gw y.
+    """
+
+    T11: np.ndarray
+    T12: np.ndarray
+    T13: np.ndarray
+    T21: np.ndarray
+    T22: np.ndarray
+    T23: np.ndarray
+    stretch: np.ndarray
+    turn: np.ndarray
 
 
-def homogeneous(rows: np.ndarray) -> np.ndarray:
-    """Return (N, 3, 3): the rows (N, 2, 3) of a matrix as in Eq. (1), and below them (0, 0, 1)."""
-    last = np.broadcast_to(np.array([[0, 0, 1]], rows.dtype), (len(rows), 1, 3))
-    return np.concatenate([rows, last], axis=1)
+class Matrix(Transform):
+    """A family whose T is a matrix on (x, y, 1): it writes the matrix and its gradient side by side, all else is here.
+
+    Attributes:
+        fixed: numbers that stand for the first parameters, those that theta does not hold.
+        aspect: r of `Sums`.
+    """
+
+    fixed: tuple[float, ...] = ()
+    aspect = 1.0
+
+    def rows(self, *parameters) -> tuple:
+        """Return the rows of T as the paper writes them, from theta's columns; with a third row where that varies."""
+        raise NotImplementedError(f"{type(self).__name__} defines no rows")
+
+    def gradient(self, sums: Sums, *parameters) -> tuple:
+        """Return the gradient of each parameter, (N,), from that of the matrix's entries."""
+        raise NotImplementedError(f"{type(self).__name__} defines no gradient")
+
+    def less_identity(self, *parameters) -> tuple:
+        """Return the rows of D = T - identity, so that d = D (x, y, 1), without cancellation; 0 is a term less."""
+        T = self.rows(*parameters)
+        return tuple([entry - 1 if i == k else entry for k, entry in enumerate(row)] for i, row in enumerate(T))
+
+    def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        """Return d = D (x, y, 1), (N, ..., 2); of a homography (D (x, y, 1) - (w - 1) (x, y)) / w."""
+        return displacement(self.less_identity(*self._columns(theta, xy.ndim - 2)), xy[..., 0], xy[..., 1])
+
+    def backward(
+        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return (gtheta (N, K), gxy (N, ..., 2)): D transposed."""
+        D = self.less_identity(*self._columns(theta, xy.ndim - 2))
+        sums, gxy = displacement_backward(D, xy[..., 0], xy[..., 1], gd, self.aspect, needs)
+        return (self._gtheta(theta, sums) if needs[0] else None), gxy
+
+    def matrix(self, theta: np.ndarray) -> np.ndarray:
+        """Return (N, 3, 3): `rows`, and (0, 0, 1) where there is no third."""
+        self.check(theta)
+        with np.errstate(all="ignore"):
+            rows = self.rows(*self._columns(theta))
+        return _filled((*rows, (0, 0, 1))[:3], theta)
+
+    def grid_forward(self, theta: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
+        """Return points (N, Ho, Wo, 2), see Transform."""
+        return kernel.matrix_forward(self._D(theta), axes)
+
+    def grid_backward(self, theta: np.ndarray, gpoints: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
+        """Return gtheta (N, K), see Transform."""
+        return self._gtheta(theta, kernel.matrix_backward(self._D(theta), gpoints, axes, self.aspect))
+
+    def _columns(self, theta: np.ndarray, axes: int = 0) -> list:
+        """Return the fixed parameters and the columns of theta, to broadcast against points with that many axes."""
+        return [*self.fixed, *theta.T.reshape(self.K, len(theta), *(1,) * axes)]
+
+    def _D(self, theta: np.ndarray) -> np.ndarray:
+        """Return D (N, 2, 3); of a homography (N, 3, 3)."""
+        return _filled(self.less_identity(*self._columns(theta)), theta)
+
+    def _gtheta(self, theta: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        gradient = self.gradient(Sums(*sums.T), *self._columns(theta))
+        return np.stack(gradient[len(self.fixed) :], axis=1)
 
 
-def total(terms: np.ndarray) -> np.ndarray:
-    """Return the sum over a sample's points, (N, ...) -> (N,)."""
-    return terms.sum(tuple(range(1, terms.ndim)))
+def _filled(rows: tuple, theta: np.ndarray) -> np.ndarray:
+    """Return (N, rows, 3) with these entries, in the dtype of theta."""
+    matrix = np.empty((len(theta), len(rows), 3), theta.dtype)
+    for i, row in enumerate(rows):
+        for k, entry in enumerate(row):
+            matrix[:, i, k] = entry
+    return matrix
 
 
-def at_infinity(d: np.ndarray) -> np.ndarray:
-    """Return (N, ...): whether a point went to infinity, and with it out of every image and every gradient."""
-    d_x, d_y = d[..., 0], d[..., 1]
-    return (np.isinf(d_x) | np.isinf(d_y)) & ~(np.isnan(d_x) | np.isnan(d_y))
-
-
-def replaced(points: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:
-    """Return (N, ..., 2) points, both coordinates `value` at those that `where` (N, ...) marks."""
-    if not where.any():
-        return points
-    return np.where(where[..., None], points.dtype.type(value), points)
+def target_points(axes: tuple) -> np.ndarray:
+    """Return G (1, Ho, Wo, 2), normalised: the target points, the same for every sample."""
+    x, y = (axis.target for axis in axes)
+    return np.stack(np.broadcast_arrays(x, y[:, None]), axis=-1)[None]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from stn_ref.transforms.base import Transform, at_infinity, replaced
+from stn_ref.kernels.vectorised_grid import at_infinity, replaced
+from stn_ref.transforms.base import Transform
 
 
 class Composition(Transform):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.transforms.base import Transform, columns, homogeneous, total
+from stn_ref.transforms.base import Matrix, Sums
 
 
-class Similarity(Transform):
+class Similarity(Matrix):
     """Rotation by alpha, isotropic scale and translation, in pixels; r = width / height of the image.
 
         (x_s)   [s cos(alpha)     -s sin(alpha) / r  t_x]  (x_t)
@@ -34,49 +34,24 @@ class Similarity(Transform):
     def __init__(self, aspect: float = 1.0):
         self.aspect = checks.between("aspect", aspect, 1e-6, 1e6)
 
-    def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Return (p x - q y / r + t_x, q x r + p y + t_y), p = s cos(alpha) - 1, q = s sin(alpha); (N, ..., 2).
+    def rows(self, s, alpha, t_x, t_y) -> tuple:
+        """Return the matrix above."""
+        p, q, r = s * np.cos(alpha), s * np.sin(alpha), self.aspect
+        return (p, -q / r, t_x), (q * r, p, t_y)
 
-        p is (s - 1) - 2 s sin^2(alpha / 2): of a small angle, 1 - cos(alpha) would lose every digit.
-        """
-        s, alpha, t_x, t_y = columns(theta, xy)
-        x, y, r = xy[..., 0], xy[..., 1], self.aspect
-        p, q = _p_q(s, alpha)
-        return np.stack([p * x - q / r * y + t_x, q * r * x + p * y + t_y], axis=-1)
+    def less_identity(self, s, alpha, t_x, t_y) -> tuple:
+        """Return the rows of T - identity; p - 1 as (s - 1) - 2 s sin^2(alpha / 2), for cos(alpha) - 1 loses digits."""
+        (_, T12, _), (T21, _, _) = self.rows(s, alpha, t_x, t_y)
+        p_1 = (s - 1) - 2 * s * np.sin(alpha / 2) ** 2
+        return (p_1, T12, t_x), (T21, p_1, t_y)
 
-    def backward(
-        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta (N, 4), gxy (N, ..., 2)), through p and q.
+    def gradient(self, sums: Sums, s, alpha, t_x, t_y) -> tuple:
+        """Return (gs, galpha, gt_x, gt_y), through p = s cos(alpha) and q = s sin(alpha).
 
         dp = cos(alpha) ds - s sin(alpha) dalpha,   dq = sin(alpha) ds + s cos(alpha) dalpha
         """
-        x, y, gdx, gdy, r = xy[..., 0], xy[..., 1], gd[..., 0], gd[..., 1], self.aspect
-        gtheta = gxy = None
-        if needs[0]:
-            s, alpha = theta[:, 0], theta[:, 1]
-            sin, cos = np.sin(alpha), np.cos(alpha)
-            gp, gq = total(gdx * x + gdy * y), total(gdy * (r * x) - gdx * (y / r))
-            gs, galpha = cos * gp + sin * gq, s * (cos * gq - sin * gp)
-            gtheta = np.stack([gs, galpha, total(gdx), total(gdy)], axis=1)
-        if needs[1]:
-            p, q = _p_q(*columns(theta, xy)[:2])
-            gxy = np.stack([p * gdx + q * r * gdy, p * gdy - q / r * gdx], axis=-1)
-        return gtheta, gxy
-
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return (N, 3, 3): the matrix above, and the row (0, 0, 1)."""
-        self.check(theta)
-        s, alpha, t_x, t_y = theta.T
-        with np.errstate(all="ignore"):
-            cos, sin = s * np.cos(alpha), s * np.sin(alpha)
-        rows = [cos, -sin / self.aspect, t_x, sin * self.aspect, cos, t_y]
-        return homogeneous(np.stack(rows, axis=1).reshape(-1, 2, 3))
+        sin, cos, gp, gq = np.sin(alpha), np.cos(alpha), sums.stretch, sums.turn
+        return cos * gp + sin * gq, s * (cos * gq - sin * gp), sums.T13, sums.T23
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'' if self.aspect == 1 else f'aspect={self.aspect:g}'})"
-
-
-def _p_q(s: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (s cos(alpha) - 1, s sin(alpha))."""
-    return (s - 1) - 2 * s * np.sin(alpha / 2) ** 2, s * np.sin(alpha)

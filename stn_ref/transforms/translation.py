@@ -1,11 +1,9 @@
 """The translation family: two parameters; the image is moved as it is."""
 
-import numpy as np
-
-from stn_ref.transforms.base import Transform, columns, homogeneous, total
+from stn_ref.transforms.base import Matrix, Sums
 
 
-class Translation(Transform):
+class Translation(Matrix):
     """Translation, Eq. (2) with s = 1.
 
         (x_s)   [1 0 t_x]  (x_t)
@@ -22,23 +20,10 @@ class Translation(Transform):
     symbols = ("t_x", "t_y")
     preserves = ("lengths", "angles", "parallelism", "straight lines")
 
-    def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Return (t_x, t_y) for every point, (N, ..., 2)."""
-        t_x, t_y = columns(theta, xy)
-        still = np.zeros(xy.shape[:-1], theta.dtype)
-        return np.stack([still + t_x, still + t_y], axis=-1)
+    def rows(self, t_x, t_y) -> tuple:
+        """Return the matrix above."""
+        return (1, 0, t_x), (0, 1, t_y)
 
-    def backward(
-        self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta (N, 2), gxy (N, ..., 2)); gxy is 0, the displacement is the same everywhere."""
-        gtheta = np.stack([total(gd[..., 0]), total(gd[..., 1])], axis=1) if needs[0] else None
-        return gtheta, np.zeros_like(gd) if needs[1] else None
-
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return (N, 3, 3): the matrix above, and the row (0, 0, 1)."""
-        self.check(theta)
-        rows = np.zeros((len(theta), 2, 3), theta.dtype)
-        rows[:, 0, 0] = rows[:, 1, 1] = 1
-        rows[:, :, 2] = theta
-        return homogeneous(rows)
+    def gradient(self, sums: Sums, t_x, t_y) -> tuple:
+        """Return (gt_x, gt_y)."""
+        return sums.T13, sums.T23

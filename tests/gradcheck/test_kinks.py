@@ -114,4 +114,4 @@ def test_a_jump_is_told_from_a_kink_and_the_slopes_beside_it_are_judged():
 
 def test_a_cusp_is_not_judged_and_alone_does_not_pass():
     report = check(lambda x: np.sqrt(np.abs(x)), lambda x, gy: 0 * gy, np.array([0.0]))
-    assert not report and report.entries[0].unresolved == 1 and "do not settle" in str(report)
+    assert not report and report.entries[0].unresolved == 1 and "do not converge" in str(report)

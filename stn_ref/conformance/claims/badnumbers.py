@@ -1,4 +1,4 @@
-"""NaN, infinity and huge coordinates: a network that diverges meets them, and must not take the program with it."""
+"""NaN, infinite and huge coordinates: a diverging network produces them, and they must not crash the program."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ HUGE = (1e5, 3e9, 1e20, 1e300)
 
 
 def _with(bad: float, options: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (U, a good grid, the same with two bad points, where they are): (1, 2, H, W), grid (1, 3, 4, 2)."""
+    """Return (U (1, 2, H, W), good grid (1, 3, 4, 2), the grid with two bad points, mask (3, 4) of these points)."""
     size = EXACT[options["align_corners"]]
     U = np.stack([image(size, 1), image(size, 2)])[None]
     points = np.random.default_rng(3).uniform(0.1, np.array(size[::-1]) - 1.1, (1, 3, 4, 2))
@@ -26,11 +26,11 @@ def _told(name: str, bad: float) -> str:
 
 
 @claim(
-    "One bad coordinate ends the program or spoils the whole batch.",
+    "One bad coordinate crashes the program or spoils the whole batch.",
     known="segfaults: pytorch#24823, #51911, PR 35506",
 )
 def nan_coordinate_stays_local(subject):
-    """A NaN coordinate neither raises nor changes any other sample."""
+    """A NaN coordinate raises no exception and changes no other sample."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         U, good, grid, where = _with(np.nan, options)
         V, expected = subject.forward(U, grid, **options), subject.forward(U, good, **options)
@@ -38,8 +38,8 @@ def nan_coordinate_stays_local(subject):
 
 
 @claim(
-    "A network that has diverged looks as if it worked: its NaN is shown as a pixel.",
-    known="PyTorch gives a pixel with border and reflection, and 0 with nearest and zeros; NaN otherwise",
+    "A diverged network seems to work: its NaN appears as an ordinary pixel.",
+    known="PyTorch gives a pixel with border and reflection, 0 with nearest and zeros, and NaN otherwise",
 )
 def nan_coordinate_gives_nan(subject):
     """The sample at a NaN coordinate is NaN, in all channels."""
@@ -49,30 +49,30 @@ def nan_coordinate_gives_nan(subject):
 
 
 @claim(
-    "A transform that zooms out too far reads memory that is not the image's, or wraps round to its other side.",
+    "A transform that zooms out too far reads memory outside the image, or wraps around to the opposite side.",
     known="pytorch#42616, #19826; SciPy 1.17 'nearest' and OpenCV 5.0 give the wrong edge at 1e20",
 )
 def huge_coordinate_is_outside(subject):
-    """A huge coordinate is outside: 0 with zeros, the edge on its side with border, a pixel with reflection."""
+    """A huge coordinate is outside: V is 0 with zeros, the edge on that side with border, a pixel with reflection."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         for bad in HUGE:
             _judge_outside(subject, bad, options)
 
 
 @claim(
-    "A division by 0 in a transform ends the program or is shown as a picture.",
+    "A division by 0 in a transform crashes the program or appears as an ordinary picture.",
     known="PyTorch gives NaN with bilinear and zeros, and with bicubic; the homogeneous divide: kornia#367",
 )
 def infinite_coordinate_is_outside(subject):
-    """A coordinate of +-infinity is outside as a huge one is."""
+    """A coordinate of +-infinity is outside, like a huge one."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         _judge_outside(subject, np.inf, options)
 
 
 def _judge_outside(subject, bad: float, options: dict) -> None:
     H, W = EXACT[options["align_corners"]]
-    U = 1000 + np.arange(W) + 100.0 * np.arange(H)[:, None]  # far from 0, which no padding but zeros may give
-    points = [(bad, 0), (-bad, 0), (0, bad), (0, -bad)]  # the good coordinate is exact, on the middle
+    U = 1000 + np.arange(W) + 100.0 * np.arange(H)[:, None]  # far from 0: only padding with zeros may give 0
+    points = [(bad, 0), (-bad, 0), (0, bad), (0, -bad)]  # the good coordinate becomes exactly the middle
     middle = normalised([((W - 1) // 2, (H - 1) // 2)], (H, W), options["align_corners"])[0]
     grid = np.array([(x or middle[0], y or middle[1]) for x, y in points])[None, None]
     V = subject.forward(U[None, None], grid, **options)[0, 0, 0]
@@ -85,9 +85,9 @@ def _judge_outside(subject, bad: float, options: dict) -> None:
         raise Violated(f"{_told('V', bad)}: expected values of the image, got {V.tolist()}")
 
 
-@claim("One dead pixel blackens the picture.", known="0 * NaN is NaN: a sum over all pixels spreads it everywhere")
+@claim("One NaN pixel spoils the whole picture.", known="0 * NaN is NaN: a sum over all pixels spreads it everywhere")
 def nan_pixel_stays_local(subject):
-    """A NaN pixel reaches only the samples within one pixel of it (bicubic: two)."""
+    """A NaN pixel changes only the samples within one pixel of it (bicubic: two)."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         size = EXACT[options["align_corners"]]
         U = image(size)
@@ -109,28 +109,28 @@ def _spares(subject, paddings: tuple) -> None:
 
 
 @claim(
-    "A diverging transform ends the program in the backward pass, or poisons the layers below it.",
+    "A diverging transform crashes the program in the backward pass, or spoils the gradients of earlier layers.",
     known="segfaults: pytorch#24823, #51911",
     subject="backward",
 )
 def nan_coordinate_spares_the_image_gradient(subject):
-    """With zeros a NaN coordinate adds nothing to dL/dU, and leaves dL/dgrid of the other samples as it was."""
+    """With zeros a NaN coordinate adds nothing to dL/dU, and does not change dL/dgrid of the other samples."""
     _spares(subject, PADDINGS[:1])
 
 
 @claim(
-    "A diverging transform ends the program in the backward pass, or poisons the layers below it.",
-    known="PyTorch's CPU backward still ends with a segfault: pytorch#24823, #51911",
+    "A diverging transform crashes the program in the backward pass, or spoils the gradients of earlier layers.",
+    known="PyTorch's backward on the CPU still ends with a segfault: pytorch#24823, #51911",
     subject="backward",
 )
 def nan_coordinate_spares_the_padded_gradient(subject):
-    """With border or reflection, too, a NaN coordinate adds nothing to dL/dU nor to another sample's gradient."""
+    """With border or reflection a NaN coordinate adds nothing to dL/dU and does not change other samples' gradients."""
     _spares(subject, PADDINGS[1:])
 
 
-@claim("A transform that has left the image is blown up instead of left alone.", subject="backward")
+@claim("A transform that has left the image gets large gradients that mean nothing.", subject="backward")
 def huge_coordinate_has_no_gradient(subject):
-    """A huge coordinate has the gradient 0 along itself with zeros and border, and every gradient is finite."""
+    """With zeros and border the gradient along a huge coordinate is 0; with every padding all gradients are finite."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         for bad in HUGE:
             U, _, grid, _ = _with(bad, options)

@@ -1,4 +1,4 @@
-"""What any function of arrays owes its caller."""
+"""What the caller of any function of arrays may expect: dtypes kept, inputs unchanged, results reproducible."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ SIZE = (4, 7)
 
 
 def _arrays(dtype=np.float64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (U, grid, gV), N, C, Ho, Wo = 2, 3, 5, 6, partly outside."""
+    """Return (U, grid, gV) with N, C, Ho, Wo = 2, 3, 5, 6; some points lie outside."""
     rng = np.random.default_rng(4)
     arrays = rng.standard_normal((2, 3, *SIZE)), rng.uniform(-1.3, 1.3, (2, 5, 6, 2)), rng.standard_normal((2, 3, 5, 6))
     return tuple(array.astype(dtype) for array in arrays)
@@ -22,7 +22,7 @@ def _dtype(name: str, array: np.ndarray, dtype) -> None:
         raise Violated(f"{name} of {np.dtype(dtype)} input must be {np.dtype(dtype)}; got {array.dtype}")
 
 
-@claim("Memory and time double behind your back, or a gradient check in float64 is one in float32.")
+@claim("Memory and time double unnoticed, or a gradient check in float64 in fact runs in float32.")
 def dtype_is_kept(subject):
     """float32 gives float32, float64 gives float64."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
@@ -31,9 +31,9 @@ def dtype_is_kept(subject):
             _dtype("V", subject.forward(U, grid, **options), dtype)
 
 
-@claim("Memory and time double behind your back, or a gradient check in float64 is one in float32.", subject="backward")
+@claim("Memory and time double unnoticed, or a gradient check in float64 in fact runs in float32.", subject="backward")
 def dtype_of_gradients_is_kept(subject):
-    """The gradients of float32 arrays are float32, those of float64 arrays are float64."""
+    """The gradients of float32 arrays are float32, and those of float64 arrays are float64."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         for dtype in (np.float32, np.float64):
             for name, array in zip(("gU", "ggrid"), subject.backward(*_arrays(dtype), **options), strict=True):
@@ -41,11 +41,11 @@ def dtype_of_gradients_is_kept(subject):
 
 
 @claim(
-    "A gradient check by differences drowns in rounding: work in float64 is done in float32 or in fixed point.",
+    "Rounding hides the differences in a gradient check: float64 arrays are processed in float32 or fixed point.",
     known="OpenCV's remap rounds positions to 1/32 pixel",
 )
 def float64_is_computed_in_float64(subject):
-    """With float64 V is a straight line between two points of a row in a cell, to 1e-12."""
+    """In float64, V is linear between two points of a row in a cell, up to 1e-12."""
     for options in subject.offered(align_corners=BOTH):
         U = image((5, 9), seed=5)
         left = np.array([(3.1234567, 2), (4.0123456, 1), (5.3333333, 3)])
@@ -54,9 +54,9 @@ def float64_is_computed_in_float64(subject):
         expect("V half way between two points", at((left + right) / 2), (at(left) + at(right)) / 2, tolerance=1e-12)
 
 
-@claim("Training, which runs in float32, computes something else than what your checks in float64 have found right.")
+@claim("Training in float32 computes something else than what your checks in float64 have verified.")
 def float32_agrees_with_float64(subject):
-    """V of float32 arrays is that of the same numbers in float64, but for rounding."""
+    """V of float32 arrays equals V of the same numbers in float64, up to rounding."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         U, grid, _ = _arrays(np.float32)
         V = subject.forward(U.astype(np.float64), grid.astype(np.float64), **options)
@@ -64,11 +64,11 @@ def float32_agrees_with_float64(subject):
 
 
 @claim(
-    "Training, which runs in float32, goes elsewhere than your gradient checks in float64 have promised.",
+    "Training in float32 follows other gradients than those that your checks in float64 have verified.",
     subject="backward",
 )
 def float32_gradients_agree_with_float64(subject):
-    """The gradients of float32 arrays are those of the same numbers in float64, but for rounding."""
+    """The gradients of float32 arrays equal those of the same numbers in float64, up to rounding."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         single = _arrays(np.float32)
         expected = subject.backward(*(array.astype(np.float64) for array in single), **options)
@@ -82,7 +82,7 @@ def _unchanged(before: tuple, after: tuple, names: str) -> None:
             raise Violated(f"{name} was changed by the call: by up to {np.abs(new - old).max():.6g}")
 
 
-@claim("What is computed from the same arrays afterwards is wrong, and the fault looks like someone else's.")
+@claim("Later results from the same arrays are wrong, and the fault seems to be in other code.")
 def inputs_are_left_alone(subject):
     """The call does not write to U or to the grid."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
@@ -92,7 +92,7 @@ def inputs_are_left_alone(subject):
 
 
 @claim(
-    "What is computed from the same arrays afterwards is wrong, and the fault looks like someone else's.",
+    "Later results from the same arrays are wrong, and the fault seems to be in other code.",
     subject="backward",
 )
 def backward_leaves_inputs_alone(subject):
@@ -103,7 +103,7 @@ def backward_leaves_inputs_alone(subject):
         _unchanged(_arrays(), arrays, "U grid gV")
 
 
-@claim("Results cannot be reproduced, or a first call leaves something behind for the second.")
+@claim("Results cannot be reproduced, or one call influences the next.")
 def same_call_same_answer(subject):
     """A second call with the same arrays gives the same V, bit for bit."""
     for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
@@ -113,7 +113,7 @@ def same_call_same_answer(subject):
         expect("the second V", subject.forward(U, grid, **options), first, tolerance=0)
 
 
-@claim("One image of a batch shows up in another, or all are sampled with the first one's grid.")
+@claim("One image of a batch appears in another, or all images are sampled with the grid of the first.")
 def images_of_a_batch_are_independent(subject):
     """Each image of a batch is sampled with its own grid, as it would be alone."""
     for options in subject.offered(align_corners=BOTH):
@@ -122,7 +122,7 @@ def images_of_a_batch_are_independent(subject):
         expect("V", subject.forward(U, grid, **options), alone)
 
 
-@claim("The channels of an image are moved against each other, or mixed.")
+@claim("The channels of an image are shifted relative to each other, or mixed.")
 def channels_share_the_points(subject):
     """Each channel is sampled at the same points, as it would be alone."""
     for options in subject.offered(align_corners=BOTH):
@@ -131,7 +131,7 @@ def channels_share_the_points(subject):
         expect("V", subject.forward(U, grid, **options), alone)
 
 
-@claim("Slices and transposed pictures are read in the wrong order, and nothing says so.")
+@claim("Slices and transposed pictures are read in the wrong order, without an error.")
 def memory_layout_does_not_matter(subject):
     """Arrays that are not contiguous in memory give the same V as contiguous ones."""
     for options in subject.offered(align_corners=BOTH):
@@ -142,7 +142,7 @@ def memory_layout_does_not_matter(subject):
         expect("V of every second column", subject.call("forward", wide, grid, **options), V)
 
 
-@claim("Code that crops, or filters a batch down to nothing, fails on the day that nothing is left.")
+@claim("Code that crops images or filters a batch fails when nothing is left.")
 def empty_grid_gives_an_empty_output(subject):
     """A grid without points gives an empty V."""
     for options in subject.offered(align_corners=BOTH):

@@ -1,6 +1,6 @@
-"""At a kink: integer coordinates, where V has a slope to the left and another to the right.
+"""At a kink: at integer coordinates the slope of V to the left differs from the slope to the right.
 
-The identity transform puts every point on one. Eq. (7) read literally gives neither slope there.
+The identity transform puts every point on a kink. There Eq. (7), read literally, gives neither slope.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ _H = 1 / 64  # pixels; V is straight inside a cell
     subject="backward",
 )
 def gradient_at_pixels_is_alive(subject):
-    """At pixel centres the slope of a ramp is the ramp's: both one-sided slopes are."""
+    """At pixel centres the gradient of a ramp is its slope: both one-sided slopes have this value."""
     for options in subject.offered("backward", align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         ramp = 3 * np.arange(W) + 5 * np.arange(H)[:, None]
@@ -35,7 +35,7 @@ def gradient_at_pixels_is_alive(subject):
 
 
 @claim(
-    "A uniform patch pulls at the transform as if it had an edge, with the strength of its grey value.",
+    "A uniform patch gives a gradient, as if it had an edge as strong as its grey value.",
     known="Eq. (7) as printed: +1 at m = x and 0 at its neighbours",
     subject="backward",
 )
@@ -60,7 +60,7 @@ def _sides(subject, U, points, options) -> tuple[np.ndarray, np.ndarray]:
 
 
 @claim(
-    "The gradient there is no derivative of anything, and a gradient check at the identity fails, rightly.",
+    "The gradient there is not a derivative, and a gradient check at the identity correctly fails.",
     known="gradient checks should accept the interval: BVLC/caffe#1334",
     subject="backward",
 )
@@ -84,8 +84,8 @@ def slope_at_a_kink_lies_between(subject):
 
 
 @claim(
-    "Not a fault in itself, if the slope lies between: but at the identity your gradients differ from PyTorch's.",
-    known="PyTorch, Chainer, Lasagne and JAX take the floor's cell; dm_pix and deformable convolution have the slope 0",
+    "If the slope lies between the two this is not a fault, but at the identity your gradients differ from PyTorch's.",
+    known="PyTorch, Chainer, Lasagne and JAX use the cell of floor(x); dm_pix and deformable convolution give slope 0",
     subject="backward",
 )
 def kink_takes_the_right_slope(subject):
@@ -98,12 +98,12 @@ def kink_takes_the_right_slope(subject):
 
 
 @claim(
-    "A point that rests on the border is pushed, although the picture is flat beyond; gradient checks miss it.",
+    "A point on the border gets a gradient although the padding beyond it is flat; gradient checks miss this.",
     known="pytorch#23925",
     subject="backward",
 )
 def padded_border_is_flat(subject):
-    """With border or reflection the gradient along x is 0 exactly on the first and last pixel centres' columns."""
+    """With border or reflection the gradient across the border is exactly 0 at the outer pixel centres."""
     for options in subject.offered("backward", padding_mode=PADDINGS[1:], align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         U = image((H, W))
@@ -113,7 +113,7 @@ def padded_border_is_flat(subject):
 
 
 # PyTorch's own test: every row of the 5 x 5 input is 0 .. 4, the loss is the sum of the outputs. +-1 is exact in
-# binary; +-0.8 with align_corners=False is a pixel centre but for rounding, and either side of it will do.
+# binary; +-0.8 with align_corners=False is a pixel centre up to rounding, so the slope of either side is accepted.
 _POINTS = [(1, 1), (1, -1), (0.8, 0.8), (0.8, -0.8)], [(-1, -1), (-1, 1), (-0.8, -0.8), (-0.8, 0.8)]
 
 
@@ -130,7 +130,7 @@ def _golden(subject, low, high=None, **options) -> None:
     "At the corners of the picture your gradients differ from PyTorch's.", known="pytorch PR 24929", subject="backward"
 )
 def golden_zeros_align_corners_false(subject):
-    """PyTorch's own numbers on and near the corners: zeros, align_corners=False."""
+    """The gradients at and near the corners equal PyTorch's: zeros, align_corners=False."""
     corners = [(-5, -5), (-5, 5)], [(0, 0), (0, 0)]
     low = [*corners[0], (-10, -10), (-10, 0)], [*corners[1], (0, 0), (0, 0)]
     high = [*corners[0], (2.5, 0), (2.5, 10)], [*corners[1], (2.5, 0), (2.5, 0)]
@@ -141,14 +141,14 @@ def golden_zeros_align_corners_false(subject):
     "At the corners of the picture your gradients differ from PyTorch's.", known="pytorch PR 24929", subject="backward"
 )
 def golden_zeros_align_corners_true(subject):
-    """PyTorch's own numbers on and near the corners: zeros, align_corners=True."""
+    """The gradients at and near the corners equal PyTorch's: zeros, align_corners=True."""
     expected = [(-8, -8), (-8, 0), (2, 0), (2, 0)], [(2, 0)] * 4
     _golden(subject, expected, padding_mode="zeros", align_corners=True)
 
 
 @claim("At the corners of the picture your gradients differ from PyTorch's.", known="pytorch#23925", subject="backward")
 def golden_padded(subject):
-    """PyTorch's own numbers on and near the corners: border and reflection, both conventions."""
+    """The gradients at and near the corners equal PyTorch's: border and reflection, both values of align_corners."""
     for options in subject.offered("backward", padding_mode=PADDINGS[1:], align_corners=BOTH):
         inner = (2, 0) if options["align_corners"] else (0, 0)
         low = [(0, 0), (0, 0), inner, inner]

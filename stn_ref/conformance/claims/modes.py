@@ -8,7 +8,7 @@ from stn_ref.conformance.claims.points import BOTH, EXACT, PADDINGS, at_pixels, 
 
 @claim("Labels or masks that are warped with 'nearest' move by half a pixel.", known="truncation instead of rounding")
 def nearest_rounds(subject):
-    """With nearest V is the pixel whose centre is nearest, to the left or to the right; half way is left open."""
+    """With nearest V is the pixel whose centre is nearest; a point half way may read either pixel."""
     for options in subject.offered(mode=("nearest",), align_corners=BOTH):
         U = image(EXACT[options["align_corners"]])
         points = [(1.25, 1), (1.75, 1), (2.5625, 2.4375), (0.4375, 1.5625), (3.375, 0.625)]
@@ -18,7 +18,7 @@ def nearest_rounds(subject):
 
 @claim("A border of one pixel appears, or the outer half of the outer pixels is lost.")
 def nearest_reaches_the_edge(subject):
-    """With nearest and zeros the outer pixels reach half a pixel beyond their centres, and no further."""
+    """With nearest and zeros the outer pixels extend half a pixel beyond their centres, and no further."""
     for options in subject.offered(mode=("nearest",), align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         points = [(-0.4375, 1), (-0.5625, 1), (W - 0.5625, 1), (W - 0.4375, 1), (1, -0.4375), (1, H - 0.4375)]
@@ -27,8 +27,8 @@ def nearest_reaches_the_edge(subject):
 
 
 @claim(
-    "The gradient of the coordinates is invented: nearest is a staircase, flat between its jumps.",
-    known="kornia#827 asks for one; there is none",
+    "The gradient of the coordinates is wrong: with nearest V is a staircase, flat between its jumps.",
+    known="kornia#827 asks for a gradient; the only correct one is 0",
     subject="backward",
 )
 def nearest_has_no_slope(subject):
@@ -47,7 +47,7 @@ def nearest_has_no_slope(subject):
 _QUARTERS = (1, 225 / 256, 19 / 32, 67 / 256, 0, -27 / 256, -3 / 32, -9 / 256, 0)  # at d = 0, 1/4, 1/2 .. 2
 
 
-@claim("It is another cubic (a = -1/2 is common): pictures differ visibly from those of PyTorch and OpenCV.")
+@claim("The kernel is another cubic (a = -1/2 is common): pictures differ visibly from those of PyTorch and OpenCV.")
 def bicubic_is_keys_with_three_quarters(subject):
     """The bicubic kernel is Keys' with a = -3/4: 19/32 at half a pixel, -3/32 at one and a half, 0 from 2 on."""
     for options in subject.offered(mode=("bicubic",), align_corners=BOTH):
@@ -62,7 +62,7 @@ def bicubic_is_keys_with_three_quarters(subject):
         expect("the kernel off the axes", V, products)
 
 
-@claim("There are creases at the pixels: what makes bicubic worth its price, a continuous gradient, is lost.")
+@claim("The gradient jumps at the pixels, so the advantage of bicubic over bilinear, a continuous gradient, is lost.")
 def bicubic_is_smooth(subject):
     """With bicubic the slope of V is the same on both sides of a pixel centre."""
     for options in subject.offered(mode=("bicubic",), align_corners=BOTH):
@@ -77,7 +77,7 @@ def bicubic_is_smooth(subject):
     "Bicubic sampling shows a seam at the picture's edge; clamping the point, as for bilinear, is not enough.",
 )
 def bicubic_pads_taps(subject):
-    """With bicubic each of the four taps is padded by itself, not the point."""
+    """With bicubic the padding applies to each of the four taps, not to the point."""
     rows = np.tile(10.0 * np.arange(1, 10), (9, 1))  # 10, 20, .. 90
     w, v = 19 / 32, -3 / 32  # at -1/2 the taps are pixels -2, -1, 0, 1 with weights v, w, w, v
     for options in subject.offered(mode=("bicubic",), padding_mode=PADDINGS, align_corners=BOTH):

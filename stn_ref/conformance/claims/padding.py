@@ -1,6 +1,6 @@
-"""Outside the image: zeros, border and reflection, by numbers worked out by hand.
+"""Outside the image: zeros, border and reflection, compared with numbers computed by hand.
 
-Most of them sample rows that are all 10, 20, 30, 40, .. , in the middle row, so that only x matters.
+Most claims sample the middle row of an image whose rows are all 10, 20, 30, 40, .., so that only x matters.
 """
 
 import numpy as np
@@ -10,17 +10,17 @@ from stn_ref.conformance.claims.points import BOTH, EXACT, at_pixels
 
 
 def _along_x(subject, x: list, W: int, **options) -> np.ndarray:
-    """Return V at x pixels, in the middle row of five that are each 10, 20, .. 10 W."""
+    """Return V at x pixels, in the middle of five rows, each of them 10, 20, .. 10 W."""
     U = np.tile(10.0 * np.arange(1, W + 1), (5, 1))
     return at_pixels(subject, U, np.stack([x, np.full(len(x), 2.0)], axis=-1), **options)
 
 
 @claim(
-    "There is a hard edge or a smear instead of a fade: the gradient of a point that slides off the image is wrong.",
+    "The edge is hard or smeared instead of fading: the gradient of a point that leaves the image is wrong.",
     known="kevinzakka clips the neighbours before it weights them; scipy.ndimage cuts, unless mode='grid-constant'",
 )
 def zeros_fade_over_one_pixel(subject):
-    """With zeros each tap is tested, never the point: V fades to 0 over the one pixel outside the outer centres."""
+    """With zeros each tap is tested, not the point: V fades to 0 over one pixel outside the outer pixel centres."""
     for options in subject.offered(align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         outside = [(-0.25, 1), (-0.5, 1), (W - 0.75, 1), (2, -0.75), (2, H - 0.5)]
@@ -28,25 +28,25 @@ def zeros_fade_over_one_pixel(subject):
         expect("V of a constant 1", V, [0.75, 0.5, 0.75, 0.25, 0.5], points=outside)
 
 
-@claim("The corners of the picture are too bright or are cut off, which shows as soon as it is rotated.")
+@claim("The corners of the picture are too bright or are cut off, which is visible when the picture is rotated.")
 def zeros_keep_a_quarter_at_a_corner(subject):
-    """With zeros half a pixel outside a corner, both ways, one tap of four is left: a quarter of the corner pixel."""
+    """With zeros, V half a pixel outside a corner along both axes is one tap of four: a quarter of the corner pixel."""
     for options in subject.offered(align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         corners = [(-0.5, -0.5), (W - 0.5, -0.5), (-0.5, H - 0.5), (W - 0.5, H - 0.5)]
         expect("V of a constant 8", at_pixels(subject, np.full((H, W), 8.0), corners, **options), 2.0, points=corners)
 
 
-@claim("Points that leave the image read pixels from another row, another image, or another program.")
+@claim("Points that leave the image read pixels of another row or another image, or unrelated memory.")
 def zeros_beyond_one_pixel(subject):
-    """With zeros V is 0 from one pixel outside on, however far."""
+    """With zeros V is 0 at every point that is one pixel or more outside the outer pixel centres."""
     for options in subject.offered(mode=("bilinear", "nearest"), align_corners=BOTH):
         H, W = EXACT[options["align_corners"]]
         points = [(-1, 1), (W, 1), (1, -1), (1, H), (-1.5, 1), (W + 7.25, 2), (2, -30), (-W, -H), (3 * W, 5 * H)]
         expect("V of a constant 1", at_pixels(subject, np.ones((H, W)), points, **options), 0.0, points=points)
 
 
-@claim("With the padding that is meant to keep the picture's edge there is a seam around it.")
+@claim("A seam appears around the picture, although this padding should continue its edge.")
 def border_repeats_the_edge(subject):
     """With border a point outside reads the nearest point of the rectangle through the outer pixel centres."""
     for options in subject.offered(padding_mode=("border",), align_corners=BOTH):
@@ -58,11 +58,11 @@ def border_repeats_the_edge(subject):
 
 
 @claim(
-    "The outer pixels are repeated where they should not be, or not where they should.",
-    known="the border of reflection differs among libraries: SciPy calls it 'reflect', NumPy 'symmetric'",
+    "The outer pixels are repeated where they should not be, or are not repeated where they should be.",
+    known="libraries reflect about different lines: SciPy calls this one 'reflect', NumPy 'symmetric'",
 )
 def reflection_about_the_edge(subject):
-    """With reflection and align_corners=False the mirrors stand at -1/2 and W - 1/2, so the outer pixels repeat."""
+    """With reflection and align_corners=False the mirrors are at -1/2 and W - 1/2, so the outer pixels repeat."""
     subject.require("forward", padding_mode="reflection", align_corners=False)
     x = [-0.25, -0.75, -1, -2, -2.5, 7.25, 8, 8.5, 15, 16.5, -10.5]  # 10, 20, .. 80, the mirrors at -0.5 and 7.5
     V = _along_x(subject, x, 8, padding_mode="reflection", align_corners=False)
@@ -71,10 +71,10 @@ def reflection_about_the_edge(subject):
 
 @claim(
     "The outer pixels repeat where they should not, or the picture is mirrored about the wrong line.",
-    known="SciPy calls it 'mirror', NumPy 'reflect'",
+    known="SciPy calls this reflection 'mirror', NumPy 'reflect'",
 )
 def reflection_about_the_centres(subject):
-    """With reflection and align_corners=True the mirrors stand at 0 and W - 1, so the outer pixels do not repeat."""
+    """With reflection and align_corners=True the mirrors are at 0 and W - 1, so the outer pixels do not repeat."""
     subject.require("forward", padding_mode="reflection", align_corners=True)
     x = [-0.25, -1, -2.5, 8.25, 9, 16, 17.5, -10.5]  # 10, 20, .. 90, the mirrors at 0 and 8
     V = _along_x(subject, x, 9, padding_mode="reflection", align_corners=True)

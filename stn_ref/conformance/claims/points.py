@@ -1,6 +1,6 @@
 """What the claims share: images, and points given in pixels.
 
-Nothing of sampler.py or coordinates.py is used here, so that the claims judge those as they judge any other. Sizes are
+This module uses nothing of sampler.py or coordinates.py, so that the claims judge them like any other code. Sizes are
 chosen so that pixel centres are exact in binary: 4 x 8 for align_corners=False, 5 x 9 for True.
 """
 

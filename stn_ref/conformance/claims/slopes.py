@@ -1,6 +1,6 @@
-"""Eqs. (6) and (7) away from kinks: the gradients, by hand and by differences.
+"""Eqs. (6) and (7) away from kinks: gradients compared with results by hand and with differences.
 
-Upstream gradients are random: with ones alone, a backward that confuses the samples among each other looks right.
+Upstream gradients are random: if they were ones, a backward that confuses one sample with another would pass.
 """
 
 import numpy as np
@@ -8,11 +8,11 @@ import numpy as np
 from stn_ref.conformance.claim import claim, expect
 from stn_ref.conformance.claims.points import BOTH, MODES, PADDINGS, normalised, slopes_at_pixels
 
-SIZE = (4, 7)  # H, W; N, C, Ho, Wo = 2, 3, 5, 6: no two are equal that could be confused
+SIZE = (4, 7)  # H, W; N, C, Ho, Wo = 2, 3, 5, 6: all sizes differ, so that no two axes can be confused
 
 
 def _example(align_corners: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (U, points in pixels, gV): inside and up to two pixels outside, off every kink by 1/8 at least."""
+    """Return (U, points in pixels, gV); points lie inside or up to two pixels outside, at least 1/8 off every kink."""
     rng = np.random.default_rng(seed)
     cell = rng.integers(-2, np.array(SIZE[::-1]) + 1, (2, 5, 6, 2))
     fraction = rng.uniform(0.15, 0.35, cell.shape) + 0.5 * rng.integers(0, 2, cell.shape)  # jumps are at 0 and 1/2
@@ -21,7 +21,7 @@ def _example(align_corners: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
 @claim(
     "Training moves the transform too fast or too slowly, by a factor that depends on the size of the picture.",
-    known="the paper does not write the factor down",
+    known="the paper omits the factor",
     subject="backward",
 )
 def gradient_is_per_normalised_unit(subject):
@@ -35,10 +35,11 @@ def gradient_is_per_normalised_unit(subject):
 
 
 @claim(
-    "The transform is trained on a wrong slope, which a test on the identity alone does not show.", subject="backward"
+    "The transform is trained with a wrong slope, which a test at the identity alone does not detect.",
+    subject="backward",
 )
 def slope_of_a_cell_by_hand(subject):
-    """In a cell with corners a, b over c, d, dV/dx at height t is (1 - t) (b - a) + t (d - c); dV/dy likewise."""
+    """In a cell with corners a, b above c, d, dV/dx at height t is (1 - t) (b - a) + t (d - c), and so for dV/dy."""
     for options in subject.offered("backward", align_corners=BOTH):
         U = np.array([[1.0, 2, 4, 8], [16, 32, 64, 128], [3, 9, 27, 81]])
         g = slopes_at_pixels(subject, U, [(1.25, 0.5), (2.5, 1.75)], **options)
@@ -46,16 +47,16 @@ def slope_of_a_cell_by_hand(subject):
         expect("dV/dx, dV/dy per pixel", g, [(17, 37.5), (56.5, 0.5 * (27 - 64) + 0.5 * (81 - 128))])
 
 
-@claim("Where samples overlap (every picture that grows) the gradient of U is too small.", subject="backward")
+@claim("Where samples overlap (in every enlarged picture) the gradient of U is too small.", subject="backward")
 def image_gradient_adds_up(subject):
-    """dL/dU of a pixel is the sum over all samples that read it, not the last one of them."""
+    """dL/dU of a pixel is the sum over all samples that read it, not only the last of them."""
     for options in subject.offered("backward", align_corners=BOTH):
         grid = normalised([(2, 1), (2, 1), (2.5, 1)], (4, 8), options["align_corners"])[None, None]
         gU, _ = subject.backward(np.ones((1, 1, 4, 8)), grid, np.array([[[[1.0, 10, 200]]]]), **options)
         expect("gU at the pixel read with weights 1, 1, 1/2 of 1, 10, 200", gU[0, 0, 1, 2], 111.0)
 
 
-@claim("The layers before the transformer are trained on wrong gradients.", subject="backward")
+@claim("The layers before the transformer are trained with wrong gradients.", subject="backward")
 def equation_6(subject):
     """dL/dU[n, m] is the sum over the samples of gV max(0, 1 - |x - m|) max(0, 1 - |y - n|)."""
     for options in subject.offered("backward", align_corners=BOTH):
@@ -68,7 +69,7 @@ def equation_6(subject):
 
 @claim("Forward and backward belong to two different samplers: the gradient of U is not that of V.", subject="backward")
 def image_gradient_is_the_transpose(subject):
-    """V is linear in U, and backward its transpose: for every image X, sum(gV * forward(X)) = sum(gU * X)."""
+    """V is linear in U, and backward is the transpose: for every image X, sum(gV * forward(X)) = sum(gU * X)."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
         U, points, gV = _example(options["align_corners"])
         grid = normalised(points, SIZE, options["align_corners"])
@@ -77,7 +78,7 @@ def image_gradient_is_the_transpose(subject):
         expect("sum(gU * X)", (gU * X).sum(), (gV * subject.forward(X, grid, **options)).sum())
 
 
-@claim("The localisation net is trained on wrong gradients; often it still learns, only worse.", subject="backward")
+@claim("The localisation net is trained with wrong gradients; often it still learns, but worse.", subject="backward")
 def grid_gradient_is_the_slope(subject):
     """dL/dgrid is the slope of L along each coordinate, for random upstream gradients and every option offered."""
     for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
@@ -97,7 +98,7 @@ def grid_gradient_is_the_slope(subject):
 
 @claim("The gradient of the coordinates mixes samples, channels or images.", subject="backward")
 def each_sample_has_its_own_gradient(subject):
-    """dL/dgrid of a sample is the sum over channels of its own gV times its own slope, and no other sample's."""
+    """dL/dgrid of a sample is the sum over channels of its own gV times its own slope; no other sample contributes."""
     for options in subject.offered("backward", align_corners=BOTH):
         ramp = np.arange(7.0) + 10 * np.arange(4.0)[:, None]
         U = np.stack([np.stack([ramp, 2 * ramp]), np.stack([-ramp, 5 * ramp])])  # slopes 1, 2; -1, 5 along x
@@ -109,7 +110,7 @@ def each_sample_has_its_own_gradient(subject):
 
 
 @claim(
-    "A constant picture pulls the transform somewhere: the slope of the weights does not add up to 0.",
+    "A constant picture moves the transform: the slopes of the weights do not add up to 0.",
     subject="backward",
 )
 def constant_image_has_no_slope_in_a_cell(subject):

@@ -29,14 +29,14 @@ def _minimum_bending(control, destinations, xy) -> np.ndarray:
     return np.hstack([kernel(xy, control), affine(xy)]) @ weights
 
 
-@claim("The handles of the warp do not go where they are put.", known="kornia#2934", subject="tps")
+@claim("The control points do not go to their destinations.", known="kornia#2934", subject="tps")
 def tps_goes_through_its_destinations(subject):
-    """At each control point the spline is its destination."""
+    """At each control point the spline equals the destination of that point."""
     control, destinations, _ = _example()
     expect("the spline at its control points", subject.tps(control, destinations, control), destinations)
 
 
-@claim("A plain rotation or zoom comes out bent.", subject="tps")
+@claim("A pure rotation or zoom becomes bent.", subject="tps")
 def tps_of_an_affine_map_is_affine(subject):
     """If the destinations are an affine map of the control points, the spline is that map everywhere."""
     control, _, xy = _example()
@@ -45,12 +45,12 @@ def tps_of_an_affine_map_is_affine(subject):
 
 
 @claim(
-    "The warp cannot bend: an elastic transformer that has learnt no more than an affine one would.",
+    "The warp cannot bend: an elastic transformer learns no more than an affine one.",
     known="Lasagne, input of variable size: `isnan(log 0)` is never true",
     subject="tps",
 )
 def tps_bends(subject):
-    """If the destinations are no affine map of the control points, the spline is none either."""
+    """If the destinations are not an affine map of the control points, the spline is not affine either."""
     control, destinations, xy = _example()
     answer = subject.tps(control, destinations, xy)
     affine = np.column_stack([np.ones(len(xy)), xy])
@@ -61,20 +61,20 @@ def tps_bends(subject):
 
 
 @claim(
-    "Between its handles the warp is wavier than it need be; published results for TPS cannot be compared.",
-    known="kornia takes the distances from source to destination: through its destinations, but not minimum bending",
+    "Between the control points the warp bends more than necessary; published results for TPS cannot be compared.",
+    known="kornia uses distances from source to destination: its spline meets the destinations but does not bend least",
     subject="tps",
 )
 def tps_has_minimum_bending(subject):
-    """Among all maps through the destinations the spline bends least: Bookstein's system, solved by brute force."""
+    """Among all maps through the destinations the spline bends least: it is the solution of Bookstein's system."""
     control, destinations, xy = _example()
     answer = subject.tps(control, destinations, xy)
     expect("the spline", answer, _minimum_bending(control, destinations, xy), tolerance=1e-4)
 
 
-@claim("The same warp drawn elsewhere on the page has another shape.", subject="tps")
+@claim("The same warp has another shape when it is drawn elsewhere on the page.", subject="tps")
 def tps_moves_and_turns_with_its_points(subject):
-    """If the control points and xy are moved and turned together, the spline's values stay."""
+    """If the control points and xy are moved and turned together, the values of the spline do not change."""
     control, destinations, xy = _example()
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     moved = subject.tps(control @ turn.T + 0.3, destinations, xy @ turn.T + 0.3)

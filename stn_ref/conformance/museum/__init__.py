@@ -1,7 +1,7 @@
-"""A museum of wrong samplers: each is the right one of reference.py with one fault, and says which claims catch it.
+"""A museum of wrong samplers: the correct one of reference.py with one fault each, and the claims that catch the fault.
 
-Faults that were met in the wild, made small enough to be read. "Find the fault with the claims" is a good exercise;
-that every exhibit is caught is how we know that the claims can fail. Each can be named on the command line:
+The faults come from real code and are reduced to a few lines. "Find the fault with the claims" is a good exercise. A
+test requires that every exhibit is caught, which proves that the claims can fail. On the command line:
 
     stn-ref check stn_ref.conformance.museum:left_kink --backward stn_ref.conformance.museum:left_kink_backward
 """
@@ -20,7 +20,7 @@ EXHIBITS: dict[str, Exhibit] = {
 
 
 def __getattr__(name: str) -> Callable:
-    """Return an exhibit's sampler or spline, or with "_backward" after its name its backward."""
+    """Return the sampler or spline of the exhibit `name`, or its backward if `name` ends in "_backward"."""
     exhibit = EXHIBITS.get(name.removesuffix("_backward").replace("_", "-"))
     kind = "backward" if name.endswith("_backward") else "forward"
     functions = {} if exhibit is None else exhibit.functions()

@@ -1,4 +1,4 @@
-"""Samplers whose pictures are right and whose gradients are not: what only a gradient check, and a good one, finds."""
+"""Samplers with correct pictures and wrong gradients: only a careful gradient check detects them."""
 
 # ruff: noqa: D102 -- every method here overrides one that Reference describes
 
@@ -19,7 +19,7 @@ class CeilNeighbour(Reference):
 
 @exhibit("constant-image-has-no-slope-at-pixels", seen="Eq. (7) of the paper, read literally")
 class EquationSevenAsPrinted(Reference):
-    """At an integer x the pixel itself has the slope +1 and its neighbours 0: a grey value is taken for an edge."""
+    """At an integer x the pixel itself has the slope +1 and its neighbours 0: a grey value counts as an edge."""
 
     def bilinear(self, x, size):
         (m, weight, _), right = super().bilinear(x, size)
@@ -29,7 +29,7 @@ class EquationSevenAsPrinted(Reference):
 
 @exhibit(
     "kink-takes-the-right-slope",
-    seen="nowhere as a fault: the slope to the left is a derivative as good as the right one, but not PyTorch's",
+    seen="not as a fault: the slope to the left is as valid as that to the right, which PyTorch takes",
 )
 class LeftKink(Reference):
     """At an integer x the slope to the left is taken."""
@@ -41,7 +41,7 @@ class LeftKink(Reference):
 
 @exhibit(
     "gradient-is-per-normalised-unit",
-    seen="kernels that work in pixels under a grid that is normalised; the paper does not write the factor down",
+    seen="kernels that work in pixels, called with a normalised grid; the paper omits the factor",
 )
 class NoChainFactor(Reference):
     """The gradient is per pixel, not per unit of the normalised grid: W/2 is missing."""
@@ -71,7 +71,7 @@ class WeightOfTheWrongAxis(Reference):
 
 @exhibit(
     "each-sample-has-its-own-gradient",
-    seen="gradient checks whose upstream gradient is all ones: they pass this to 5e-10",
+    seen="gradient checks whose upstream gradient is all ones: this fault passes them with an error of 5e-10",
 )
 class TransposedUpstream(Reference):
     """The upstream gradient is read with its rows and columns exchanged."""
@@ -92,7 +92,7 @@ class LostUpdates(Reference):
 
 @exhibit("padded-border-is-flat", seen="pytorch#23925")
 class BorderPushes(Reference):
-    """Exactly on the border the slope is that inside, although a point there cannot go further."""
+    """Exactly on the border the slope is that of the inside, although padding makes the outside flat."""
 
     def pad(self, x, size, padding, align_corners):
         moved, slope = super().pad(x, size, padding, align_corners)
@@ -103,7 +103,7 @@ class BorderPushes(Reference):
 
 @exhibit("nearest-has-no-slope", seen="kornia#827 asks for it")
 class NearestWithASlope(Reference):
-    """With nearest the gradient of the coordinates is that of bilinear, so that something can be learnt."""
+    """With nearest the gradient of the coordinates is that of bilinear, so that a net can learn from it."""
 
     def backward(self, U, grid, gV, *, mode="bilinear", **options):
         gU, ggrid = super().backward(U, grid, gV, mode=mode, **options)

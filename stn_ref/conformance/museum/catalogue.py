@@ -1,4 +1,4 @@
-"""Which claims catch which exhibit: all that do, and no others. A test holds every line to the truth."""
+"""For each exhibit, exactly the claims that catch it. A test checks every line."""
 
 CAUGHT_BY = {
     # forward.py

@@ -1,4 +1,4 @@
-"""What an exhibit is: a sampler with one fault, where it was seen, and the claims that must catch it."""
+"""An exhibit: a sampler with one fault, where the fault was seen, and the claims that must catch it."""
 
 import inspect
 import re
@@ -14,11 +14,11 @@ class Exhibit:
     """One wrong sampler.
 
     Args:
-        name: in kebab case.
+        name: the name in kebab case.
         fault: what is wrong.
-        seen: where.
-        telltale: the claim that says most directly what is wrong.
-        caught_by: the names of all claims that it breaks, and of no others (catalogue.py).
+        seen: where the fault was seen.
+        telltale: the name of the claim that describes the fault most directly.
+        caught_by: the names of exactly those claims that it violates (catalogue.py).
         wrong: the class of samplers, or the spline, that has the fault.
     """
 
@@ -30,28 +30,28 @@ class Exhibit:
     wrong: Callable
 
     def functions(self) -> dict[str, Callable]:
-        """Return what is on show: forward and backward, or tps."""
+        """Return the wrong functions by name: forward and backward, or tps."""
         if isinstance(self.wrong, type):
             sampler = self.wrong()
             return {"forward": sampler.forward, "backward": sampler.backward}
         return {"tps": self.wrong}
 
     def make(self) -> Subject:
-        """Return it as a subject for the claims."""
+        """Return the exhibit as a Subject for the claims."""
         return Subject(**self.functions())
 
     def source(self) -> str:
-        """Return its code, without the label that says what catches it."""
+        """Return its code without the decorator, which names a claim that catches it."""
         lines = inspect.getsource(self.wrong).splitlines()
         start = next(k for k, line in enumerate(lines) if line.startswith(("class ", "def ")))
         return "\n".join(lines[start:])
 
 
 def exhibit(telltale: str, *, seen: str) -> Callable:
-    """Return a decorator that makes an Exhibit of a class of samplers, or of a function that is a spline.
+    """Return a decorator that turns a class of samplers, or a function that is a spline, into an Exhibit.
 
     Args:
-        telltale: the name of the claim that says most directly what is wrong.
+        telltale: the name of the claim that describes the fault most directly.
         seen: where the fault was seen.
     """
 

@@ -1,4 +1,4 @@
-"""Samplers that read the wrong pixels. Each overrides one small step of the right one."""
+"""Samplers that read the wrong pixels. Each overrides one small step of the correct one."""
 
 # ruff: noqa: D102 -- every method here overrides one that Reference describes
 
@@ -10,7 +10,7 @@ from stn_ref.conformance.museum.reference import Reference
 
 @exhibit("zeros-fade-over-one-pixel", seen="kevinzakka/spatial-transformer-network and its many copies")
 class ClipBeforeWeight(Reference):
-    """The neighbours are clipped before they are weighted: the last pixel is both of them, with weights that cancel."""
+    """The neighbours are clipped before they are weighted: at the edge both are one pixel, with weights that cancel."""
 
     def bilinear(self, x, size):
         left, right = np.clip(np.floor(x), 0, size - 1), np.clip(np.floor(x) + 1, 0, size - 1)
@@ -45,7 +45,7 @@ class RowBeforeColumn(Reference):
     seen="ports between (N, C, H, W) and (N, C, W, H) that reshape where they should transpose",
 )
 class TransposedOutput(Reference):
-    """V has its rows and columns exchanged, and is reshaped so that nobody notices."""
+    """V has its rows and columns exchanged, and is reshaped to the expected shape."""
 
     def forward(self, *arrays, **options):
         V = super().forward(*arrays, **options)
@@ -62,7 +62,7 @@ class HeightForWidth(Reference):
 
 @exhibit(
     "align-corners-false-reaches-the-edges",
-    seen="PyTorch before 1.3, when True was the only convention (pytorch#20785), and code that was written for it",
+    seen="PyTorch before 1.3, where True was the only convention (pytorch#20785), and code written for it",
 )
 class AlignCornersIgnored(Reference):
     """align_corners is accepted and ignored: it is always True."""
@@ -73,7 +73,7 @@ class AlignCornersIgnored(Reference):
 
 @exhibit("target-to-source", seen="the question 'why must the matrix be inverted?', STN.keras#4")
 class SourceToTarget(Reference):
-    """The transform is taken to map source to target: a shift to the right reads from the left."""
+    """The transform is applied from source to target: a shift to the right reads from the left."""
 
     def _other_way(self, grid, align_corners):
         Ho, Wo = grid.shape[1:3]
@@ -91,16 +91,16 @@ class SourceToTarget(Reference):
 
 @exhibit("zeros-fade-over-one-pixel", seen="any test of the kind `if 0 <= x < W`; scipy.ndimage with mode='constant'")
 class PointTestedInsteadOfTaps(Reference):
-    """A point outside the outer centres is 0 altogether: a hard edge instead of a fade."""
+    """V is 0 at every point outside the outer pixel centres: a hard edge instead of a fade."""
 
     def bilinear(self, x, size):
         inside = (x >= 0) & (x <= size - 1) | np.isnan(x)
         return [(m, np.where(inside, weight, 0), np.where(inside, s, 0)) for m, weight, s in super().bilinear(x, size)]
 
 
-@exhibit("zeros-beyond-one-pixel", seen="NumPy code without a test for what is below 0: U[-1] is the last row")
+@exhibit("zeros-beyond-one-pixel", seen="NumPy code without a test for negative indices: U[-1] is the last row")
 class NegativeIndexWraps(Reference):
-    """What leaves the picture on the left comes back on the right."""
+    """A tap beyond the left edge of the picture reads a pixel at the right edge."""
 
     def place(self, index, size, padding, align_corners):
         index = np.where((index < 0) & (index >= -size), index + size, index)
@@ -108,18 +108,18 @@ class NegativeIndexWraps(Reference):
 
 
 @exhibit(
-    "reflection-about-the-edge", seen="mirrors that libraries name in opposite ways: 'reflect', 'mirror', 'symmetric'"
+    "reflection-about-the-edge", seen="libraries that give the mirrors opposite names: 'reflect', 'mirror', 'symmetric'"
 )
 class OtherMirrors(Reference):
-    """Reflection is about the edges where it should be about the centres, and the other way round."""
+    """Reflection is about the edges where it should be about the centres, and vice versa."""
 
     def reflect(self, x, size, align_corners):
         return super().reflect(x, size, not align_corners)
 
 
-@exhibit("equation-5", seen="kernels that work in blocks of 256 points, and forget those that do not fill a block")
+@exhibit("equation-5", seen="kernels that process blocks of 256 points and forget the last, incomplete block")
 class ForgetsTheRest(Reference):
-    """Of a large output the last samples stay 0."""
+    """The last samples of a large output stay 0."""
 
     def forward(self, U, grid, **options):
         V = super().forward(U, grid, **options)
@@ -129,9 +129,9 @@ class ForgetsTheRest(Reference):
         return V
 
 
-@exhibit("single-pixel-image", seen="PyTorch has a case of its own for it, as it must")
+@exhibit("single-pixel-image", seen="PyTorch treats this case separately, as is necessary")
 class ReflectsAnEmptySpan(Reference):
-    """The remainder of a division by 0 is taken where an image has one pixel and align_corners is True."""
+    """For an image of one pixel with align_corners=True, reflection takes the remainder of a division by 0."""
 
     def reflect(self, x, size, align_corners):
         if align_corners and size == 1:
@@ -139,17 +139,17 @@ class ReflectsAnEmptySpan(Reference):
         return super().reflect(x, size, align_corners)
 
 
-@exhibit("nearest-rounds", seen="casts to int, which cut towards 0")
+@exhibit("nearest-rounds", seen="casts to int, which round towards 0")
 class NearestTruncates(Reference):
-    """Nearest cuts the fraction off instead of rounding."""
+    """Nearest truncates the coordinate instead of rounding it."""
 
     def nearest(self, x, size):
         return [(np.trunc(x), weight, slope) for _, weight, slope in super().nearest(x, size)]
 
 
-@exhibit("bicubic-is-smooth", seen="wrappers that pass 'mode' on to code that does not look at it")
+@exhibit("bicubic-is-smooth", seen="wrappers that pass 'mode' on to code that ignores it")
 class BicubicIsBilinear(Reference):
-    """mode="bicubic" is accepted, and bilinear."""
+    """mode="bicubic" is accepted, but gives bilinear sampling."""
 
     def bicubic(self, x, size):
         return self.bilinear(x, size)
@@ -157,7 +157,7 @@ class BicubicIsBilinear(Reference):
 
 @exhibit(
     "bicubic-is-keys-with-three-quarters",
-    seen="the other usual cubic: Keys' own choice, and Pillow's",
+    seen="the other common cubic, which Keys and Pillow chose",
 )
 class BicubicWithOneHalf(Reference):
     """The bicubic kernel has a = -1/2 instead of -3/4."""
@@ -165,7 +165,7 @@ class BicubicWithOneHalf(Reference):
     A = -0.5
 
 
-@exhibit("bicubic-pads-taps", seen="samplers that clamp the point first, for bicubic as for bilinear")
+@exhibit("bicubic-pads-taps", seen="samplers that clamp the point first, for bicubic as well as for bilinear")
 class BicubicPadsThePoint(Reference):
     """With bicubic the point is moved to the border or reflected, instead of each of its four taps."""
 
@@ -181,7 +181,7 @@ class ThirtySecondsOfAPixel(Reference):
         return np.round(32 * x) / 32, chain
 
 
-@exhibit("same-call-same-answer", seen="code that means to avoid kinks by moving every point a little")
+@exhibit("same-call-same-answer", seen="code that tries to avoid kinks by moving every point a little")
 class Jitter(Reference):
     """A random number below 1e-9 pixels is added to every point, so that none falls on a kink."""
 

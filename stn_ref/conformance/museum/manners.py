@@ -1,4 +1,4 @@
-"""Samplers that are right about ordinary pictures and treat their caller, or bad numbers, badly."""
+"""Samplers that are correct for ordinary pictures, but mishandle dtypes, memory, batches or bad numbers."""
 
 # ruff: noqa: D102 -- every method here overrides one that Reference describes
 
@@ -8,7 +8,7 @@ from stn_ref.conformance.museum.exhibit import exhibit
 from stn_ref.conformance.museum.reference import Reference
 
 
-@exhibit("dtype-is-kept", seen="weights that are computed in float64 whatever the picture is")
+@exhibit("dtype-is-kept", seen="weights that are always computed in float64")
 class DoublesEverything(Reference):
     """float32 goes in and float64 comes out."""
 
@@ -20,7 +20,7 @@ class DoublesEverything(Reference):
 
 
 @exhibit(
-    "float32-agrees-with-float64", seen="graphics cards, whose matrix products keep 10 bits of a float32 if allowed"
+    "float32-agrees-with-float64", seen="GPUs, whose matrix products keep only 10 bits of a float32 if this is allowed"
 )
 class TenBits(Reference):
     """In float32 the numbers of U are rounded to ten bits after the leading one."""
@@ -30,9 +30,9 @@ class TenBits(Reference):
         return values.astype(np.float16).astype(np.float32) if U.dtype == np.float32 else values
 
 
-@exhibit("inputs-are-left-alone", seen="NumPy code that says x *= where it should say x = x *")
+@exhibit("inputs-are-left-alone", seen="NumPy code with x *= a instead of x = x * a")
 class WritesToTheGrid(Reference):
-    """The grid is taken to pixels in place: the caller's grid."""
+    """The caller's grid is converted to pixels in place."""
 
     def pixels(self, x, size, align_corners):
         pixels, chain = super().pixels(x, size, align_corners)
@@ -40,19 +40,19 @@ class WritesToTheGrid(Reference):
         return x, chain
 
 
-@exhibit("memory-layout-does-not-matter", seen="C extensions that take a pointer and do not ask for strides")
+@exhibit("memory-layout-does-not-matter", seen="C extensions that take a pointer and ignore the strides")
 class ReadsRawMemory(Reference):
-    """The numbers of U are taken in the order in which they lie in memory."""
+    """The numbers of U are read in memory order, whatever the axes of U are."""
 
     def forward(self, U, grid, **options):
         return super().forward(U.ravel(order="K").reshape(U.shape), grid, **options)
 
 
 @exhibit(
-    "images-of-a-batch-are-independent", seen="code that folds channels into the batch: np.tile where np.repeat belongs"
+    "images-of-a-batch-are-independent", seen="code that merges channels into the batch: np.tile instead of np.repeat"
 )
 class TileForRepeat(Reference):
-    """Channels are made images of a batch, but the grids are not repeated in that order."""
+    """Channels become images of the batch, but the grids are repeated in another order."""
 
     def forward(self, U, grid, **options):
         N, C, H, W = U.shape
@@ -60,9 +60,9 @@ class TileForRepeat(Reference):
         return V.reshape(N, C, *grid.shape[1:3])
 
 
-@exhibit("empty-grid-gives-an-empty-output", seen="functions that test their input where they should cope with it")
+@exhibit("empty-grid-gives-an-empty-output", seen="functions that reject input that they should handle")
 class RefusesToDiverge(Reference):
-    """A coordinate that is NaN or beyond 10000 is an exception, and so is a grid without points."""
+    """A coordinate that is NaN or larger than 10000, or a grid without points, raises an exception."""
 
     def forward(self, U, grid, **options):
         if not np.abs(grid).max() < 1e4:
@@ -74,9 +74,9 @@ class RefusesToDiverge(Reference):
         return super().backward(U, grid, gV, **options)
 
 
-@exhibit("huge-coordinate-is-outside", seen="pytorch#42616, #19826: casts of floats that no int can hold")
+@exhibit("huge-coordinate-is-outside", seen="pytorch#42616, #19826: casts of floats that are too large for an int")
 class IntegerOverflow(Reference):
-    """Indices are 32 bits wide: what is far to the right comes out far to the left."""
+    """Indices have 32 bits: an index far to the right overflows to one far to the left."""
 
     def tame(self, x, size, padding):
         return x
@@ -88,7 +88,7 @@ class IntegerOverflow(Reference):
 
 @exhibit("nan-coordinate-gives-nan", seen="PyTorch with border and reflection, where clip(NaN) is a pixel")
 class NanIsAPixel(Reference):
-    """A NaN coordinate reads a pixel, as if nothing had happened."""
+    """A NaN coordinate reads a pixel, as an ordinary coordinate does."""
 
     def tame(self, x, size, padding):
         return np.nan_to_num(super().tame(x, size, padding))
@@ -96,7 +96,7 @@ class NanIsAPixel(Reference):
 
 @exhibit("nan-pixel-stays-local", seen="Eq. (5) as a product of dense matrices: 0 * NaN is NaN")
 class DenseSum(Reference):
-    """Every pixel takes part in every sample, most of them with weight 0."""
+    """Every sample is a sum over all pixels, most of them with weight 0."""
 
     def forward(self, U, grid, **options):
         return super().forward(U, grid, **options) + (0 * U).sum((2, 3), keepdims=True)
@@ -104,10 +104,10 @@ class DenseSum(Reference):
 
 @exhibit(
     "nan-coordinate-spares-the-image-gradient",
-    seen="masks that are multiplied in: mask * NaN is NaN, and NaN in one sample is NaN in the weights below",
+    seen="masks used as factors: 0 * NaN is NaN, and NaN in one sample becomes NaN in the weights of earlier layers",
 )
 class MasksByMultiplying(Reference):
-    """In backward what falls outside is multiplied by 0 instead of being left out."""
+    """In backward, taps outside the image are multiplied by 0 instead of being left out."""
 
     def add(self, gU, n, m, g):
         b = np.arange(len(gU))[:, None, None]

@@ -1,6 +1,6 @@
-"""A right sampler in small steps, so that an exhibit can get one of them wrong.
+"""A correct sampler in small steps, so that an exhibit can override one of them.
 
-It shares no line with sampler.py or the kernels. Each axis goes through the same three steps,
+It shares no code with sampler.py or the kernels. Each axis goes through the same three steps,
 
     pixels    normalised coordinate -> pixels
     pad       the point, for border and reflection
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Reference:
-    """The sampler of Sec. 3.3, modes and paddings as in grid_sample; `forward` and `backward` are its two faces."""
+    """The sampler of Sec. 3.3, with the modes and paddings of grid_sample; call `forward` and `backward`."""
 
     A = -0.75  # Keys' parameter of the bicubic kernel
     PADS_THE_POINT = ("bilinear", "nearest")  # bicubic pads its taps
@@ -94,18 +94,18 @@ class Reference:
         return (first + np.where(back, 2 * span - way, way)).astype(x.dtype), sign
 
     def tame(self, x, size, padding):
-        """Return x with what is far outside moved nearer, where it reads the same, so that it fits an integer."""
+        """Return x with far coordinates moved closer, where they read the same values, so that they fit an integer."""
         far = 2.0**30 if padding == "reflection" else size + 2
         return np.clip(x, -far, far)
 
     def bilinear(self, x, size):
-        """Return the taps of Eq. (5): the cell is that of floor(x), so at an integer the slope is the right one."""
+        """Return the taps of Eq. (5): the cell is that of floor(x), so at an integer the slope is that to the right."""
         left = np.floor(x)
         t = x - left
         return [(left, 1 - t, -1.0), (left + 1, t, 1.0)]
 
     def nearest(self, x, size):
-        """Return the tap of Eq. (4): the nearest pixel; flat."""
+        """Return the tap of Eq. (4): the nearest pixel, with slope 0."""
         return [(np.rint(x), np.where(np.isnan(x), x, 1).astype(x.dtype), 0 * x)]
 
     def bicubic(self, x, size):
@@ -124,7 +124,7 @@ class Reference:
         return taps
 
     def place(self, index, size, padding, align_corners):
-        """Return the tap as an integer, -1 if there is no such pixel: each tap is tested, never the point."""
+        """Return the tap as an integer, -1 if it is outside the image: each tap is tested, never the point."""
         if padding == "border":
             index = np.clip(index, 0, size - 1)
         if padding == "reflection":
@@ -133,13 +133,13 @@ class Reference:
         return np.where(exists, index, -1).astype(np.int64)
 
     def read(self, U, n, m):
-        """Return U[b, :, n, m], 0 where there is no such pixel: (N, C, Ho, Wo)."""
+        """Return U[b, :, n, m], 0 for taps outside the image: (N, C, Ho, Wo)."""
         b = np.arange(len(U))[:, None, None]
         values = np.moveaxis(U[b, :, n, m], -1, 1)
         return np.where(((n >= 0) & (m >= 0))[:, None], values, 0).astype(U.dtype)
 
     def add(self, gU, n, m, g):
-        """Add g (N, C, Ho, Wo) to gU[b, :, n, m]; where pixels repeat all of it."""
+        """Add g (N, C, Ho, Wo) to gU[b, :, n, m]; all updates of one pixel add up."""
         b = np.arange(len(gU))[:, None, None]
         g = np.where(((n >= 0) & (m >= 0))[:, None], g, 0)
         np.add.at(gU, (b, slice(None), n, m), np.moveaxis(g, 1, -1))

@@ -1,4 +1,4 @@
-"""A right thin-plate spline, and wrong ones."""
+"""A correct thin-plate spline, and wrong ones."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def spline(control_points, destinations, xy):
 
 @exhibit("tps-bends", seen="Lasagne's TPSTransformerLayer with an input of variable size: `isnan(log 0)` is never true")
 def silently_affine(control_points, destinations, xy):
-    """The bending terms are lost: what is left is the affine part."""
+    """The bending terms are lost: only the affine part is left."""
     K, P = _kernel(_distances(control_points, control_points)), _affine(control_points)
     _, a = _solve(K, P, destinations)
     return _affine(xy) @ a
@@ -41,27 +41,27 @@ def silently_affine(control_points, destinations, xy):
 
 @exhibit("tps-has-minimum-bending", seen="kornia's get_tps_transform")
 def distances_to_the_destinations(control_points, destinations, xy):
-    """The kernel is taken of the distances from source to destination, and evaluated at those to the destinations."""
+    """The system uses distances from sources to destinations, the evaluation uses distances to the destinations."""
     K, P = _kernel(_distances(control_points, destinations)), _affine(control_points)
     w, a = _solve(K, P, destinations)
     return _kernel(_distances(xy, destinations)) @ w + _affine(xy) @ a
 
 
-@exhibit("tps-goes-through-its-destinations", seen="code that takes the destinations for the sources")
+@exhibit("tps-goes-through-its-destinations", seen="code that confuses the destinations with the sources")
 def backwards(control_points, destinations, xy):
-    """The spline takes the destinations back to the control points."""
+    """The spline maps the destinations back to the control points."""
     return spline(destinations, control_points, xy)
 
 
-@exhibit("tps-has-minimum-bending", seen="an interpolation by r instead of r^2 log r, the spline of three dimensions")
+@exhibit("tps-has-minimum-bending", seen="interpolation with r instead of r^2 log r, the kernel of three dimensions")
 def other_dimension(control_points, destinations, xy):
-    """The kernel is that of the spline in space: through its destinations, but not of minimum bending in the plane."""
+    """The kernel is that of three dimensions: through the destinations, but not of minimum bending in the plane."""
     w, a = _solve(_distances(control_points, control_points), _affine(control_points), destinations)
     return _distances(xy, control_points) @ w + _affine(xy) @ a
 
 
 @exhibit("tps-of-an-affine-map-is-affine", seen="splines without their affine part")
 def no_affine_part(control_points, destinations, xy):
-    """Only the kernel is fitted: a plain rotation comes out bent."""
+    """Only the kernel is fitted: a pure rotation becomes bent."""
     w = np.linalg.solve(_kernel(_distances(control_points, control_points)), destinations)
     return _kernel(_distances(xy, control_points)) @ w

@@ -1,10 +1,10 @@
-"""Well-known samplers behind one face, so that the suite can be run against them: PEERS, and OURS for comparison.
+"""Well-known samplers behind one interface, so that the suite can be run against them: PEERS, and OURS for comparison.
 
     f(U, grid, *, mode, padding_mode, align_corners) -> V         and, where the library has gradients,
     g(U, grid, gV, *, mode, padding_mode, align_corners) -> (gU, ggrid)
     h(control_points, destinations, xy) -> where xy is mapped     a thin-plate spline
 
-Each raises NotImplementedError for what its library does not offer. On the command line they are called, for example,
+Each raises NotImplementedError for what its library does not offer. A name for the command line is, for example,
 stn_ref.conformance.peers:pytorch. Reading order: libraries.py, registry.py. Read next: table.py.
 """
 

@@ -1,7 +1,7 @@
-"""Other libraries' samplers as f, g and h of this package: names and axes are translated, and nothing is mended.
+"""Samplers of other libraries as f, g and h of this package: only names and axes are translated.
 
-No result is clamped or cast. Libraries that count pixels get them from coordinates.py. Each function imports its
-library when it is called.
+No result is corrected, clamped or cast. Libraries that take pixel coordinates get them from coordinates.py. Each
+function imports its library when it is called.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from stn_ref.sampler import pixel_padding
 
 
 def _name(kind: str, wanted, names: dict):
-    """Return what the library calls `wanted`; NotImplementedError if it has no such thing."""
+    """Return the library's name for `wanted`; raise NotImplementedError if it offers no equivalent."""
     if wanted not in names:
         raise NotImplementedError(f"{kind}={wanted!r} is not offered; only {', '.join(map(repr, names))}")
     return names[wanted]
@@ -32,7 +32,7 @@ def _plane_by_plane(sample: Callable, U: np.ndarray, points: np.ndarray) -> np.n
     return np.stack(planes).reshape(shape) if planes else np.empty(shape, U.dtype)
 
 
-# PyTorch: torch.nn.functional.grid_sample, the face that all of these are given.
+# PyTorch: torch.nn.functional.grid_sample, whose interface all the others get.
 
 
 def _tensors(*arrays: np.ndarray) -> list:
@@ -51,20 +51,20 @@ def _autograd(forward: Callable, *inputs: np.ndarray, gV: np.ndarray) -> list[np
 
 
 def pytorch(U, grid, **options):
-    """torch.nn.functional.grid_sample, on the CPU."""
+    """Return V of torch.nn.functional.grid_sample on the CPU."""
     from torch.nn.functional import grid_sample
 
     return grid_sample(*_tensors(U, grid), **options).numpy()
 
 
 def pytorch_backward(U, grid, gV, **options):
-    """Gradients of the same, by autograd."""
+    """Return the gradients of `pytorch`, computed by autograd."""
     from torch.nn.functional import grid_sample
 
     return tuple(_autograd(lambda U, grid: grid_sample(U, grid, **options), U, grid, gV=gV))
 
 
-# Kornia: remap, in pixels, which is what it takes unless told otherwise.
+# Kornia: remap, in pixels, its default unit.
 
 
 def _kornia_remap(mode: str, padding_mode: str, align_corners: bool) -> Callable:
@@ -76,20 +76,20 @@ def _kornia_remap(mode: str, padding_mode: str, align_corners: bool) -> Callable
 
 
 def kornia(U, grid, *, mode, padding_mode, align_corners):
-    """kornia.geometry.transform.remap, on the CPU, in pixels."""
+    """Return V of kornia.geometry.transform.remap on the CPU, called in pixels."""
     remap = _kornia_remap(mode, padding_mode, align_corners)
     return remap(*_tensors(U, _pixels(U, grid, align_corners))).numpy()
 
 
 def kornia_backward(U, grid, gV, *, mode, padding_mode, align_corners):
-    """Gradients of the same, by autograd."""
+    """Return the gradients of `kornia`, computed by autograd."""
     remap = _kornia_remap(mode, padding_mode, align_corners)
     gU, gpoints = _autograd(remap, U, _pixels(U, grid, align_corners), gV=gV)
     return gU, coordinates.to_pixels_backward(gpoints, U.shape[2:], align_corners)
 
 
 def kornia_tps(control_points, destinations, xy):
-    """get_tps_transform and warp_points_tps of kornia.geometry.transform, put together as their docstrings say."""
+    """Return xy mapped by kornia's get_tps_transform and warp_points_tps, combined as their docstrings say."""
     from kornia.geometry.transform import get_tps_transform, warp_points_tps
 
     control_points, destinations, xy = (tensor[None] for tensor in _tensors(control_points, destinations, xy))
@@ -103,7 +103,7 @@ ORDERS = {"nearest": 0, "bilinear": 1}
 
 
 def scipy(U, grid, *, mode, padding_mode, align_corners):
-    """scipy.ndimage.map_coordinates, plane by plane."""
+    """Return V of scipy.ndimage.map_coordinates, plane by plane."""
     from scipy.ndimage import map_coordinates
 
     names = {"zeros": "grid-constant", "border": "nearest", "reflect": "reflect", "mirror": "mirror"}
@@ -117,17 +117,17 @@ def scipy(U, grid, *, mode, padding_mode, align_corners):
 
 
 def scipy_tps(control_points, destinations, xy):
-    """scipy.interpolate.RBFInterpolator with the thin-plate kernel."""
+    """Return xy mapped by scipy.interpolate.RBFInterpolator with the thin-plate kernel."""
     from scipy.interpolate import RBFInterpolator
 
     return RBFInterpolator(control_points, destinations, kernel="thin_plate_spline", degree=1)(xy)
 
 
-# scikit-image: warp with an array of coordinates; of order 3 the same is true.
+# scikit-image: warp with an array of coordinates. Its order 3 is a spline, too.
 
 
 def skimage(U, grid, *, mode, padding_mode, align_corners):
-    """skimage.transform.warp, plane by plane."""
+    """Return V of skimage.transform.warp, plane by plane."""
     from skimage.transform import warp
 
     names = {"zeros": "constant", "border": "edge", "reflect": "symmetric", "mirror": "reflect"}
@@ -139,7 +139,7 @@ def skimage(U, grid, *, mode, padding_mode, align_corners):
 
 
 def skimage_tps(control_points, destinations, xy):
-    """skimage.transform.ThinPlateSplineTransform."""
+    """Return xy mapped by skimage.transform.ThinPlateSplineTransform."""
     from skimage.transform import ThinPlateSplineTransform
 
     if hasattr(ThinPlateSplineTransform, "from_estimate"):  # from 0.26 on
@@ -149,11 +149,11 @@ def skimage_tps(control_points, destinations, xy):
     return spline(xy)
 
 
-# OpenCV: remap, whose maps are float32 whatever the image.
+# OpenCV: remap, whose coordinate maps are float32 for images of every dtype.
 
 
 def opencv(U, grid, *, mode, padding_mode, align_corners):
-    """cv2.remap, plane by plane."""
+    """Return V of cv2.remap, plane by plane."""
     import cv2
 
     flags = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST, "bicubic": cv2.INTER_CUBIC}
@@ -171,7 +171,7 @@ def opencv(U, grid, *, mode, padding_mode, align_corners):
 
 @contextlib.contextmanager
 def _jax_precision(dtype) -> Iterator:
-    """Give jax in 64 bits if dtype has as many, and leave its configuration as it was."""
+    """Return a context with jax in 64-bit mode if dtype is float64; on exit, restore the configuration of jax."""
     import jax
 
     before = jax.config.jax_enable_x64
@@ -195,13 +195,13 @@ def _jax_sample(jax, mode: str, padding_mode: str, align_corners: bool) -> Calla
 
 
 def jax(U, grid, *, mode, padding_mode, align_corners):
-    """jax.scipy.ndimage.map_coordinates."""
+    """Return V of jax.scipy.ndimage.map_coordinates."""
     with _jax_precision(U.dtype) as jax:
         return np.asarray(_jax_sample(jax, mode, padding_mode, align_corners)(U, _pixels(U, grid, align_corners)))
 
 
 def jax_backward(U, grid, gV, *, mode, padding_mode, align_corners):
-    """Gradients of the same, by jax.vjp."""
+    """Return the gradients of `jax`, computed by jax.vjp."""
     with _jax_precision(U.dtype) as jax:
         sample = _jax_sample(jax, mode, padding_mode, align_corners)
         _, pullback = jax.vjp(sample, U, _pixels(U, grid, align_corners))

@@ -1,4 +1,4 @@
-"""Which samplers there are to compare with, ours first: what they need, and which functions here call them."""
+"""The samplers to compare, ours first: what each of them needs, and which functions of this package call it."""
 
 import contextlib
 import importlib.metadata
@@ -12,13 +12,15 @@ class Peer:
     """A sampler to compare with.
 
     Args:
-        title: the library, as people call it.
+        title: the usual name of the library.
         library: the module to import.
-        distributions: what it can be installed as; there its version stands.
-        sampler: the name of its f, or None; so are backward (its g) and tps (its h).
-        calls: role -> what that function calls.
+        distributions: names under which it can be installed; its version is read from them.
+        sampler: the name of its f, or None.
+        backward: the name of its g, or None.
+        tps: the name of its h, or None.
+        calls: role -> the function of the library.
         remark: what a reader of its verdicts should know.
-        module: where f, g and h are.
+        module: the module that defines f, g and h.
     """
 
     title: str
@@ -32,7 +34,7 @@ class Peer:
     module: str = __package__
 
     def spec(self, role: str) -> str | None:
-        """Return "module:function" of its sampler, backward or tps, None where it has none."""
+        """Return "module:function" of its sampler, backward or tps, None if it has none."""
         function = getattr(self, role)
         return function and f"{self.module}:{function}"
 
@@ -41,7 +43,7 @@ class Peer:
         return importlib.util.find_spec(self.library) is not None
 
     def version(self) -> str:
-        """Return the version of the library without its build label, "" if it does not say."""
+        """Return the version of the library without its build label, "" if it is unknown."""
         for distribution in self.distributions:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 return importlib.metadata.version(distribution).split("+")[0]
@@ -76,9 +78,9 @@ PEERS = {
         "kornia_backward",
         "kornia_tps",
         {"sampler": "remap", "backward": "autograd", "tps": "get_tps_transform"},
-        "`remap` takes pixels and normalises them as with `align_corners=True`, whatever the flag says (kornia#4504). "
-        "With `align_corners=False`, its default, most claims fail for this one reason; with True, only those that "
-        "PyTorch's grid_sample, which it calls, breaks too.",
+        "`remap` takes pixels and always normalises them as for `align_corners=True`; it ignores the flag "
+        "(kornia#4504). With `align_corners=False`, its default, most claims fail for this one reason. With True, "
+        "only those claims fail that PyTorch's grid_sample, which it calls, violates, too.",
     ),
     "jax": Peer(
         "JAX",
@@ -87,8 +89,8 @@ PEERS = {
         "jax",
         "jax_backward",
         calls={"sampler": "map_coordinates", "backward": "vjp"},
-        remark="With `border` and `reflection` it takes, on the outer pixel centres too, the slope to the right, "
-        "one of the two one-sided slopes; PyTorch takes 0 there.",
+        remark="With `border` and `reflection` it takes the slope to the right on the outer pixel centres as well. "
+        "This is one of the two one-sided slopes; PyTorch takes 0 there.",
     ),
     "scipy": Peer(
         "SciPy",
@@ -97,7 +99,7 @@ PEERS = {
         "scipy",
         tps="scipy_tps",
         calls={"sampler": "map_coordinates", "tps": "RBFInterpolator"},
-        remark="Its order 3 is a spline through the pixels, not Keys' cubic convolution, and so is not `bicubic`.",
+        remark="Its order 3 is a spline through the pixels, not Keys' cubic convolution, so it is no `bicubic`.",
     ),
     "skimage": Peer(
         "scikit-image",
@@ -114,7 +116,7 @@ PEERS = {
         ("opencv-python-headless", "opencv-python"),
         "opencv",
         calls={"sampler": "remap"},
-        remark="Points are float32 whatever the image. Images of float64, which the claims use, are read in steps of "
-        "1/32 pixel; images of float32 are not (measured in 5.0).",
+        remark="Points are float32 for images of every dtype. Images of float64, which the claims use, are read in "
+        "steps of 1/32 pixel; images of float32 are not (measured in 5.0).",
     ),
 }

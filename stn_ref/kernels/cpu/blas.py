@@ -1,7 +1,7 @@
 """C = A B or C += A B on strided float32 or float64 matrices, callable from compiled code: all we need of BLAS.
 
 NumPy and numba offer no product that adds to its output, or that reads a window of a wider matrix without a copy;
-BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `threads.one_blas_thread`.
+BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `one_blas_thread`.
 """
 
 import ctypes

@@ -19,12 +19,11 @@ import numpy as np
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, load_scratch, prefetch, store, store_scratch
-from stn_ref.kernels.cpu.threads import parallel_ranges
+from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, bound
 
 BLOCK = 512  # points; what is known of a block stays in the first-level cache (bicubic: in the second)
 NEIGHBOURS = 8  # points whose pixels are likely in the same cache line
-WORTH_A_THREAD = 2**14  # values of V; in the time of fewer no other thread has begun
 
 
 @njit(inline="always")
@@ -149,7 +148,7 @@ def forward(task, U, points, unit, *options):
     zero, U, points = place_zero(H, W), planes(U), flat_points(points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
-    least = max(1, WORTH_A_THREAD // (BLOCK * max(1, C)))
+    least = worth_a_thread((C + 2) * BLOCK)  # 1 ns for a value, and 2 for finding a point's cell
     parallel_ranges(lambda *span: task(U, points, V, H, W, unit, zero, *options, *span), blocks, least)
     return V.reshape(N, C, Ho, Wo)
 
@@ -165,6 +164,6 @@ def backward(task, U, points, gV, needs, unit, *options):
     zero, u, points, gV = place_zero(H, W), planes(U), flat_points(points), flat(gV)
     gU = np.zeros((N, C, H * W if needs[0] else 0), u.dtype)
     gpoints = np.empty(points.shape if needs[1] else (N, 0), u.dtype)
-    least = max(1, WORTH_A_THREAD // max(1, C * gV.shape[2]))
+    least = worth_a_thread(2 * (C + 2) * gV.shape[2])
     parallel_ranges(lambda *span: task(u, points, gV, gU, gpoints, H, W, unit, zero, *options, *span), N, least)
     return (gU.reshape(U.shape) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

@@ -1,124 +1,167 @@
-"""Machine code kept on disk, where STN_REF_CACHE asks for it: later processes need not compile.
+"""Keep machine code on disk: only the first process of a user compiles, later ones load.
 
-STN_REF_CACHE=1 keeps it in ~/.cache/stn_ref (or $XDG_CACHE_HOME/stn_ref); any other value is taken for a folder. What
-lies there is run unseen: the folder must be one that nobody else can write to. It may be deleted at any time, and now
-and then it should be: entries of older sources are never looked for again and never removed.
+Place: ROOT/kernels-HASH. ROOT is what STN_REF_CACHE names, or the folder stn_ref among the user's caches. HASH covers
+every source under kernels/, the versions of numba, llvmlite, NumPy and Python, numba's settings, and the processor: an
+edit, an update or another machine gets another folder.
 
-Numba has a cache of its own. It goes on using old code after an edit of a function in another file, and an unwritable
-folder or a damaged file is an error. Here the name of an entry is a hash of all that its code depends on: every source
-in kernels/, the versions of Python, numba, llvmlite and NumPy, numba's settings and the processor; and an entry that
-cannot be read, or has a wrong checksum, is compiled anew. Kept are the functions that Python calls (those with
-nogil=True); what they call is part of their code.
+Trust: machine code is executed, so both folders must belong to this user, and nobody else may write there.
 
-All this needs names that are Numba's own business. Nobody but jit.py imports this module, and only when asked; if a
-release of Numba has changed one of them, it fails at once, and nothing is kept.
+Damage: an entry is a checksum of its key and contents, then the contents as numba serialises them for its own cache.
+An entry that cannot be read, or has a wrong checksum, is compiled anew and overwritten. (Numba's own cache raises on a
+cut file, and executes a changed one.)
+
+Growth: each process sets the time of its folder. A process that makes a new folder removes those that no process has
+opened for DAYS days. A process that runs for longer has its code in memory: it only saves no more.
+
+Names: where two loaded entries define symbols of one name, one definition serves both. A symbol is made of the module,
+the qualified name, and a number that counts the functions of a process, which may be the same in two processes. So each
+compiled function of kernels/ has a qualified name of its own (jit.njit, scalar_math.bound), and an entry that defines
+functions of other packages, such as numba's, is not kept.
+
+The one private name of numba is `_cache`. Without it the import of this module fails, and jit.py keeps nothing.
 """
 
 import contextlib
 import functools
 import hashlib
-import itertools
 import os
 import pickle
-import platform
+import re
+import shutil
+import stat
 import sys
 import tempfile
-import warnings
+import time
 from pathlib import Path
 
 import llvmlite
 import numba
 import numpy as np
-from numba.core.bytecode import FunctionIdentity
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
+from llvmlite import binding
+from numba.core.caching import CompileResultCacheImpl, NullCache
 from numba.core.serialize import dumps
 
-SOURCES = Path(__file__).parent
+DAYS = 30
+KERNELS = Path(__file__).parents[1]
+OURS = re.compile(r"NRT_|(cfunc\.)?_ZN(7cpython)?7stn_ref7kernels")  # symbols; NRT_: numba's reference counts
 
-for owner, name in ((CompileResult, "_reduce"), (CompileResult, "_rebuild"), (FunctionIdentity, "_unique_ids")):
-    getattr(owner, name)  # better an AttributeError here than a mix-up below
+if not numba.config.DISABLE_JIT and type(numba.njit(lambda: None)._cache) is not NullCache:
+    raise ImportError("a dispatcher has another kind of cache")
+
+
+def root() -> Path:
+    """Return the folder that STN_REF_CACHE or the system names; OSError if there is none."""
+    asked, home = os.environ.get("STN_REF_CACHE") or "1", os.environ.get("HOME", "")
+    if asked == "0":
+        raise OSError("STN_REF_CACHE=0")
+    if sys.platform == "win32":
+        caches = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        caches = os.path.join(home, "Library", "Caches")
+    else:
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    path = os.path.join(caches, "stn_ref") if asked == "1" else os.path.expanduser(asked)
+    if not os.path.isabs(path):
+        raise OSError(f"{path} is not an absolute path")
+    return Path(path)
+
+
+def state() -> str:
+    """Return the hash of what machine code depends on; the features of the processor are in the key of an entry."""
+    found, sources = hashlib.sha256(), sorted(KERNELS.rglob("*.py"))
+    if not sources:  # of a zip file, say
+        raise OSError(f"there are no sources in {KERNELS}")
+    for source in sources:
+        text = source.read_bytes()
+        found.update(f"{source.relative_to(KERNELS).as_posix()} {len(text)} ".encode() + text)
+    versions = sys.version, sys.flags.optimize, numba.__version__, llvmlite.__version__, np.__version__
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
+    found.update(repr((versions, settings, binding.get_process_triple(), binding.get_host_cpu_name())).encode())
+    return "kernels-" + found.hexdigest()[:32]
+
+
+def make_private(path: Path) -> None:
+    """Make a folder if it is missing; OSError unless it is this user's, and only this user may write there."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    about = os.lstat(path)
+    if not stat.S_ISDIR(about.st_mode):
+        raise OSError(f"{path} is a symbolic link")
+    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():  # Windows has no such owners and modes
+        raise OSError(f"{path} belongs to another user")
+    if hasattr(os, "geteuid") and about.st_mode & 0o022:
+        raise OSError(f"other users may write to {path}: chmod go-w forbids it")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OSError(f"{path} is not writable")
+
+
+def sweep(path: Path) -> None:
+    """Remove the folders of other sources and versions that no process has opened for DAYS days."""
+    for old in path.glob("kernels-" + 32 * "[0-9a-f]"):
+        with contextlib.suppress(OSError):
+            about = os.lstat(old)
+            if stat.S_ISDIR(about.st_mode) and about.st_mtime < time.time() - DAYS * 86400:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 @functools.cache
-def folder() -> Path | None:
-    """Return where machine code is kept; None if that is impossible."""
-    asked = os.environ["STN_REF_CACHE"]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    place = Path(home, "stn_ref") if asked == "1" else Path(asked).absolute()
+def folder() -> tuple[Path | None, str]:
+    """Return where this process keeps machine code, or None and the reason why it does not."""
+    if numba.config.DISABLE_JIT:
+        return None, "NUMBA_DISABLE_JIT=1"
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        place = root() / state()
+        make_private(place.parent)
+        new = not place.exists()
+        make_private(place)
+        os.utime(place)
     except OSError as error:
-        warnings.warn(f"STN_REF_CACHE={asked}: compiled code is not kept: {error}", RuntimeWarning, stacklevel=2)
-        return None
-    # Numba numbers the functions of a process, and entries of two processes that gave one name and number to different
-    # functions would be mixed up when a third one loads both: let each process count from a number of its own.
-    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "little"))
-    return place
+        return None, str(error)
+    if new:
+        sweep(place.parent)
+    return place, ""
 
 
-def keep(dispatcher) -> None:
-    """Keep what this function of ours, decorated by numba.njit(nogil=True), is compiled to."""
-    if folder() and _named(dispatcher.py_func):
-        dispatcher._cache = _Entries(dispatcher.py_func)
-
-
-def _named(function) -> bool:
-    """Whether its place in the source and the values of its closure say all about the function."""
-    module, code = sys.modules.get(function.__module__), function.__code__
-    own = module is not None and function.__globals__ is vars(module) and Path(code.co_filename).parent == SOURCES
-    return own and all(_plain(cell.cell_contents) for cell in function.__closure__ or ())
-
-
-def _plain(value) -> bool:
-    return all(map(_plain, value)) if type(value) is tuple else value is None or type(value) in (int, float, bool, str)
-
-
-def _state() -> bytes:
-    """Return what every entry depends on."""
-    state = hashlib.sha256()
-    for source in sorted(SOURCES.glob("*.py")):
-        text = source.read_bytes()
-        state.update(f"{source.name} {len(text)} ".encode() + text)
-    versions = sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__
-    state.update(repr((versions, sorted(v for v in os.environ.items() if v[0].startswith("NUMBA_")))).encode())
-    return state.digest()
-
-
-class _Entries(NullCache):
-    """The entries of one function, one for each signature; the methods are those that numba's dispatcher calls."""
+class Kept(NullCache):
+    """The entries of one function, one for each signature; numba's dispatcher calls the methods."""
 
     def __init__(self, function):
-        closure = tuple(cell.cell_contents for cell in function.__closure__ or ())
-        place = function.__module__, function.__qualname__, function.__code__.co_firstlineno
-        self.state, self.function = _state(), repr((place, closure))
+        self.function = function.__module__, function.__qualname__
 
-    def _file(self, signature, target) -> Path:
-        key = repr((self.state, self.function, signature, target.codegen().magic_tuple()))
-        return folder() / hashlib.sha256(key.encode()).hexdigest()
+    def _key(self, signature, target) -> tuple[bytes, Path]:
+        key = hashlib.sha256(repr((self.function, signature, target.codegen().magic_tuple())).encode()).digest()
+        return key, folder()[0] / key.hex()[:32]
 
     def load_overload(self, sig, target_context):
         """Return what was compiled for this signature, or None."""
-        with contextlib.suppress(Exception):  # no such file, or no such contents
-            entry = self._file(sig, target_context).read_bytes()
-            checksum, code = entry[:32], entry[32:]
-            if hashlib.sha256(code).digest() == checksum:
+        with contextlib.suppress(Exception):  # no file, or none that can be read
+            key, file = self._key(sig, target_context)
+            entry = file.read_bytes() if file.is_file() else b""
+            if entry[:32] == hashlib.sha256(key + entry[32:]).digest():
                 target_context.refresh()
-                return CompileResult._rebuild(target_context, *pickle.loads(code))
+                return CompileResultCacheImpl.rebuild(self, target_context, pickle.loads(entry[32:]))
 
     def save_overload(self, sig, data):
         """Keep what was compiled, if that is possible: a full disk is no error."""
-        if data.lifted or data.library.has_dynamic_globals or self.state != _state():  # edited while it ran
-            return
         with contextlib.suppress(Exception):
-            code = dumps(data._reduce())
-            file, name = tempfile.mkstemp(dir=folder())
+            foreign = not all(OURS.match(function.name) for function in data.library.get_defined_functions())
+            edited = folder()[0].name != state()  # while this process ran
+            if foreign or edited or data.lifted or data.library.has_dynamic_globals:
+                return
+            key, file = self._key(sig, data.target_context)
+            contents = dumps(CompileResultCacheImpl.reduce(self, data))
+            handle, part = tempfile.mkstemp(dir=file.parent)
             try:
-                with open(file, "wb") as entry:
-                    entry.write(hashlib.sha256(code).digest() + code)
-                os.replace(name, self._file(sig, data.target_context))  # in one step: nobody reads half an entry
+                with open(handle, "wb") as entry:
+                    entry.write(hashlib.sha256(key + contents).digest() + contents)
+                if file.is_dir():
+                    shutil.rmtree(file)
+                os.replace(part, file)  # in one step: another process reads a whole entry or none
             except BaseException:
-                os.unlink(name)
+                os.unlink(part)
                 raise
+
+
+def keep(dispatcher) -> None:
+    """Keep what this function, decorated by numba.njit, is compiled to."""
+    if folder()[0]:
+        dispatcher._cache = Kept(dispatcher.py_func)

@@ -26,8 +26,9 @@ import numpy as np
 from stn_ref.kernels.cpu.arrays import plain
 from stn_ref.kernels.cpu.blas import product
 from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
-from stn_ref.kernels.cpu.threads import one_blas_thread, parallel, parallel_ranges, spans
+from stn_ref.kernels.cpu.threads import parallel, parallel_ranges, spans, worth_a_thread
 
 SHIFTS, SHIFTS_BACK = 16, 32  # from so many rows (c,l) on, shifts k are windows; in backward, where gW has such rows
 PLACES = 512  # about so many columns make a product wide enough
@@ -35,6 +36,7 @@ CACHE = 150_000  # elements of `columns` at most, unless one image has more
 SUMS = 8  # partial sums of gW
 PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
 NARROW = 64  # columns; a narrower product in place is slower than a wide one with copies
+SPEED = 16  # multiply-adds a nanosecond on one thread, about
 RUN = 8  # elements copied at once, one vector register
 
 
@@ -269,7 +271,7 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
         forward_groups(flat, shape, Wk, b, y.reshape(-1), g, N, n_groups, first, last)
 
     with one_blas_thread:
-        parallel_ranges(part, n_groups)
+        parallel_ranges(part, n_groups, worth_a_thread(y.size * Wk[:, 0].size / SPEED / max(1, n_groups)))
     return y
 
 
@@ -287,6 +289,6 @@ def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = Tru
         backward_groups(flat, shape, Wk, gy, gx, gWk[p], gb[p], g, N, n_groups, *pieces[p], needs)
 
     with one_blas_thread:
-        parallel(part, len(pieces))
+        parallel(part, len(pieces), worth_a_thread(2 * gy.size * Wk[:, 0].size / SPEED / max(1, len(pieces))))
     gW = gWk.sum(axis=0).reshape(-1, C, g.step, kw, O).transpose(4, 1, 0, 2, 3).reshape(W.shape)
     return (gx.reshape(x.shape) if needs else None), gW, gb.sum(axis=(0, 2))

@@ -1,9 +1,8 @@
-"""njit for this package: Numba's own, unless STN_REF_CACHE asks to keep machine code on disk (cache.py)."""
+"""njit for this package: numba's own, whose machine code is kept on disk (cache.py)."""
 
+import ast
 import os
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numba
 from numba.core.compiler_lock import global_compiler_lock
@@ -15,18 +14,24 @@ if hasattr(os, "register_at_fork"):  # a child forked while another thread compi
         after_in_child=global_compiler_lock.release,
     )
 
-cache = None
-if os.environ.get("STN_REF_CACHE", "0") not in ("", "0") and not numba.config.DISABLE_JIT:
-    try:
-        from stn_ref.kernels.cpu import cache
-    except (ImportError, AttributeError) as error:
-        warnings.warn(f"numba {numba.__version__} is unknown: compiled code is not kept: {error}", RuntimeWarning, 2)
+try:
+    from stn_ref.kernels.cpu import cache
+except (ImportError, AttributeError) as error:
+    cache, unknown = None, f"numba {numba.__version__} is unknown: {error}"
 
 
 def njit(**options) -> Callable:
-    """Return a decorator: numba.njit, with options by keyword only."""
+    """Return a decorator: numba.njit, with options by keyword only.
+
+    What Python calls (nogil=True) is kept; the functions that it calls are part of its code. A function made by a
+    factory gets the values of its closure, which must be constants, into its name: cache.py says why.
+    """
 
     def compiled(function):
+        if function.__closure__:
+            values = tuple(cell.cell_contents for cell in function.__closure__)
+            assert ast.literal_eval(repr(values)) == values
+            function.__qualname__ += repr(values)
         dispatcher = numba.njit(**options)(function)
         if cache and options.get("nogil"):
             cache.keep(dispatcher)
@@ -35,6 +40,7 @@ def njit(**options) -> Callable:
     return compiled
 
 
-def folder() -> Path | None:
-    """Return where machine code is kept; None, the default, where it is not."""
-    return cache and cache.folder()
+def kept() -> str:
+    """Return where machine code is kept, or why it is not."""
+    place, why = cache.folder() if cache else (None, unknown)
+    return str(place or f"for this process only: {why}")

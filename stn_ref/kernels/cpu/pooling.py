@@ -15,9 +15,7 @@ import numpy as np
 from stn_ref.kernels.cpu.arrays import plain
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, store
-from stn_ref.kernels.cpu.threads import parallel_ranges
-
-PIECE = 1 << 16  # pixels: fewer are not worth a second thread
+from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 
 
 @functools.cache
@@ -122,7 +120,7 @@ def _run(of_planes, *arrays: np.ndarray, shape: tuple, out: tuple) -> None:
     """Call of_planes for all planes, divided among the threads; outputs are in one piece, so that they are filled."""
     N, C, H, W = shape
     arrays, sizes = [plain(array).reshape(-1) for array in arrays], (H, W, *out[2:])
-    parallel_ranges(lambda first, last: of_planes(*arrays, sizes, first, last), N * C, least=1 + PIECE // (H * W))
+    parallel_ranges(lambda first, last: of_planes(*arrays, sizes, first, last), N * C, worth_a_thread(0.5 * H * W))
 
 
 def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:

@@ -12,7 +12,7 @@ import numpy as np
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cpu.blocks import flat, flat_points, fold, to_pixel
 from stn_ref.kernels.cpu.jit import njit
-from stn_ref.kernels.cpu.threads import parallel_ranges
+from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 from stn_ref.kernels.scalar_math import BILINEAR, CENTRAL, LEFT, RIGHT, TENT
 
 _compile = njit(error_model="numpy")
@@ -215,7 +215,9 @@ def forward(U, points, phi, kernel, padding):
     u, points, phi = flat(U), flat_points(points), flat_points(phi)
     T = _most_taps(kernel, phi, H, W)
     parallel_ranges(
-        lambda first, last: forward_points(u, points, phi, V, H, W, kernel, padding, T, first, last), N * Ho * Wo
+        lambda *span: forward_points(u, points, phi, V, H, W, kernel, padding, T, *span),
+        N * Ho * Wo,
+        worth_a_thread(5 * C * T**2),
     )
     return V.reshape(N, C, Ho, Wo)
 
@@ -227,12 +229,10 @@ def backward(U, points, phi, gV, unit, kernel, padding, kink, needs):
     u, gV, points, phi = flat(U), flat(gV), flat_points(points), flat_points(phi)
     gU = np.zeros(u.shape if needs[0] else (N, C, 0), u.dtype)
     gpoints, gphi = (np.zeros(points.shape if need else (N, 0), u.dtype) for need in needs[1:])
-    options = H, W, unit, kernel, padding, kink, _most_taps(kernel, phi, H, W)
+    T = _most_taps(kernel, phi, H, W)
+    arguments = u, points, phi, gV, gU, gpoints, gphi, H, W, unit, kernel, padding, kink, T
     parallel_ranges(
-        lambda first, last: backward_images(
-            u, points, phi, gV, gU, gpoints, gphi, *options, first, last, needs[0], needs[1]
-        ),
-        N,
+        lambda *span: backward_images(*arguments, *span, *needs[:2]), N, worth_a_thread(10 * C * T**2 * gV.shape[2])
     )
     return (
         gU.reshape(U.shape) if needs[0] else None,

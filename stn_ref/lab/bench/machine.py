@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from stn_ref.kernels.cpu import threads
+from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.lab.bench import timing
 
 SIZES = (2**16, 2**20, 2**24, 2**28)  # bytes: in each core's cache, in the shared one, in memory
@@ -43,7 +44,7 @@ def products(dtype=np.float32) -> tuple[Callable[[], None], float]:
     C = np.empty((n, K, K), dtype)
 
     def multiply() -> None:
-        with threads.one_blas_thread:
+        with one_blas_thread:
             threads.parallel(lambda k: np.dot(A, B, out=C[k]), n)
 
     return multiply, 2.0 * n * K**3
