@@ -1,9 +1,11 @@
 """Every backend against answers of PyTorch that are kept in goldens/: no torch needed."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
+from cases import case
 from goldens import make
 
 from stn_ref import affine_grid, affine_grid_backward, coordinates, grid_sample, grid_sample_backward, kernels
@@ -12,9 +14,6 @@ SAMPLING = dict(np.load(make.FOLDER / "sampling.npz"))
 AFFINE_GRID = dict(np.load(make.FOLDER / "affine_grid.npz"))
 RELATIVE = 1e-12  # coordinates of up to 60 px round by 1e-14 px; slopes, and second slopes of the cubic, are below 30
 
-each_backend = pytest.mark.parametrize("backend", kernels.BACKENDS)
-each_mode = pytest.mark.parametrize("mode", make.MODES)
-each_padding = pytest.mark.parametrize("padding", make.PADDINGS)
 each_convention = pytest.mark.parametrize("convention", make.CONVENTIONS)
 
 
@@ -23,19 +22,18 @@ def assert_close(got: np.ndarray, wanted: np.ndarray) -> None:
     assert np.abs(got - wanted).max() <= RELATIVE * np.abs(wanted).max()
 
 
-@each_backend
-@each_mode
-@each_padding
-@each_convention
-def test_outputs_and_gradients_are_pytorchs(backend, mode, padding, convention):
-    U, grid, gV = (SAMPLING[f"{convention}/{name}"] for name in ("U", "grid", "gV"))
-    case = make.MODES.index(mode), make.PADDINGS.index(padding)
-    V, gU, ggrid = (SAMPLING[f"{convention}/{name}"][case] for name in ("V", "gU", "ggrid"))
-    options = {"mode": mode, "padding_mode": padding, "align_corners": make.CONVENTIONS[convention], "backend": backend}
-    assert_close(grid_sample(U, grid, **options), V)
-    got_gU, got_ggrid = grid_sample_backward(U, grid, gV, **options)
-    assert_close(got_gU, gU)
-    assert_close(got_ggrid, ggrid)
+@pytest.mark.parametrize("backend", kernels.BACKENDS)
+def test_outputs_and_gradients_are_pytorchs(backend):
+    for convention, mode, padding in itertools.product(make.CONVENTIONS, make.MODES, make.PADDINGS):
+        U, grid, gV = (SAMPLING[f"{convention}/{name}"] for name in ("U", "grid", "gV"))
+        at = make.MODES.index(mode), make.PADDINGS.index(padding)
+        wanted = [SAMPLING[f"{convention}/{name}"][at] for name in ("V", "gU", "ggrid")]
+        options = {"mode": mode, "padding_mode": padding, "align_corners": make.CONVENTIONS[convention]}
+        V = grid_sample(U, grid, **options, backend=backend)
+        gradients = grid_sample_backward(U, grid, gV, **options, backend=backend)
+        for name, got, expected in zip(("V", "gU", "ggrid"), (V, *gradients), wanted, strict=True):
+            with case(convention, mode, padding, name):
+                assert_close(got, expected)
 
 
 @each_convention

@@ -1,10 +1,13 @@
 """Sampling against what others compute: PyTorch, SciPy, and Keys' cubic in fractions."""
 
+import functools
+import itertools
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from cases import case
 from goldens.make import MODES, PADDINGS, kink_distance
 from scipy.ndimage import map_coordinates
 
@@ -12,9 +15,7 @@ from stn_ref import coordinates, grid_sample, grid_sample_backward, kernels
 
 H, W = 5, 7
 each_backend = pytest.mark.parametrize("backend", kernels.BACKENDS)
-each_mode = pytest.mark.parametrize("mode", MODES)
-each_padding = pytest.mark.parametrize("padding", PADDINGS)
-both_conventions = pytest.mark.parametrize("align_corners", (False, True))
+CASES = list(itertools.product(MODES, PADDINGS, (False, True)))  # (mode, padding, align_corners)
 
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -36,7 +37,8 @@ def exact_size(align_corners: bool) -> tuple[int, int]:
 
 def pytorch(U, grid, gV, mode, padding, align_corners):
     """(V, gU, ggrid) of torch.nn.functional.grid_sample."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     tU, tgrid = torch.tensor(U, requires_grad=True), torch.tensor(grid, requires_grad=True)
     V = torch.nn.functional.grid_sample(tU, tgrid, mode, padding, align_corners)
     V.backward(torch.tensor(gV))
@@ -57,56 +59,74 @@ def problem(seed: int, dtype=np.float64):
     return U.astype(dtype), grid.astype(dtype), gV.astype(dtype)
 
 
-@pytest.mark.parity
-@each_backend
-@each_mode
-@each_padding
-@both_conventions
-def test_sampling_and_its_gradients_agree_with_pytorch(backend, mode, padding, align_corners):
-    for seed in range(3):
-        U, grid, gV = problem(seed)
-        points = coordinates.to_pixels(grid, (H, W), align_corners)
-        assert kink_distance(points).min() > 1e-9  # nearer, the rounding of a fused operation would choose the side
-        wanted = pytorch(U, grid, gV, mode, padding, align_corners)
-        for got, expected in zip(ours(U, grid, gV, mode, padding, align_corners, backend), wanted, strict=True):
-            assert relative_error(got, expected) <= 1e-12  # 200 px away, a coordinate is rounded by 3e-14 px
+def assert_parity(problem, backend, relative):
+    """Our results for the problem of every case are PyTorch's, to `relative` of the largest number."""
+    pytest.importorskip("torch")
+    for one in CASES:
+        if backend in kernels.CUDA_BACKENDS and one[0] == "bicubic":
+            continue
+        arrays, wanted = answered(problem, *one)
+        with case(*one):
+            for got, expected in zip(ours(*arrays, *one, backend), wanted, strict=True):
+                assert relative_error(got, expected) <= relative
+
+
+@functools.cache
+def answered(problem, mode, padding, align_corners):
+    """(U, grid, gV) and PyTorch's answers, the same for every backend."""
+    arrays = problem(align_corners)
+    return arrays, pytorch(*arrays, mode, padding, align_corners)
+
+
+def far_and_near(seed, align_corners):
+    arrays = problem(seed)
+    points = coordinates.to_pixels(arrays[1], (H, W), align_corners)
+    assert kink_distance(points).min() > 1e-9  # nearer, the rounding of a fused operation would choose the side
+    return arrays
+
+
+DRAWN = [functools.partial(far_and_near, seed) for seed in range(3)]
 
 
 @pytest.mark.parity
 @each_backend
-@each_mode
-@each_padding
-@both_conventions
-def test_in_single_precision_sampling_and_its_gradients_agree_with_pytorch(backend, mode, padding, align_corners):
+def test_sampling_and_its_gradients_agree_with_pytorch(backend):
+    for drawn in DRAWN:
+        assert_parity(drawn, backend, 1e-12)  # 200 px away, a coordinate is rounded by 3e-14 px
+
+
+def single(align_corners):
+    U, grid, gV = problem(7, np.float32)
+    grid = np.clip(grid, np.float32(-4), np.float32(4))
+    grid += np.float32(1e-3) * (kink_distance(coordinates.to_pixels(grid, (H, W), align_corners)) < 1e-4)
+    assert kink_distance(coordinates.to_pixels(grid, (H, W), align_corners)).min() > 1e-4
+    return U, grid, gV
+
+
+@pytest.mark.parity
+@each_backend
+def test_in_single_precision_sampling_and_its_gradients_agree_with_pytorch(backend):
     """Points are off the kinks by more than their rounding.
 
     At |grid| = 4 a coordinate is up to 18 px from the origin and rounded by 2e-6 px, in PyTorch's code and in ours;
     slopes, and the slopes of the cubic's slopes, are a few times max|V|.
     """
-    U, grid, gV = problem(7, np.float32)
-    grid = np.clip(grid, np.float32(-4), np.float32(4))
-    grid += np.float32(1e-3) * (kink_distance(coordinates.to_pixels(grid, (H, W), align_corners)) < 1e-4)
-    assert kink_distance(coordinates.to_pixels(grid, (H, W), align_corners)).min() > 1e-4
-    wanted = pytorch(U, grid, gV, mode, padding, align_corners)
-    for got, expected in zip(ours(U, grid, gV, mode, padding, align_corners, backend), wanted, strict=True):
-        assert relative_error(got, expected) <= 1e-5
+    assert_parity(single, backend, 1e-5)
 
 
-@pytest.mark.parity
-@each_backend
-@each_mode
-@each_padding
-@both_conventions
-def test_at_exact_kinks_and_ties_sampling_agrees_with_pytorch(backend, mode, padding, align_corners):
+def exact(align_corners):
     """Every multiple of 1/4 px from 3 pixels outside to 3 outside, in x and y: pixels, edges, ties, folds."""
     height, width = exact_size(align_corners)
     y, x = np.mgrid[-3 : height + 2.25 : 0.25, -3 : width + 2.25 : 0.25]
     grid = to_normalised(np.stack([x, y], -1)[None], height, width, align_corners)
     rng = np.random.default_rng(3)
-    U, gV = rng.standard_normal((1, 2, height, width)), rng.standard_normal((1, 2, *x.shape))
-    wanted = pytorch(U, grid, gV, mode, padding, align_corners)
-    for got, expected in zip(ours(U, grid, gV, mode, padding, align_corners, backend), wanted, strict=True):
-        assert relative_error(got, expected) <= 1e-13  # no coordinate is rounded; sums of up to 100 terms are
+    return rng.standard_normal((1, 2, height, width)), grid, rng.standard_normal((1, 2, *x.shape))
+
+
+@pytest.mark.parity
+@each_backend
+def test_at_exact_kinks_and_ties_sampling_agrees_with_pytorch(backend):
+    assert_parity(exact, backend, 1e-13)  # no coordinate is rounded; sums of up to 100 terms are
 
 
 # SciPy.
@@ -122,20 +142,20 @@ SCIPY = {  # (padding, align_corners): the mode of map_coordinates
 
 
 @each_backend
-@pytest.mark.parametrize(("mode", "order"), (("bilinear", 1), ("nearest", 0)))
-@pytest.mark.parametrize(("padding", "align_corners"), SCIPY)
-def test_sampling_agrees_with_scipy(rng, backend, mode, order, padding, align_corners):
+def test_sampling_agrees_with_scipy(rng, backend):
     U = rng.standard_normal((2, 3, H, W))
     points = rng.uniform((-2 * W, -2 * H), (3 * W, 3 * H), (2, 6, 9, 2))
     points[:, ::2] = rng.uniform((-1.0, -1.0), (W, H), (2, 3, 9, 2))
-    grid = to_normalised(points, H, W, align_corners)
     assert kink_distance(points).min() > 1e-9  # SciPy rounds ties up, PyTorch and we to even
-    wanted = np.empty((2, 3, 6, 9))
-    for b, c in np.ndindex(2, 3):
-        y_x = np.moveaxis(points[b, ..., ::-1], -1, 0)
-        wanted[b, c] = map_coordinates(U[b, c], y_x, order=order, mode=SCIPY[padding, align_corners], cval=0)
-    V = grid_sample(U, grid, mode=mode, padding_mode=padding, align_corners=align_corners, backend=backend)
-    assert np.abs(V - wanted).max() <= 1e-13  # coordinates of up to 21 px round by 4e-15 px; slopes are below 10
+    y_x = np.moveaxis(points[..., ::-1], -1, 1)
+    for (mode, order), (padding, align_corners) in itertools.product((("bilinear", 1), ("nearest", 0)), SCIPY):
+        wanted = np.empty((2, 3, 6, 9))
+        for b, c in np.ndindex(2, 3):
+            wanted[b, c] = map_coordinates(U[b, c], y_x[b], order=order, mode=SCIPY[padding, align_corners], cval=0)
+        grid = to_normalised(points, H, W, align_corners)
+        V = grid_sample(U, grid, mode=mode, padding_mode=padding, align_corners=align_corners, backend=backend)
+        with case(mode, padding, align_corners):
+            assert np.abs(V - wanted).max() <= 1e-13  # coordinates of up to 21 px round by 4e-15 px; slopes are < 10
 
 
 # Keys' cubic, in fractions.
@@ -189,24 +209,35 @@ def cubic(U, x, y, a, padding, align_corners):
     return V, dVdx, dVdy
 
 
-@each_backend
-@each_padding
-@both_conventions
-@pytest.mark.parametrize("a", (-0.75, -0.5))
-def test_the_cubic_is_keys_kernel_in_fractions(rng, backend, padding, align_corners, a):
+@functools.cache
+def in_fractions(padding, align_corners, a):
+    """(U, points, V, and the slopes at every point), by Keys' kernel."""
     height, width = exact_size(align_corners)
-    U, gV = rng.integers(-8, 9, (1, 1, height, width)).astype(float), rng.standard_normal((1, 1, 4, 5))
+    rng = np.random.default_rng(0)
+    U = rng.integers(-8, 9, (1, 1, height, width)).astype(float)
     points = rng.integers((-24, -24), (8 * width + 24, 8 * height + 24), (1, 4, 5, 2)) / 8
-    grid = to_normalised(points, height, width, align_corners)
-    options = {"mode": "bicubic", "padding_mode": padding, "align_corners": align_corners, "backend": backend, "a": a}
-    V = grid_sample(U, grid, **options)
-    _, ggrid = grid_sample_backward(U, grid, gV, **options)
-    gpoints = ggrid / coordinates.pixels_per_unit((height, width), align_corners, np.float64)
-    for (i, j), value in np.ndenumerate(V[0, 0]):
-        x, y = map(Fraction, points[0, i, j])
-        wanted = np.array(cubic(U[0, 0], x, y, Fraction(a), padding, align_corners), float)
-        assert abs(value - wanted[0]) <= 1e-13  # 16 terms of up to 8, each rounded a few times
-        assert np.abs(gpoints[0, i, j] - gV[0, 0, i, j] * wanted[1:]).max() <= 1e-13 * max(1, abs(gV[0, 0, i, j]))
+    found = [
+        cubic(U[0, 0], *map(Fraction, point), Fraction(a), padding, align_corners) for point in points.reshape(-1, 2)
+    ]
+    return U, points, *np.moveaxis(np.array(found, float).reshape(4, 5, 3), -1, 0)
+
+
+@each_backend
+def test_the_cubic_is_keys_kernel_in_fractions(rng, backend):
+    gV = rng.standard_normal((1, 1, 4, 5))
+    for padding, align_corners, a in itertools.product(PADDINGS, (False, True), (-0.75, -0.5)):
+        U, points, value, *slopes = in_fractions(padding, align_corners, a)
+        size = exact_size(align_corners)
+        grid = to_normalised(points, *size, align_corners)
+        options = {"padding_mode": padding, "align_corners": align_corners, "backend": backend, "a": a}
+        V = grid_sample(U, grid, mode="bicubic", **options)
+        _, ggrid = grid_sample_backward(U, grid, gV, mode="bicubic", **options)
+        gpoints = (ggrid / coordinates.pixels_per_unit(size, align_corners, np.float64))[0]
+        with case(padding, align_corners, a):
+            assert np.abs(V[0, 0] - value).max() <= 1e-13  # 16 terms of up to 8, each rounded a few times
+            for axis in (0, 1):
+                error = np.abs(gpoints[..., axis] - gV[0, 0] * slopes[axis])
+                assert (error <= 1e-13 * np.maximum(1, np.abs(gV[0, 0]))).all()
 
 
 def test_keys_kernel_weighs_1_and_its_slopes_0_and_a_is_its_slope_at_1():

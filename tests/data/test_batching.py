@@ -118,7 +118,7 @@ def write_mnist(directory, n_train, n_test):
         shape = (n, 28, 28) if stem.endswith("images") else (n,)
         content = rng.integers(0, 10, shape, dtype=np.uint8)
         header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
-        (directory / f"{stem}-idx{len(shape)}-ubyte.gz").write_bytes(gzip.compress(header + content.tobytes()))
+        (directory / f"{stem}-idx{len(shape)}-ubyte.gz").write_bytes(gzip.compress(header + content.tobytes(), mtime=0))
 
 
 def test_mnist_is_split_without_overlap_and_its_test_set_kept_in_order(tmp_path):

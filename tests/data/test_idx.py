@@ -22,7 +22,7 @@ GOOD = idx(IMAGES)
 def mnist(tmp_path):
     """Write a directory with the four files, the training set of 3 and the test set of 2, gzipped."""
     for stem, array in zip(STEMS, (IMAGES, LABELS, IMAGES[:2], LABELS[:2]), strict=True):
-        (tmp_path / f"{stem}-idx{array.ndim}-ubyte.gz").write_bytes(gzip.compress(idx(array)))
+        (tmp_path / f"{stem}-idx{array.ndim}-ubyte.gz").write_bytes(gzip.compress(idx(array), mtime=0))
     return tmp_path
 
 
@@ -45,6 +45,7 @@ def test_every_type_code_is_read_in_native_order(tmp_path, code):
     assert np.array_equal(got, array)
 
 
+PACKED = gzip.compress(GOOD, mtime=0)  # the same bytes in every process: they are in the names of tests
 POINTER = b"/annex/objects/MD5E-s9912422--f68b3c2dcbeaaa9fbdd348bbdeb94873.gz\n"
 BAD = {
     "empty": (b"", "is empty"),
@@ -55,14 +56,20 @@ BAD = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:1",
         "is a pointer of git-annex or git-lfs",
     ),
-    "gzip header only": (gzip.compress(GOOD)[:10], "ends too early"),
-    "gzip of nothing": (gzip.compress(b""), "a gzip header without data"),
-    "gzip cut short": (gzip.compress(GOOD)[:-20], "ends too early"),
-    "gzip trailer missing": (gzip.compress(GOOD)[:-8], "ends too early"),
-    "gzip checksum": (gzip.compress(GOOD)[:-8] + b"\1\2\3\4" + gzip.compress(GOOD)[-4:], "corrupt .*CRC"),
-    "gzip payload": (gzip.compress(GOOD)[:20] + b"\xff" * 40 + gzip.compress(GOOD)[60:], "corrupt"),
-    "gzip followed by junk": (gzip.compress(GOOD) + b"junk", "corrupt"),
-    "gzipped web page": (gzip.compress(b"<html>"), "not an IDX file: expected two zero bytes first, got 3c 68 74 6d"),
+    "gzip header only": (PACKED[:10], "ends too early"),
+    "gzip of nothing": (gzip.compress(b"", mtime=0), "a gzip header without data"),
+    "gzip cut short": (PACKED[:-20], "ends too early"),
+    "gzip trailer missing": (PACKED[:-8], "ends too early"),
+    "gzip checksum": (
+        PACKED[:-8] + b"\1\2\3\4" + PACKED[-4:],
+        "corrupt .*CRC",
+    ),
+    "gzip payload": (PACKED[:20] + b"\xff" * 40 + PACKED[60:], "corrupt"),
+    "gzip followed by junk": (PACKED + b"junk", "corrupt"),
+    "gzipped web page": (
+        gzip.compress(b"<html>", mtime=0),
+        "not an IDX file: expected two zero bytes first, got 3c 68 74 6d",
+    ),
     "magic": (b"\x89PNG\r\n", "not an IDX file"),
     "magic cut short": (b"\0\0", "not an IDX file"),
     "type code": (b"\0\0\x07\x01" + bytes(8), "type code must be one of 0x08.*; got 0x07"),
@@ -143,7 +150,7 @@ def test_the_missing_one_of_four_is_named_before_any_is_read(mnist):
 )
 def test_files_that_do_not_match_their_name_are_refused(mnist, stem, axes, array, message):
     path = mnist / f"{stem}-idx{axes}-ubyte.gz"
-    path.write_bytes(gzip.compress(idx(array)))
+    path.write_bytes(gzip.compress(idx(array), mtime=0))
     with pytest.raises(DamagedFileError, match=message) as caught:
         load_mnist(mnist)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref import grid_sample_backward, transforms
+from stn_ref import grid_sample_backward, kernels, transforms
 from stn_ref.grid import GridGenerator
 
 both_conventions = pytest.mark.parametrize("align_corners", (False, True))
@@ -83,11 +83,15 @@ def to_grid(x, y):
 
 
 def slopes_at_pixels(U, kink):
-    """dV/dx at every pixel of U (H, W); with W - 1 = 8 and H - 1 = 4 the points are exact."""
+    """dV/dx at every pixel of U (H, W) by every backend; with W - 1 = 8 and H - 1 = 4 the points are exact."""
     y, x = np.mgrid[0:5, 0:9]
-    grid = np.stack([x / 4 - 1, y / 2 - 1], axis=-1)[None]
-    _, ggrid = grid_sample_backward(U[None, None], grid, np.ones((1, 1, 5, 9)), align_corners=True, kink=kink)
-    return ggrid[0, ..., 0] / 4
+    grid, ones = np.stack([x / 4 - 1, y / 2 - 1], axis=-1)[None], np.ones((1, 1, 5, 9))
+    found = {}
+    for backend in kernels.BACKENDS:
+        options = {"align_corners": True, "kink": kink, "backend": backend}
+        found[backend] = grid_sample_backward(U[None, None], grid, ones, **options)[1][0, ..., 0] / 4
+        assert_array_equal(found[backend], found[kernels.BACKENDS[0]], err_msg=backend)
+    return found[backend]
 
 
 def test_eq_7_as_printed_gives_a_constant_image_a_slope():
