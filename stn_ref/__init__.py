@@ -7,21 +7,21 @@ Read it in the order of the paper:
     transforms/        Sec. 3.2   T_theta, Eqs. (1) and (2)
     coordinates.py                normalised coordinates and pixels
     grid.py            Sec. 3.2   T_theta(G)
-    kernels/           Sec. 3.3   k of Eqs. (4) and (5), scalar_math.py; Eqs. (3)-(7) as sums, literal.py; then fast
+    kernels/           Sec. 3.3   k of Eqs. (4) and (5), scalar_math.py; Eqs. (3)-(7) as sums, literal.py; fast backends
     sampler.py         Sec. 3.3   V and its gradients
     kernel_sampler.py  Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
-    several.py         Sec. 3.4   several of them, side by side
-    data/              Sec. 4     digits, and their distortions
-    models.py          Sec. 4     the nets of Table 1, and two that others published
-    training/                     the loop; consistency.py, a loss that is not the paper's
-    gradcheck/                    finite differences that know about kinks
-    conformance/                  what every sampler must do, and a museum of those that do not
+    several.py         Sec. 3.4   several transformers in parallel
+    data/              Sec. 4     digits and their distortions
+    models.py          Sec. 4     the nets of Table 1, and two nets that others published
+    training/                     the training loop; consistency.py, a loss that is not in the paper
+    gradcheck/                    finite differences that detect kinks
+    conformance/                  claims that every sampler must fulfil, and a museum of samplers that do not
     plotting/                     figures
-    lab/               Sec. 4     measurements: the published experiments, their results, speed and memory
+    lab/               Sec. 4     measurements: the published experiments and their results, speed and memory
     cli/                          the command line
 
-Names are imported when they are first used: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
+Names are imported at their first use: `import stn_ref` compiles nothing and loads neither numba nor matplotlib.
 """
 
 import importlib
@@ -54,7 +54,7 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    __import__(f"{__name__}.{_HOME[name]}")  # not import_module: up to Python 3.10 it locks, and a fork may keep it so
+    __import__(f"{__name__}.{_HOME[name]}")  # not import_module: up to Python 3.10 a fork can leave its lock locked
     return getattr(sys.modules[f"{__name__}.{_HOME[name]}"], name)
 
 

@@ -1,10 +1,10 @@
-"""Sec. 3.3: Eq. (3) with a kernel k(d; phi) whose width is learnt, or follows the map so that nothing aliases.
+"""Sec. 3.3: Eq. (3) with a kernel k(d; phi) whose width is learnt, or follows the map to avoid aliasing.
 
 Reads: sampler.py, kernels/. Read next: transformer.py.
 
-Bilinear sampling looks at four pixels, however far apart its points are: where the map shrinks the image it misses the
-pixels between them, and what it shows is an alias. Two cures: a wider kernel, with a width that is a parameter
-(`KernelSampler`), or a width for each point, as wide as the map is steep there (`AntialiasedSampler`).
+Bilinear sampling reads four pixels, however far apart its points are. Where the map shrinks the image it misses the
+pixels between the points, and the output is aliased. This file has two remedies: a kernel whose width is a parameter
+(`KernelSampler`), and a width for each point that equals the local scale of the map (`AntialiasedSampler`).
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def _check_options(kernel: str, padding: str, backend: str) -> None:
 
 
 def _spread(phi: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return phi for each point."""
+    """Return phi broadcast to one pair for each point, (N, Ho, Wo, 2)."""
     checks.floating("phi", phi, like=("points", points))
     if phi.shape not in ((2,), points.shape):
         raise checks.ShapeError(
@@ -41,34 +41,35 @@ def kernel_sample(
     padding: str = "zeros",
     backend: str = "cpu",
 ) -> np.ndarray:
-    """Image sampling, Eq. (3), with a kernel of width phi.
+    """Return the image sampled at points by Eq. (3) with a kernel of width phi.
 
         V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m; phi_x) k(y_s - n; phi_y) / (K_x K_y)
 
-        tent:     k(d; w) = max(0, 1 - |d| / w);  w = 1 is bilinear sampling (but of pixels at distance w it takes 0
-                  times each, so that a NaN among them is seen)
-        gaussian: k(d; s) = exp(-d^2 / (2 s^2)), cut off where it is below 2e-16
+        tent:     k(d; phi) = max(0, 1 - |d| / phi);  phi = 1 is bilinear sampling, except that pixels at distance phi
+                  are multiplied by 0, so a NaN among them reaches V
+        gaussian: k(d; phi) = exp(-d^2 / (2 phi^2)), cut off where it is below 2e-16
 
-    K is the sum of k over all places along its axis, those outside the image, too: a constant image stays constant.
+    K is the sum of k over all places along its axis, also those outside the image: a constant image stays constant.
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
         points: (N, Ho, Wo, 2) source points (x_s, y_s), pixels.
-        phi: (2,), the widths (phi_x, phi_y) in pixels, or one pair for each point, (N, Ho, Wo, 2). A tent is at least 1
-            wide and a Gaussian 0.1, and neither wider than the image: beyond, phi has no effect and the gradient 0.
+        phi: (2,), the widths (phi_x, phi_y) in pixels, or one pair for each point, (N, Ho, Wo, 2). The least width of
+            a tent is 1, that of a Gaussian 0.1; the largest is the size of the image. A phi outside this range is
+            clamped, and its gradient is 0.
         kernel: "tent" or "gaussian".
-        padding: what is outside the image: "zeros", "border", "reflect" or "mirror", see `sample`. It extends the image
-            and leaves the points as they are.
+        padding: the values outside the image: "zeros", "border", "reflect" or "mirror", see `sample`. It extends the
+            image and does not move the points.
         backend: "cpu", "vectorised" or "literal".
 
     Returns:
-        V: (N, C, Ho, Wo), dtype of U. A NaN in a point or its phi gives NaN.
+        V: (N, C, Ho, Wo), dtype of U. A NaN in a point or its phi gives NaN in all channels.
 
     Raises:
         TypeError, ShapeError, ValueError: as for `sample`; also for phi.
 
     Source: Jaderberg et al. 2015, Sec. 3.3, Eq. (3), where Phi_x and Phi_y are "the parameters of a generic sampling
-    kernel". The division by K is ours.
+    kernel". Deviation: the division by K is not in the paper.
     """
     _check_options(kernel, padding, backend)
     check_points(U, points)
@@ -86,21 +87,21 @@ def kernel_sample_backward(
     backend: str = "cpu",
     needs: bool | tuple[bool, bool, bool] = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients of `kernel_sample` times gV, summed: (gU, gpoints, gphi), shaped as U, points and phi.
+    """Return the gradients (gU, gpoints, gphi) of `kernel_sample`, times gV and summed, shaped as U, points and phi.
 
         d/dphi (k / K) = (dk/dphi - (k / K) dK/dphi) / K,    and likewise for x_s
 
-    At a kink of the tent, where a pixel enters it or lies in its middle, the right derivative is taken.
+    The tent has a kink where a pixel lies at its end or in its middle. There the right derivative is taken.
 
     Args:
-        U: as for `kernel_sample`, and so are points, phi, kernel, padding and backend.
+        U: (N, C, H, W), as for `kernel_sample`.
         points: (N, Ho, Wo, 2), pixels.
         phi: (2,) or (N, Ho, Wo, 2).
         gV: (N, C, Ho, Wo), dL/dV.
         kernel: "tent" or "gaussian".
-        padding: what is outside.
+        padding: as for `kernel_sample`.
         backend: "cpu", "vectorised" or "literal".
-        needs: which of (gU, gpoints, gphi) are wanted, one flag for each or one for all; the others are None.
+        needs: which of (gU, gpoints, gphi) to compute, one flag for each or one for all; the others are None.
 
     Raises:
         TypeError, ShapeError, ValueError: as for `kernel_sample`; also for gV.
@@ -114,7 +115,7 @@ def kernel_sample_backward(
     wide = _spread(phi, points)
     gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
     if gphi is not None and phi.shape == (2,):
-        gphi = gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of theirs
+        gphi = gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of their gradients
     return gU, gpoints, gphi
 
 
@@ -122,14 +123,14 @@ class KernelSampler(Layer):
     """Eq. (3) with a kernel of learnable width: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
 
     Args:
-        phi: the widths (phi_x, phi_y) to begin with, pixels; they are the parameter `phi`, without weight decay.
+        phi: the initial widths (phi_x, phi_y), pixels. They are the parameter `phi`, without weight decay.
         kernel: "tent" or "gaussian".
         padding: "zeros", "border", "reflect" or "mirror".
         backend: "cpu", "vectorised" or "literal".
         dtype: of phi.
-        lr_scale: factor on its learning rate.
+        lr_scale: factor on the learning rate of phi.
 
-    A tent that becomes narrower than 1 acts as one of 1, with gradient 0: it does not come back by itself.
+    A tent narrower than 1 acts as one of width 1, and its gradient is 0: training does not widen it again.
     """
 
     def __init__(
@@ -165,23 +166,23 @@ class KernelSampler(Layer):
         gV, (U, points) = self.take(gV)
         phi, backend = _spread(self.phi.value, points), kernels.get(self.backend)
         gU, gpoints, gphi = backend.wide_backward(U, points, phi, gV, self.kernel, self.padding, (*needs, True))
-        self.phi.grad += gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of theirs
+        self.phi.grad += gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of their gradients
         return gU, gpoints
 
 
 def _difference(points: np.ndarray, axis: int) -> np.ndarray:
-    """Return how far the points move from one to the next along an axis: central, at the ends one-sided, alone 0."""
+    """Return the derivative of the points along an axis: central differences, one-sided at the ends; 0 if alone."""
     p = np.moveaxis(points, axis, 0)
     d = np.zeros_like(p)
     if len(p) > 1:
         d[0], d[-1] = p[1] - p[0], p[-1] - p[-2]
         d[1:-1] = (p[2:] - p[:-2]) / 2
-    d[~np.isfinite(d)] = 0  # a neighbour that is nowhere tells nothing
+    d[~np.isfinite(d)] = 0  # a neighbour at infinity gives no difference
     return np.moveaxis(d, 0, axis)
 
 
 def _difference_backward(gd: np.ndarray, axis: int) -> np.ndarray:
-    """Return the gradient of the points: `_difference` transposed."""
+    """Return the gradient of the points, by the transpose of `_difference`."""
     gd = np.moveaxis(gd, axis, 0)
     gp = np.zeros_like(gd)
     if len(gd) > 1:
@@ -196,12 +197,12 @@ def _difference_backward(gd: np.ndarray, axis: int) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def footprint(points: np.ndarray) -> np.ndarray:
-    """Return the local scale of a map: how many pixels of U one pixel of V stands for, in x and in y.
+    """Return the local scale of a map: the number of pixels of U that one pixel of V covers, in x and in y.
 
         s_x = max(1, sqrt((dx_s/di)^2 + (dx_s/dj)^2)),   the same for y
 
-    Row norms of the Jacobian: a rotation has s = 1, whatever its angle, so it does not blur; a map that shrinks by 3
-    has 3; where it enlarges the width stays 1, that of bilinear sampling.
+    These are the row norms of the Jacobian. A rotation by any angle has s = 1, so it does not blur. A map that shrinks
+    the image by 3 has s = 3. Where the map enlarges, s stays 1, the width of bilinear sampling.
 
     Args:
         points: (N, Ho, Wo, 2), pixels. The derivatives are differences between neighbours, exact for affine maps.
@@ -210,7 +211,7 @@ def footprint(points: np.ndarray) -> np.ndarray:
         s: (N, Ho, Wo, 2), at least 1.
 
     Raises:
-        TypeError, ShapeError: points are no float array (N, Ho, Wo, 2).
+        TypeError, ShapeError: points are not a float array (N, Ho, Wo, 2).
     """
     checks.floating("points", points)
     checks.shape("points", points, ("N", "Ho", "Wo", 2))
@@ -219,9 +220,10 @@ def footprint(points: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def footprint_backward(points: np.ndarray, gs: np.ndarray) -> np.ndarray:
-    """Return the gradient (N, Ho, Wo, 2) of sum(gs * footprint(points)), gs (N, Ho, Wo, 2), for the points.
+    """Return the gradient (N, Ho, Wo, 2) of sum(gs * footprint(points)) for the points; gs: (N, Ho, Wo, 2).
 
-    It is 0 where s is 1 or less, and from a point that is not finite: that one reaches no sample but its own.
+    The scale of a point contributes nothing where it is clamped to 1, or where the point is not finite: a point that is
+    not finite affects only its own sample.
     """
     di, dj = _difference(points, 1), _difference(points, 2)
     s = np.hypot(di, dj)
@@ -230,20 +232,20 @@ def footprint_backward(points: np.ndarray, gs: np.ndarray) -> np.ndarray:
 
 
 class AntialiasedSampler(Layer):
-    """Eq. (3) with a tent as wide as the map is steep: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
+    """Eq. (3) with a tent whose width is the local scale: forward(U, points) -> V, backward(gV) -> (gU, gpoints).
 
         V = kernel_sample(U, points, footprint(points))
 
-    The gradient of the points takes both ways, through where a point is and through how wide it looks. Where the map
-    does not shrink this is bilinear sampling; at the identity V equals U exactly. A point that stands for s x s pixels
-    costs about as much as s^2 bilinear ones; one neighbour far away makes it as wide as the image.
+    The gradient of the points has two terms: one through the place of a point and one through its width. Where the map
+    does not shrink this is bilinear sampling; at the identity V equals U exactly. A point that covers s x s pixels
+    costs about as much as s^2 bilinear points. A single neighbour far away makes the width that of the image.
 
     Args:
         padding: "zeros", "border", "reflect" or "mirror".
         backend: "cpu", "vectorised" or "literal".
 
-    Source: the width of the filter follows the derivatives of the map as in texture mapping (Heckbert 1989), here
-    along the axes of the image only, since Eq. (3) is separable.
+    Source: the width of the filter follows the derivatives of the map, as in texture mapping (Heckbert 1989). Here it
+    is measured only along the axes of the image, because Eq. (3) is separable.
     """
 
     def __init__(self, *, padding: str = "zeros", backend: str = "cpu"):

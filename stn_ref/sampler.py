@@ -9,13 +9,13 @@ from stn_ref import checks, coordinates, kernels
 from stn_ref.nn.layer import Layer
 
 MODES = ("bilinear", "nearest", "bicubic")
-PADDING_MODES = ("zeros", "border", "reflection")  # of grid_sample, PyTorch's names
+PADDING_MODES = ("zeros", "border", "reflection")  # of grid_sample, with PyTorch's names
 PIXEL_PADDINGS = kernels.PADDINGS  # of sample
 KINKS = kernels.KINKS
 
 
 def pixel_padding(padding_mode: str, align_corners: bool) -> str:
-    """Return the padding in pixels: "reflection" turns at -1 and 1, the edges or centres of the outer pixels.
+    """Return the padding in pixels: "reflection" reflects at -1 and 1, the edges or centres of the outer pixels.
 
     >>> pixel_padding("reflection", align_corners=False), pixel_padding("reflection", align_corners=True)
     ('reflect', 'mirror')
@@ -28,7 +28,7 @@ def pixel_padding(padding_mode: str, align_corners: bool) -> str:
 
 
 def check_points(U: np.ndarray, points: np.ndarray, name: str = "points", backend: str = "cpu") -> None:
-    """Raise unless U is (N, C, H, W) with pixels and points, called `name`, are (N, Ho, Wo, 2) of its dtype."""
+    """Raise unless U is (N, C, H, W), H and W > 0, and points are (N, Ho, Wo, 2) of its dtype; `name` names points."""
     gpu = backend in kernels.CUDA_BACKENDS
     checks.floating("U", U, gpu=gpu)
     checks.floating(name, points, like=("U", U), gpu=gpu)
@@ -66,39 +66,41 @@ def sample(
     a: float = -0.75,
     backend: str = "cpu",
 ) -> np.ndarray:
-    """Image sampling, Eq. (3).
+    """Return the image sampled at points in pixels, Eq. (3).
 
         V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n)
 
         bilinear, Eq. (5): k(d) = max(0, 1 - |d|)
-        nearest,  Eq. (4): k(d) = 1 at the nearest pixel, half-way at the even one
+        nearest,  Eq. (4): k(d) = 1 at the nearest pixel; of two at equal distance, the even one
         bicubic:           Keys' kernel, see scalar_math.cubic
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
         points: (N, Ho, Wo, 2) source points (x_s, y_s), pixels; (0, 0) is the centre of U[..., 0, 0].
         mode: "bilinear", "nearest" or "bicubic".
-        padding: what is outside the image: "zeros"; "border", the outermost pixels go on; "reflect", mirrored at the
-            outer edges of the outer pixels, -1/2 and W - 1/2; "mirror", at their centres, 0 and W - 1.
-        a: Keys' parameter, of bicubic only, between -100 and 100; -0.75 as in PyTorch, -0.5 (Catmull-Rom) reproduces
-            parabolas.
+        padding: the values outside the image. "zeros": 0. "border": the outermost pixels are repeated. "reflect": the
+            image is reflected at the outer edges of the outer pixels, -1/2 and W - 1/2. "mirror": it is reflected at
+            their centres, 0 and W - 1.
+        a: Keys' parameter, used only by bicubic, between -100 and 100. PyTorch uses -0.75; -0.5 (Catmull-Rom)
+            reproduces parabolas.
         backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (the sum above, in slow loops). On an NVIDIA GPU, for
-            bilinear and nearest, "cuda", or "cuda_atomic", which differs in the gradient of U alone: see
-            `sample_backward`. They take NumPy arrays, or arrays of a GPU (anything with `__cuda_array_interface__`)
-            and then return such: see kernels/cuda/arrays.py.
+            bilinear and nearest: "cuda" or "cuda_atomic", which differ only in the gradient of U, see
+            `sample_backward`. These two take NumPy arrays, or GPU arrays (any object with `__cuda_array_interface__`)
+            and then return GPU arrays, see kernels/cuda/arrays.py.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U. With zeros the sum is empty far outside the image, and V fades to 0 over one
-        pixel (bilinear). A NaN coordinate gives NaN in all channels; an infinite one is outside: 0, or the edge on
-        that side.
+        pixel (bilinear). A NaN coordinate gives NaN in all channels. An infinite coordinate is outside the image: V is
+        0 or, with the other paddings, the sample at the edge on that side.
 
     Raises:
-        TypeError: U is not float32 or float64, or points of another dtype.
+        TypeError: U is not float32 or float64, or points have another dtype.
         ShapeError: axes disagree, or H or W is 0.
-        ValueError: an option that is not supported; the message names those that are.
-        ImportError, DeviceError, MemoryError: on a GPU; one line says what to install or change.
+        ValueError: an option is not supported; the message lists the supported ones.
+        ImportError, DeviceError, MemoryError: on a GPU; the message says what to install or change.
 
-    Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up, we and PyTorch to even.
+    Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up; `sample` and
+    PyTorch round them to even.
     """
     _check_options(mode, padding, a, backend)
     U, points = kernels.take(backend, U=U, points=points)
@@ -118,40 +120,40 @@ def sample_backward(
     backend: str = "cpu",
     needs: bool | tuple[bool, bool] = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Gradients of `sample`, Eqs. (6) and (7), times gV and summed.
+    """Return the gradients of `sample`, Eqs. (6) and (7), times gV and summed.
 
         gU[b,c,n,m] = sum_{i,j} gV[b,c,i,j] k(x_s - m) k(y_s - n)
         gx_s[b,i,j] = sum_c gV[b,c,i,j] sum_{n,m} U[b,c,n,m] k'(x' - m) k(y' - n) dx'/dx_s,   gy_s likewise
 
-    x', y' is the point as the padding takes it into the image; with zeros it is (x_s, y_s) itself.
+    (x', y') is the point after the padding has moved it into the image; with zeros it is (x_s, y_s) itself.
 
     Args:
-        U: as for `sample`, and so are points, mode, padding, a and backend.
+        U: (N, C, H, W), as for `sample`.
         points: (N, Ho, Wo, 2), pixels.
         gV: (N, C, Ho, Wo), dL/dV.
-        mode: of its kernels only bilinear has kinks; the slope of nearest is 0.
-        padding: its own slope is 0 where x_s was cut or lies on the border itself (where "border" cuts at 0 and W - 1,
-            and a mirrored x_s turns), and -1 where mirroring runs backwards.
-        kink: which slope is taken at an integer x_s. "right": that of the cell [x_s, x_s + 1); "left": of the cell
-            before; "central": their mean; "as_printed": Eq. (7) read literally, U[n, x_s], wrong, for teaching.
-            With mirroring it is a side of the mirrored coordinate.
-        a: Keys' parameter.
-        backend: as for `sample`. "cuda" adds up gU in one order and gives the same bits every run; "cuda_atomic" in any
-            order, without the memory and the sorting that this costs: see kernels/cuda/lists.py.
-        needs: which of (gU, gpoints) are wanted, one flag for each or one for both; what is not wanted is None and,
-            except with "literal", costs nothing.
+        mode: as for `sample`. Only bilinear has kinks; the slope of nearest is 0.
+        padding: as for `sample`. Its slope dx'/dx_s is 0 where x_s was clamped or x' lies on the border itself (0 or
+            W - 1), and -1 where the image is reversed.
+        kink: the slope at an integer x_s. "right": that of the cell [x_s, x_s + 1); "left": that of the cell before;
+            "central": their mean; "as_printed": Eq. (7) taken literally, U[n, x_s], which is wrong, for teaching.
+            With reflection, right and left refer to the reflected coordinate x'.
+        a: Keys' parameter, as for `sample`.
+        backend: as for `sample`. "cuda" sums gU in a fixed order and gives the same bits in every run. "cuda_atomic"
+            sums in any order, without the cost in memory and sorting, see kernels/cuda/lists.py.
+        needs: which of (gU, gpoints) to compute, one flag for each or one for both. The others are None and, except
+            with "literal", cost no time.
 
     Returns:
         (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU. Where the
-        padding's slope is 0, so is gpoints, whatever the pixels are.
+        slope of the padding is 0, gpoints is 0 for any pixels.
 
     Raises:
-        TypeError, ShapeError, ValueError: as for `sample`; also for gV, and for "as_printed" with anything but
-            bilinear and zeros.
+        TypeError, ShapeError, ValueError: as for `sample`; also for gV, and for "as_printed" with any mode but
+            bilinear or any padding but zeros.
 
-    Source: Jaderberg et al. 2015, Sec. 3.3. Deviation: Eq. (7) as printed gives U[n, m] at an integer x_s = m, which is
-    neither one-sided derivative: on a constant image of 5 the slope 5, on a ramp U[n, m] = m the slope x_s instead of 1
-    (scalar_math.py has the proof).
+    Source: Jaderberg et al. 2015, Sec. 3.3. Deviation: Eq. (7) as printed gives U[n, m] at an integer x_s = m. This is
+    neither one-sided derivative: on a constant image of 5 it gives the slope 5, on a ramp U[n, m] = m the slope x_s
+    instead of 1 (scalar_math.py has the proof).
     """
     _check_options(mode, padding, a, backend, kink)
     U, points, gV = kernels.take(backend, U=U, points=points, gV=gV)
@@ -166,10 +168,10 @@ class Sampler(Layer):
 
     Args:
         mode: "bilinear", "nearest" or "bicubic".
-        padding: "zeros", "border", "reflect" or "mirror".
+        padding: "zeros", "border", "reflect" or "mirror", see `sample`.
         kink: "right", "left", "central" or "as_printed", see `sample_backward`.
-        a: Keys' parameter, of bicubic only.
-        backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`; a layer keeps NumPy arrays.
+        a: Keys' parameter, used only by bicubic.
+        backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`. A layer takes only NumPy arrays.
     """
 
     def __init__(
@@ -210,26 +212,26 @@ def grid_sample(
     backend: str = "cpu",
     a: float = -0.75,
 ) -> np.ndarray:
-    """Sample U at normalised points; torch.nn.functional.grid_sample.
+    """Return U sampled at normalised points, as torch.nn.functional.grid_sample does.
 
-    Eq. (3) at the points in pixels, see `sample`; coordinates.py says how many pixels a unit is.
+    This is Eq. (3) after the conversion of the points to pixels, see `sample` and coordinates.py.
 
     Args:
         U: (N, C, H, W) input feature map, float32 or float64.
-        grid: (N, Ho, Wo, 2) source points, normalised, last axis (x, y), dtype of U.
+        grid: (N, Ho, Wo, 2) source points (x, y), normalised, dtype of U.
         mode: "bilinear", "nearest" or "bicubic".
-        padding_mode: "zeros", "border" or "reflection" (at -1 and 1).
+        padding_mode: "zeros", "border" or "reflection" (reflected at -1 and 1), see `sample`.
         align_corners: False: -1 and 1 are the outer edges of the image; True: the centres of its corner pixels.
         backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`.
-        a: Keys' parameter, of bicubic only.
+        a: Keys' parameter, used only by bicubic.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U.
 
     Raises:
-        TypeError: U is not float32 or float64, or grid of another dtype.
+        TypeError: U is not float32 or float64, or grid has another dtype.
         ShapeError: axes disagree, or H or W is 0.
-        ValueError: an option that is not supported; the message names those that are.
+        ValueError: an option is not supported; the message lists the supported ones.
 
     Source: Jaderberg et al. 2015, Sec. 3.3.
 
@@ -256,18 +258,18 @@ def grid_sample_backward(
     kink: str = "right",
     a: float = -0.75,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of `grid_sample`, Eqs. (6) and (7) and the chain factor of normalised coordinates.
+    """Return the gradients of `grid_sample`: Eqs. (6) and (7) with the chain factor of normalised coordinates.
 
     Args:
-        U: as for `grid_sample`, and so are grid, mode, padding_mode, align_corners, backend and a.
-        grid: (N, Ho, Wo, 2).
+        U: (N, C, H, W), as for `grid_sample`.
+        grid: (N, Ho, Wo, 2), normalised.
         gV: (N, C, Ho, Wo), dL/dV.
         mode: "bilinear", "nearest" or "bicubic".
         padding_mode: "zeros", "border" or "reflection".
-        align_corners: the convention of the grid, and of the gradient's unit: W/2 or (W-1)/2 pixels.
+        align_corners: the convention of the grid, as for `grid_sample`. The chain factor in x is W/2 (False) or
+            (W-1)/2 (True) pixels.
         backend: as for `sample_backward`.
-        kink: "right": at an integer x_s, the slope of the cell on its right; "left", "central", "as_printed": see
-            `sample_backward`.
+        kink: the slope at an integer x_s: "right", "left", "central" or "as_printed", see `sample_backward`.
         a: Keys' parameter.
 
     Returns:

@@ -1,15 +1,15 @@
-"""Several transformers side by side: one input, and each its own look at it.
+"""Several transformers in parallel: all read the same input, and each samples it with its own theta.
 
 Reads: transformer.py, localisation.py. Read next: lab/experiments/addition.py, lab/experiments/parts.py.
 
-The paper has two ways. For the addition of two digits it puts whole transformers next to each other, each with a
-localisation net of its own (`Parallel`). For birds one localisation net says where all of them look, and its theta is
-cut into pieces (`ParallelTransformers`). Either way the outputs are stacked along the channels.
+The paper has two designs. For the addition of two digits each transformer has its own localisation net (`Parallel`).
+For birds one localisation net computes the theta of all transformers, and this theta is split
+(`ParallelTransformers`). In both designs the outputs are stacked along the channels.
 
-Transformers that begin with the same theta and are followed by a symmetrical net get the same gradient, and stay twins
-for ever. Localisation nets of their own have other random weights, but a last layer of zeros: the first step moves that
-layer alone, and it is the random features before it that tell the twins apart. Where one net says all thetas, the
-features are the same, so the biases should differ: see `starting_at`.
+Transformers that start with the same theta, followed by a net that treats them alike, get the same gradient and stay
+identical. Separate localisation nets avoid this: their random weights differ, and although the last layer starts at
+zero, its gradient depends on the random features before it. If one net computes all thetas, the features are shared, so
+the biases should differ, see `starting_at`.
 """
 
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ from stn_ref.transforms import Transform
 
 
 class Parallel(Layer):
-    """Layers side by side: each is given the whole input, and their outputs are stacked along the channels.
+    """Layers in parallel: each receives the whole input, and their outputs are stacked along the channels.
 
         V = (f_1(U), f_2(U), ...),   gU = sum_k gU_k
 
     Args:
-        layers: at least one, (N, C, H, W) -> (N, C_k, Ho, Wo), or -> (N, C_k), with the same axes but for C_k. To use
-            the same parameters in two of them, give a layer and its `share()`.
+        layers: at least one Layer, (N, C, H, W) -> (N, C_k, Ho, Wo) or (N, C_k). The outputs may differ only in C_k.
+            To use the same parameters in two layers, give a layer and its `share()`.
 
     Raises:
-        TypeError: something else than a Layer among them.
-        ValueError: no layer.
-        ShapeError: in forward, two outputs disagree in another axis than 1.
+        TypeError: an argument is not a Layer.
+        ValueError: there is no layer.
+        ShapeError: in forward, two outputs disagree in an axis other than 1.
 
     Source: Jaderberg et al. 2015, Sec. 3.4 and appendix A.1 (MNIST addition).
     """
@@ -71,7 +71,7 @@ class Parallel(Layer):
 
 
 class ParallelTransformers(Layer):
-    """Several transformers that one localisation net steers: theta is cut into a piece for each.
+    """Several transformers with one localisation net: theta is split, one part for each transformer.
 
         U --> localisation --> theta = (theta_1 | theta_2 | ...)
         V = (V_1, V_2, ...),   V_k = U sampled at T_k(G; theta_k)
@@ -79,15 +79,15 @@ class ParallelTransformers(Layer):
 
     Args:
         localisation: a Layer, U (N, C, H, W) -> theta (N, K_1 + K_2 + ...); see `starting_at`.
-        transforms: the family T_k of each, from stn_ref.transforms, such as get("attention", scale=0.5).
+        transforms: the family T_k of each, from stn_ref.transforms, for example get("attention", scale=0.5).
         out_size: (Ho, Wo) of every V_k; default: the size of U.
         align_corners: the convention of normalised coordinates.
-        sampler: a layer (U, points) -> V_k, of which each transformer uses a twin; default: bilinear, zeros outside.
+        sampler: a layer (U, points) -> V_k; each transformer uses its own `share()` of it. Default: bilinear, zeros.
 
     Raises:
-        TypeError: localisation or sampler is no Layer, or one of transforms no Transform.
-        ValueError: no transform.
-        ShapeError: in forward, theta is not as long as the families together want it.
+        TypeError: localisation or sampler is not a Layer, or one of transforms is not a Transform.
+        ValueError: there is no transform.
+        ShapeError: in forward, the length of theta is not K_1 + K_2 + ...
 
     Source: Jaderberg et al. 2015, Sec. 4.3 (CUB-200-2011: two or four attention transformers of scale 0.5).
     """
@@ -114,7 +114,7 @@ class ParallelTransformers(Layer):
         self.stops = np.cumsum([grid.transform.K for grid in self.grids])
 
     def forward(self, U: np.ndarray) -> np.ndarray:
-        """Return V (N, M C, Ho, Wo) for U (N, C, H, W): the C channels of the first of M transformers, and so on."""
+        """Return V (N, M C, Ho, Wo) for U (N, C, H, W) and M transformers: C channels of the first, and so on."""
         checks.floating("U", U)
         checks.shape("U", U, ("N", "C", "H", "W"))
         with self.undivided():
@@ -126,7 +126,7 @@ class ParallelTransformers(Layer):
             return self.keep(*stacked(Vs))
 
     def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:
-        """Return gU: through the pixels that each sampled, and through theta."""
+        """Return gU: the gradient through the sampled pixels plus that through theta."""
         gV, (stops,) = self.take(gV)
         gU, gthetas = 0, []
         for piece, grid, sampler in zip(np.split(gV, stops, axis=1), self.grids, self.samplers, strict=True):
@@ -137,7 +137,7 @@ class ParallelTransformers(Layer):
         return gU + gU_localisation if needs else None
 
     def look(self, U: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return (theta_k (N, K_k), points_k (N, Ho, Wo, 2) in pixels of U, V_k) of each, with nothing kept."""
+        """Return (theta_k (N, K_k), points_k (N, Ho, Wo, 2) in pixels of U, V_k) of each; keep nothing for backward."""
         found = []
         thetas = self._cut(self.localisation.share().eval().forward(U))
         for theta, grid, sampler in zip(thetas, self.grids, self.samplers, strict=True):
@@ -152,20 +152,20 @@ class ParallelTransformers(Layer):
 
 
 class PerView(Layer):
-    """The same net for each of several views: its features stand side by side.
+    """The same net f applied to each of several views; the features are concatenated.
 
         V = (V_1, V_2, ...) -> (f(V_1), f(V_2), ...)
 
-    The views take turns as examples of one larger batch, so the parameters see all of them in one use.
+    The views become the examples of one larger batch, so the net runs once for all of them.
 
     Args:
         net: a Layer, (N, C, H, W) -> (N, D).
-        views: M, how many there are.
+        views: M, the number of views.
 
     Raises:
-        TypeError: net is no Layer.
+        TypeError: net is not a Layer.
         ValueError: views is not an integer of at least 1.
-        ShapeError: in forward, the channels are not M times something.
+        ShapeError: in forward, the number of channels is not a multiple of M.
     """
 
     def __init__(self, net: Layer, views: int):
@@ -175,7 +175,7 @@ class PerView(Layer):
         self.views = checks.integer("views", views, 1)
 
     def forward(self, V: np.ndarray) -> np.ndarray:
-        """Return (N, M D) for V (N, M C, H, W), as Parallel and ParallelTransformers return it."""
+        """Return the features (N, M D) for V (N, M C, H, W), in the order of Parallel and ParallelTransformers."""
         checks.floating("V", V)
         N, channels, H, W = checks.shape("V", V, ("N", "M C", "H", "W"))
         if channels % self.views:
@@ -194,10 +194,10 @@ class PerView(Layer):
 
 
 def stacked(Vs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the arrays (N, C_k, ...) stacked along axis 1, and where each but the first begins.
+    """Return the arrays (N, C_k, ...) stacked along axis 1, and the index where each but the first begins.
 
     Raises:
-        ShapeError: they disagree in another axis.
+        ShapeError: two arrays disagree in an axis other than 1.
     """
     for k, V in enumerate(Vs):
         if V.ndim < 2 or V.shape[:1] + V.shape[2:] != Vs[0].shape[:1] + Vs[0].shape[2:]:
@@ -209,15 +209,15 @@ def stacked(Vs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def starting_at(localisation: Sequential, thetas: np.ndarray) -> Sequential:
-    """Return the localisation net with a new last layer, which says (theta_1 | theta_2 | ...) until it is trained.
+    """Return the localisation net with a new last layer that returns (theta_1 | theta_2 | ...) until it is trained.
 
     Args:
-        localisation: with a Linear at the end, such as `conv_localisation` returns; its other layers are used on.
-        thetas: (M, K), where each of M transformers begins. Two equal rows are twins, and stay twins if what follows
-            treats them alike.
+        localisation: a net that ends in a Linear, as `conv_localisation` returns it; its other layers are reused.
+        thetas: (M, K), the initial theta of each of M transformers. Transformers with equal rows stay identical if the
+            net behind them treats them alike.
 
     Raises:
-        TypeError: thetas is not float32 or float64, or the last layer is no Linear.
+        TypeError: thetas is not float32 or float64, or the last layer is not a Linear.
         ShapeError: thetas is not (M, K).
     """
     checks.floating("thetas", thetas)

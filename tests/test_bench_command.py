@@ -45,7 +45,7 @@ def test_the_part_of_the_gpu_without_one_is_one_clear_line(capsys, monkeypatch):
     assert shown.err.count("\n") == 1 and not shown.out
     monkeypatch.setattr(cuda, "_device", lambda: SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False)))
     assert main(["bench", "--only", "cuda"]) == 2
-    assert "there is no NVIDIA GPU that numba-cuda can use" in capsys.readouterr().err
+    assert "numba-cuda finds no NVIDIA GPU that it can use" in capsys.readouterr().err
 
 
 def test_a_report_does_not_say_which_gpu_of_all_it_was(monkeypatch):

@@ -40,8 +40,8 @@ def test_as_many_runs_as_there_are_looks_are_all_drawn():
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ({}, "runs must hold 1 to 4 trainings, a look for each; got 0"),
-        (dict.fromkeys("abcde", rows(0.5)), "runs must hold 1 to 4 trainings, a look for each; got 5"),
+        ({}, "runs must hold 1 to 4 trainings, one line style each; got 0"),
+        (dict.fromkeys("abcde", rows(0.5)), "runs must hold 1 to 4 trainings, one line style each; got 5"),
         ({"CNN": []}, r"runs\['CNN'\] must have at least one row"),
         ({"CNN": rows(0.5, None)}, r"runs\['CNN'\] must have a val_accuracy in each row; got None in epoch 2"),
     ],

@@ -1,11 +1,11 @@
-"""Eqs. (3)-(7) of the paper as sums over pixels, in slow loops: the oracle that the fast backends are held to.
+"""Eqs. (3)-(7) of the paper as sums over pixels, in slow loops: the reference that tests compare fast backends with.
 
     V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n)                                   Eq. (3)
     k(d) = max(0, 1 - |d|): Eq. (5), bilinear;  the nearest pixel: Eq. (4);  cubic, tent, gaussian: see scalar_math.py
 
-Step through it with a debugger; it is plain Python. Along each axis a list holds the pixels that are multiplied,
-(m, k(x_s - m)), and another (m, k'(x_s - m)); the sums run over one list in x and one in y. Pixels outside the cell of
-the point are in neither: their weight is 0, and 0 times a NaN elsewhere in the image would spoil every sample.
+This is plain Python that a debugger can step through. Along each axis one list holds the pixels with their weights,
+(m, k(x_s - m)), and another the pixels with their slopes, (m, k'(x_s - m)). The sums run over one list in x and one in
+y. Pixels outside the cell of the point are in neither list: their weight is 0, and 0 times a NaN pixel would be NaN.
 """
 
 import itertools
@@ -18,7 +18,7 @@ import numpy as np
 from stn_ref.kernels import PIXELS
 from stn_ref.kernels import scalar_math as sm
 
-HAT_SLOPES = {  # what Eq. (7) can mean at a kink: (share, slope)
+HAT_SLOPES = {  # the readings of Eq. (7) at a kink: (share, slope)
     "right": [(1, sm.hat_slope)],
     "left": [(1, sm.hat_slope_left)],
     "central": [(0.5, sm.hat_slope), (0.5, sm.hat_slope_left)],
@@ -33,8 +33,8 @@ class Axis(NamedTuple):
         k: (m, k(x - m)) of every pixel m that is multiplied.
         dk: (m, k'(x - m)).
         dphi: (m, dk/dphi), for kernels with a width.
-        slope: of the padding, dx'/dx; where it is 0 so is the gradient, whatever the pixels are.
-        phi_slope: of the width that is used.
+        slope: of the padding, dx'/dx; where it is 0 the gradient is 0 for any pixels.
+        phi_slope: of the width in use, dw/dphi.
     """
 
     k: list
@@ -45,14 +45,14 @@ class Axis(NamedTuple):
 
 
 def nearest_axis(x, size, padding):
-    """Eq. (4): one pixel of weight 1; the nearest one changes in jumps, so the slope is 0."""
+    """Return the Axis of Eq. (4): one pixel of weight 1. The sample changes only in jumps, so the slope is 0."""
     x, _ = sm.fold(x, size, padding)
     m = sm.nearest(*sm.cell(x, size))
     return Axis([(m, type(x)(1))] if 0 <= m < size else [], [], [], 0, 0)
 
 
 def bilinear_axis(x, size, padding, kink):
-    """Eqs. (5) and (7): the pixels of the floor cell; at a kink the slope is what `kink` says."""
+    """Return the Axis of Eqs. (5) and (7): the pixels of the floor cell; at a kink the slope that `kink` names."""
     x, slope = sm.fold(x, size, padding)
     k = [(m, sm.hat(x, m)) for m in range(size) if sm.hat_slope(x, m) != 0]
     dk = [(m, type(x)(share) * d(x, m)) for share, d in HAT_SLOPES[kink] for m in range(size) if d(x, m) != 0]
@@ -60,7 +60,7 @@ def bilinear_axis(x, size, padding, kink):
 
 
 def cubic_axis(x, size, padding, a):
-    """Keys' kernel: two places on either side; what stands in a place outside is what the padding says."""
+    """Return the Axis of Keys' kernel: two places on either side; the padding fills places outside the image."""
     x, slope = sm.anchor(x, size, padding, 2)
     place = math.floor(x)
     t = float(x) - place
@@ -70,9 +70,10 @@ def cubic_axis(x, size, padding, a):
 
 
 def wide_axis(x, size, padding, phi, kernel):
-    """A kernel of width phi, its weights divided by their sum: a constant image stays what it is.
+    """Return the Axis of a kernel of width phi. The weights are divided by their sum: a constant image stays constant.
 
-    k_m / K with K = sum_m k_m over all places, those outside the image, too. Quotient rule: (dk_m - (k_m / K) dK) / K.
+    The weights are k_m / K with K = sum_m k_m over all places, also those outside the image. By the quotient rule their
+    derivatives are (dk_m - (k_m / K) dK) / K.
     """
     w, phi_slope = sm.width(float(phi), size, kernel)
     r = sm.reach(w, kernel)
@@ -94,7 +95,7 @@ def wide_axis(x, size, padding, phi, kernel):
 
 
 def _axes(xy, phi, H, W, unit, axis):
-    """Return (Axis in x, Axis in y) of one point, None if a number in it is NaN. phi: (2,), or None."""
+    """Return (Axis in x, Axis in y) of one point, None if xy or phi contains NaN. phi: (2,), or None."""
     if np.isnan(xy).any() or (phi is not None and np.isnan(phi).any()):
         return None
     before, scale_x, after_x, scale_y, after_y = unit
@@ -103,7 +104,7 @@ def _axes(xy, phi, H, W, unit, axis):
 
 
 def _forward(U, points, phi, unit, axis):
-    """Eq. (3). axis: (coordinate, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
+    """Return V, Eq. (3). axis: (coordinate, size[, phi]) -> Axis; phi: (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.zeros((N, C, Ho, Wo), U.dtype)
@@ -119,7 +120,7 @@ def _forward(U, points, phi, unit, axis):
 
 
 def _backward(U, points, phi, gV, unit, axis):
-    """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi)."""
+    """Return (gU, gpoints, gphi): Eqs. (6) and (7), and the same for phi, times gV and summed."""
     N, _, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
@@ -136,14 +137,14 @@ def _backward(U, points, phi, gV, unit, axis):
         for (n, ky), (m, kx) in itertools.product(y.k, x.k):
             gU[b, :, n, m] += g * (kx * ky)  # Eq. (6)
         gpoints[b, i, j] = _slope(u, g, y.k, x.dk, x.slope), _slope(u, g, y.dk, x.k, y.slope)  # Eq. (7)
-        gpoints[b, i, j] *= unit[1], unit[3]  # the chain factor, 1 where points are in pixels
+        gpoints[b, i, j] *= unit[1], unit[3]  # the chain factor, 1 if points are in pixels
         if phi is not None:
             gphi[b, i, j] = _slope(u, g, y.k, x.dphi, x.phi_slope), _slope(u, g, y.dphi, x.k, y.phi_slope)
     return gU, gpoints, gphi
 
 
 def _slope(u, g, in_y, in_x, slope):
-    """Return sum_c g_c dV_c, dV_c = sum of u over both lists, times the slope of the padding or the width."""
+    """Return slope * sum_c g_c dV_c. dV_c: the sum of u over both lists; slope: of the padding or the width."""
     if slope == 0:
         return 0
     dV = np.zeros(g.shape, u.dtype)
@@ -161,9 +162,9 @@ def _axis_of(mode, padding, kink, a):
     return partial(cubic_axis, padding=padding, a=a)
 
 
-@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
     return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
 
@@ -172,7 +173,7 @@ def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=No
 def sample_backward(
     U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
 ):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
     gU, gpoints, _ = _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a))
     return (gU if needs[0] else None), (gpoints if needs[1] else None)
@@ -180,13 +181,13 @@ def sample_backward(
 
 @np.errstate(all="ignore")
 def wide_forward(U, points, phi, kernel, padding="zeros"):
-    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    """Return V by Eq. (3) with the kernel "tent" or "gaussian"; phi (N, Ho, Wo, 2): widths in x and y, pixels."""
     return _forward(U, points, phi, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
 
 
 @np.errstate(all="ignore")
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
-    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    """Return (gU, gpoints, gphi); None for a gradient that `needs` excludes."""
     gradients = _backward(U, points, phi, gV, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))
 

@@ -1,13 +1,13 @@
 """The scalar maths of sampling and of the grid, written once and undecorated, so that a debugger can step through it.
 
-The compiled backends decorate these same functions. Coordinates are pixels; a size is H or W. `type(x)(1)` instead of
-1: in compiled code float32 times an integer constant would be float64.
+The compiled backends compile these same functions. Coordinates are pixels; a size is H or W. The code uses `type(x)(1)`
+instead of 1, because in compiled code float32 times an integer constant is float64.
 
-    to_pixel    takes a coordinate from the unit of the points to pixels
-    fold    takes a coordinate into the image, as the padding says
-    cell    the two pixels that it lies between; hat and hat_slope, Eqs. (5) and (7)
+    to_pixel    converts a coordinate from the unit of the points to pixels
+    fold    moves a coordinate into the image, according to the padding
+    cell    the two pixels on either side of a coordinate; hat and hat_slope, Eqs. (5) and (7)
     nearest Eq. (4)
-    anchor, tap    the other way to pad, for kernels with more taps: extend the image, not the coordinate
+    anchor, tap    padding for kernels with more taps: they extend the image instead of moving the coordinate
     cubic, tent, gaussian    other kernels k(d; phi) of Eq. (3)
     affine, projective, pixel    Sec. 3.2: how far a matrix moves a target point, and the pixel that it comes to
 """
@@ -27,26 +27,26 @@ RIGHT, LEFT, CENTRAL, AS_PRINTED = range(4)
 NEAREST, BILINEAR, BICUBIC, TENT, GAUSSIAN = range(5)
 KERNELS = {"nearest": NEAREST, "bilinear": BILINEAR, "bicubic": BICUBIC, "tent": TENT, "gaussian": GAUSSIAN}
 
-GAUSSIAN_REACH = 8.5  # sigmas; beyond, the Gaussian is below 2e-16
-SMALLEST_SIGMA = 0.1  # pixels; below, only the nearest pixel is seen
+GAUSSIAN_REACH = 8.5  # sigmas; at larger distances the Gaussian is below 2e-16
+SMALLEST_SIGMA = 0.1  # pixels; a narrower Gaussian has weight only at the nearest pixel
 
 HORIZON = 1e-6  # a projective map sees a point where w is above this
 
 
 def to_pixel(x, before, scale, after):
-    """Return the coordinate in pixels, (x + before) scale + after; an infinite one stays, even if scale is 0.
+    """Return the coordinate in pixels, (x + before) scale + after; an infinite x stays infinite, even if scale is 0.
 
-    before, scale and after are of the type of x. 0, 1, 0 leave x as it is.
+    before, scale and after have the type of x. With 0, 1, 0 the result is x.
     """
     return x if abs(x) == math.inf else (x + before) * scale + after
 
 
 def fold(x, size, padding):
-    """Return (x', dx'/dx): the coordinate taken into [0, size - 1], and its slope, -1, 0 or 1.
+    """Return (x', dx'/dx): the coordinate moved into [0, size - 1], and its slope, -1, 0 or 1.
 
-    The slope is 0 where x' lies on an edge of that interval or was cut to it, on the border itself, too (PyTorch's
-    rule). zeros leaves x as it is: there the pixels outside are 0 and the coordinate needs no change. A coordinate
-    inside comes back unchanged, to the bit; NaN comes back as NaN.
+    The slope is 0 where x was clamped, and where x' lies exactly on an end of the interval (PyTorch's rule). With zeros
+    x' = x, because the pixels outside are 0. A coordinate inside the image is returned unchanged, to the bit; NaN is
+    returned as NaN.
     """
     one, half, n = type(x)(1), type(x)(0.5), type(x)(size)
     slope = one
@@ -78,11 +78,11 @@ def fold(x, size, padding):
 
 
 def cell(x, size):
-    """Return (m, t): x lies between the taps m and m + 1, a fraction 0 <= t < 1 from the first (1 after rounding).
+    """Return (m, t): x lies between the taps m and m + 1, and t = x - m, 0 <= t < 1 (1 is possible by rounding).
 
-    At an integer x that is the cell on its right, so that slopes are right derivatives. Far outside, x is clamped to
-    [-2, size + 1] before the cast to an integer: every tap of such a cell is outside the image, and nothing overflows.
-    NaN gives a cell outside, too, with t = NaN.
+    At an integer x this is the cell on its right, so that slopes are right derivatives. x is clamped to
+    [-2, size + 1] before the cast to an integer, so nothing overflows. Both taps of a clamped cell are outside the
+    image. NaN also gives a cell outside, with t = NaN.
     """
     if x != x:
         return -2, x
@@ -94,7 +94,7 @@ def cell(x, size):
 def hat(x, m):
     """Return k(x - m) = max(0, 1 - |x - m|), the bilinear kernel of Eq. (5).
 
-    Written as the smaller of the distances to m - 1 and m + 1, which is the same and rounds less: 1 - |1e-17 - 1| is 0.
+    The code takes the smaller of the distances to m - 1 and m + 1. This is equal and rounds less: 1 - |1e-17 - 1| is 0.
     """
     return max(type(x)(0), min(x - (m - 1), (m + 1) - x))
 
@@ -102,8 +102,8 @@ def hat(x, m):
 def hat_slope(x, m):
     """Return dk(x - m)/dx, the cases of Eq. (7) as right derivatives: -1 for m <= x < m + 1, +1 for m - 1 <= x < m.
 
-    It is 0 for just the taps outside the floor cell of x, so it also tells which taps belong to it. Comparing x rather
-    than x - m keeps the answer exact: -1e-17 - 1 is -1.
+    It is 0 exactly for the taps outside the floor cell of x, so it also identifies the taps of the cell. The code
+    compares x, not x - m, because x - m is rounded: -1e-17 - 1 is -1.
     """
     if m - 1 <= x < m:
         return type(x)(1)
@@ -122,10 +122,11 @@ def hat_slope_left(x, m):
 
 
 def hat_slope_as_printed(x, m):
-    """Return the cases of Eq. (7) as they are printed: 0 if |m - x| >= 1, else 1 if m >= x, else -1.
+    """Return the slope of Eq. (7) as printed in the paper: 0 if |m - x| >= 1, else 1 if m >= x, else -1.
 
-    At an integer x only m = x is left, with +1: dV/dx = U[x], neither of the one-sided derivatives U[x + 1] - U[x] and
-    U[x] - U[x - 1]. A constant image of 5 then has the slope 5; a ramp U[m] = m has the slope x instead of 1.
+    At an integer x only the tap m = x remains, with +1. Then dV/dx = U[x], which is neither of the one-sided
+    derivatives U[x + 1] - U[x] and U[x] - U[x - 1]. A constant image of 5 has the slope 5, and a ramp U[m] = m has the
+    slope x instead of 1.
     """
     if not m - 1 < x < m + 1:
         return type(x)(0)
@@ -135,10 +136,10 @@ def hat_slope_as_printed(x, m):
 
 
 def nearest(m, t):
-    """Return the pixel nearest to m + t, 0 <= t <= 1: half-way, the even one, as in PyTorch.
+    """Return the pixel nearest to m + t, 0 <= t <= 1; at t = 1/2 the even one, as in PyTorch.
 
-    Deviation: Eq. (4), floor(x + 1/2), takes the upper one. Both are right to half a pixel; ties occur on regular
-    grids (an image shrunk to half its size), and rounding to even favours neither side.
+    Deviation: Eq. (4), floor(x + 1/2), takes the upper pixel at t = 1/2. Both choices are half a pixel away. Ties occur
+    on regular grids, for example in an image shrunk to half its size; rounding to even favours neither side.
     """
     if t > 0.5 or (t == 0.5 and m & 1):
         return m + 1
@@ -146,11 +147,12 @@ def nearest(m, t):
 
 
 def anchor(x, size, padding, margin):
-    """Return (x', slope): a coordinate as good as x, near the image, for kernels whose taps are padded one by one.
+    """Return (x', slope): a coordinate near the image that gives the same sample as x, and dx'/dx.
 
-    zeros and border: clamped to [-margin - 1, size + margin], beyond which every tap, up to `margin` pixels from x, is
-    outside the image on that side. reflect and mirror: the exact remainder by the period of the extended image; +-inf
-    is the edge on that side. slope is 0 where x was clamped, else 1. NaN comes back as NaN.
+    It is for kernels whose taps are padded one by one. zeros and border: x' is x clamped to
+    [-margin - 1, size + margin]. Beyond these limits all taps, up to `margin` pixels from x, are outside the image on
+    the same side. reflect and mirror: x' is the exact remainder by the period of the extended image; +-inf is the edge
+    on that side. slope is 0 where x was clamped, else 1. NaN is returned as NaN.
     """
     one, flat = type(x)(1), type(x)(0)
     if x != x:
@@ -172,7 +174,7 @@ def anchor(x, size, padding, margin):
 
 
 def tap(m, size, padding):
-    """Return the pixel that stands at place m of the extended image, -1 for the zeros outside."""
+    """Return the index of the pixel at place m of the extended image, -1 for the zeros outside."""
     if 0 <= m < size:
         return m
     if padding == ZEROS:
@@ -187,7 +189,7 @@ def tap(m, size, padding):
 
 
 def cubic(d, a):
-    """Return Keys' cubic kernel at distance d, for two pixels on either side; PyTorch and OpenCV have a = -0.75.
+    """Return Keys' cubic kernel at distance d, 0 for |d| >= 2; PyTorch and OpenCV use a = -0.75.
 
         |d| <= 1:  (a + 2) |d|^3 - (a + 3) d^2 + 1  =  (1 - |d|) (1 + |d| - (a + 2) d^2)
         |d| <= 2:  a |d|^3 - 5 a d^2 + 8 a |d| - 4 a  =  a (|d| - 1) (|d| - 2)^2
@@ -226,10 +228,10 @@ def cubic_outer_slope(d, a):
 
 
 def width(phi, size, kernel):
-    """Return (w, dw/dphi): the width that is used, in pixels, phi kept between what a pixel needs and the image's size.
+    """Return (w, dw/dphi): phi clamped between the least width and the size of the image, in pixels.
 
-    A tent narrower than 1 would leave gaps between the pixels: 1, the hat of Eq. (5), is the least, and the slope
-    there the right derivative. At the size of the image all pixels weigh nearly the same, and it grows no further.
+    A tent narrower than 1 would leave gaps between the pixels. Its least width is therefore 1, the hat of Eq. (5), with
+    the right derivative there. At the size of the image all pixels have nearly equal weights, so w grows no further.
     """
     least = 1.0 if kernel == TENT else SMALLEST_SIGMA
     if phi < least:
@@ -240,7 +242,7 @@ def width(phi, size, kernel):
 
 
 def reach(w, kernel):
-    """Return how far from x a kernel of width w sees, in pixels."""
+    """Return the largest distance from x, in pixels, at which a kernel of width w has weight."""
     return w if kernel == TENT else max(1.0, GAUSSIAN_REACH * w)
 
 
@@ -293,10 +295,5 @@ def pixel(d, start, factor, shift):
 
 
 def bound(function: Callable, **names) -> Callable:
-    """Return one of the functions above with other meanings for names such as `floor`, for a backend to compile.
-
-    They are part of its qualified name: in machine code two versions must not share one (kernels/cpu/cache.py).
-    """
-    version = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-    version.__qualname__ += repr({name: getattr(value, "__qualname__", value) for name, value in names.items()})
-    return version
+    """Return a copy of a function above that uses another `floor` or `remainder`, for a backend to compile."""
+    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)

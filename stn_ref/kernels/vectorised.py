@@ -1,7 +1,7 @@
-"""The samplers in NumPy: along each axis the taps of every point at once, gathered and scattered by fancy indexing.
+"""The samplers in NumPy: whole arrays of taps along each axis, gathered and scattered by fancy indexing.
 
-The maths of scalar_math.py, on whole arrays. A point (x_s, y_s) has a few taps in x and a few in y; V is the sum over
-their products, so the loops below run over taps and everything else is arrays.
+The maths is that of scalar_math.py. A point (x_s, y_s) has a few taps in x and a few in y, and V is the sum over their
+products. The loops below run over taps; each step of a loop processes all points at once.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from stn_ref.kernels.scalar_math import GAUSSIAN_REACH, SMALLEST_SIGMA
 
 
 class Axis(NamedTuple):
-    """One coordinate of all points. A tap is (m, weights), two numbers for each point; m is -1 outside the image.
+    """One coordinate of all points. A tap is (m, weights), two arrays over the points; m is -1 outside the image.
 
     Attributes:
         k: taps with the weights k(x - m).
         dk: taps with the slopes k'(x - m).
         dphi: taps with dk/dphi, for kernels with a width.
-        slope: of the padding, dx'/dx; where it is 0 so is the gradient, whatever the pixels are.
-        phi_slope: of the width that is used.
+        slope: of the padding, dx'/dx; where it is 0 the gradient is 0 for any pixels.
+        phi_slope: of the width in use, dw/dphi.
     """
 
     k: list
@@ -61,7 +61,7 @@ def cell(x, size):
 
 
 def anchor(x, size, padding, margin):
-    """Return (place, t, slope): as scalar_math.anchor, split into its floor and the fraction, in float64."""
+    """Return (place, t, slope): the floor and fraction (float64) of scalar_math.anchor, and its slope."""
     slope = np.ones_like(x)
     if padding in ("zeros", "border"):
         low, high = -margin - 1, size + margin
@@ -90,19 +90,19 @@ def tap(m, size, padding):
 
 
 def inside(m, size):
-    """Return m, -1 where it is not a pixel."""
+    """Return m, or -1 where m is outside the image."""
     return np.where((m >= 0) & (m < size), m, -1)
 
 
 def nearest_axis(x, size, padding):
-    """Eq. (4), half-way the even pixel."""
+    """Return the Axis of Eq. (4); at equal distances the even pixel is the nearest."""
     m, t = cell(fold(x, size, padding)[0], size)
     up = (t > 0.5) | ((t == 0.5) & (m % 2 == 1))
     return Axis([(inside(m + up, size), np.ones_like(x))], [], [], np.zeros_like(x), None)
 
 
 def bilinear_axis(x, size, padding, kink):
-    """Eqs. (5) and (7)."""
+    """Return the Axis of Eqs. (5) and (7)."""
     x, slope = fold(x, size, padding)
     m, t = cell(x, size)
     one, left, right = np.ones_like(t), inside(m, size), inside(m + 1, size)
@@ -114,13 +114,13 @@ def bilinear_axis(x, size, padding, kink):
             dk = [(before[0], -one), (before[1], one)]
         elif kink == "central":
             dk = [(left, -one / 2), (right, one / 2), (before[0], -one / 2), (before[1], one / 2)]
-        else:  # as printed: U[x] itself, and no other tap
+        else:  # as_printed: U[x] itself, and no other tap
             dk = [(left, np.where(on, one, -one)), (np.where(on, -1, right), one)]
     return Axis(k, dk, [], slope, None)
 
 
 def cubic_axis(x, size, padding, a):
-    """Keys' kernel, see scalar_math.cubic: the two outer and the two inner taps."""
+    """Return the Axis of Keys' kernel, see scalar_math.cubic: two outer and two inner taps."""
     place, t, slope = anchor(x, size, padding, 2)
     k, dk = [], []
     for i in (-1, 0, 1, 2):
@@ -135,7 +135,7 @@ def cubic_axis(x, size, padding, a):
 
 
 def wide_axis(x, size, padding, phi, kernel):
-    """A kernel of width phi with weights divided by their sum, see literal.wide_axis."""
+    """Return the Axis of a kernel of width phi, its weights divided by their sum, see literal.wide_axis."""
     least = 1.0 if kernel == "tent" else SMALLEST_SIGMA
     phi_slope = ((phi >= least) & (phi < size)).astype(x.dtype)
     w = np.where(np.isnan(phi), least, np.clip(phi.astype(np.float64), least, max(size, least)))
@@ -164,14 +164,14 @@ def wide_axis(x, size, padding, phi, kernel):
 
 
 def _gather(pixels, W, n, m):
-    """Return (N, C, P) the pixels at rows n and columns m, (N, P), 0 where one of them is -1."""
+    """Return the pixels (N, C, P) at rows n and columns m, (N, P); 0 where n or m is -1."""
     both = (n >= 0) & (m >= 0)
     values = np.take_along_axis(pixels, np.where(both, n * W + m, 0)[:, None], 2)
     return np.where(both[:, None], values, 0)
 
 
 def _forward(U, points, phi, unit, axis):
-    """Eq. (3). axis: (coordinates, size[, phi]) -> Axis; phi (N, Ho, Wo, 2), or None."""
+    """Return V, Eq. (3). axis: (coordinates, size[, phi]) -> Axis; phi: (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     pixels, at = U.reshape(N, C, H * W), _columns(points, phi, unit)
@@ -185,7 +185,7 @@ def _forward(U, points, phi, unit, axis):
 
 
 def _backward(U, points, phi, gV, unit, axis, needs):
-    """Eqs. (6) and (7), times gV and summed, and the same for phi: (gU, gpoints, gphi), None where `needs` says so."""
+    """Return (gU, gpoints, gphi): Eqs. (6) and (7), and the same for phi, times gV and summed; None if not needed."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), _columns(points, phi, unit)
@@ -211,14 +211,14 @@ def _backward(U, points, phi, gV, unit, axis, needs):
         gU = gU.reshape(U.shape)
     if needs[1]:
         gpoints = np.stack([slope(y.k, x.dk, x.slope), slope(y.dk, x.k, y.slope)], axis=-1)  # Eq. (7)
-        gpoints *= unit[[1, 3]]  # the chain factor, 1 where points are in pixels
+        gpoints *= unit[[1, 3]]  # the chain factor, 1 if points are in pixels
     if phi is not None and needs[2]:
         gphi = np.stack([slope(y.k, x.dphi, x.phi_slope), slope(y.dphi, x.k, y.phi_slope)], axis=-1)
     return gU, gpoints, gphi
 
 
 def _columns(points, phi, unit):
-    """Return x_s, y_s in pixels and, if there is one, phi in x and in y, (2 or 4, N, P)."""
+    """Return x_s and y_s in pixels and, unless phi is None, phi in x and y: (2 or 4, N, P)."""
     before, scale, after = unit[0], unit[[1, 3]], unit[[2, 4]]
     points = np.where(np.isinf(points), points, (points + before) * scale + after)  # scalar_math.to_pixel
     both = points if phi is None else np.concatenate([points, phi], axis=-1)
@@ -238,9 +238,9 @@ def _wide_axis_of(kernel, padding):
     return lambda x, size, phi: wide_axis(x, size, padding, phi, kernel)
 
 
-@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as it should be
+@np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
     return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
 
@@ -249,18 +249,18 @@ def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=No
 def sample_backward(
     U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
 ):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
     return _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a), needs)[:2]
 
 
 @np.errstate(all="ignore")
 def wide_forward(U, points, phi, kernel, padding="zeros"):
-    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    """Return V by Eq. (3) with the kernel "tent" or "gaussian"; phi (N, Ho, Wo, 2): widths in x and y, pixels."""
     return _forward(U, points, phi, PIXELS[U.dtype], _wide_axis_of(kernel, padding))
 
 
 @np.errstate(all="ignore")
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
-    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    """Return (gU, gpoints, gphi); None for a gradient that `needs` excludes."""
     return _backward(U, points, phi, gV, PIXELS[U.dtype], _wide_axis_of(kernel, padding), needs)

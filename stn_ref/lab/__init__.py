@@ -1,1 +1,1 @@
-"""Measurements with the package: experiments, their results, speed, and what they were measured on."""
+"""Measurements with the package: experiments, their results, speed, and descriptions of the machine."""

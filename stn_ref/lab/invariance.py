@@ -1,7 +1,8 @@
-"""How much invariance max-pooling buys: of the 8 shifts by one pixel, how many leave its output as it was?
+"""The invariance of max-pooling: how many of the 8 shifts by one pixel leave its output unchanged?
 
-Often quoted are 3 of 8 for 2x2 windows and 5 of 8 for 3x3 windows. Both hold for one isolated maximum only, and the
-second only where it lies in the middle of an edge of its window. Counted here on images, and exactly.
+Often quoted are 3 of 8 for 2x2 windows and 5 of 8 for 3x3 windows. Both hold only for one isolated maximum, and the
+second only if it lies in the middle of an edge of its window. This file counts the shifts on images, and computes the
+exact means.
 
 Reads: nn/pooling.py.
 """
@@ -21,12 +22,12 @@ Pixels = set[tuple[int, int]]
 
 
 def shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
-    """Return images (..., H, W) moved down by dy and right by dx; what leaves on one side comes in on the other."""
+    """Return images (..., H, W) moved down by dy and right by dx, with wrap-around at the edges."""
     return np.roll(images, (dy, dx), axis=(-2, -1))
 
 
 def unchanged(images: np.ndarray, k: int) -> np.ndarray:
-    """Return which outputs of k x k max-pooling are the same after each of SHIFTS, by doing it.
+    """Return which outputs of k x k max-pooling stay the same after each of SHIFTS, by pooling shifted images.
 
     Args:
         images: (N, 1, H, W).
@@ -41,12 +42,12 @@ def unchanged(images: np.ndarray, k: int) -> np.ndarray:
 
 
 def surviving(images: np.ndarray, k: int, side: int = 1) -> np.ndarray:
-    """Count, for each image, the shifts that leave all of its side x side middle outputs as they were.
+    """Return, for each image, the number of shifts that leave all its side x side middle outputs unchanged.
 
     Args:
         images: (N, 1, (side + 2) k, (side + 2) k).
         k: size and stride of the pooling.
-        side: 1: the one window in the middle; 2: four windows, all of them; ...
+        side: 1: the window in the middle must stay; 2: all of the four middle windows must stay; ...
 
     Returns:
         (N,) counts, 0 to 8.
@@ -56,7 +57,7 @@ def surviving(images: np.ndarray, k: int, side: int = 1) -> np.ndarray:
 
 
 def isolated_counts(k: int) -> np.ndarray:
-    """Return (k, k): the count for one isolated maximum, for each of its places (n, m) in the k x k window. Exact.
+    """Return (k, k): the exact count for one isolated maximum at each place (n, m) of the k x k window.
 
     >>> isolated_counts(2).tolist()
     [[3, 3], [3, 3]]
@@ -69,7 +70,7 @@ def one_maximum(k: int, places: np.ndarray) -> np.ndarray:
 
     Args:
         k: size of the window.
-        places: (N,) integers, where: n k + m for row n and column m of the window.
+        places: (N,) integers, the place of the 1: n k + m for row n and column m of the window.
     """
     images = np.zeros((len(places), 1, 3 * k, 3 * k))
     n, m = np.divmod(places, k)
@@ -83,14 +84,15 @@ def window(k: int, n: int = 0, m: int = 0) -> Pixels:
 
 
 def random_count(k: int, side: int = 1) -> Fraction:
-    """Return the mean count for independent pixels, equally distributed and never equal. Exact, over all orderings.
+    """Return the exact mean count for independent pixels with equal distributions and no ties.
 
-    An output stays if the largest pixel of its window before and after the shift together lies in both: for one
-    window with the probability (pixels in both) / (pixels in either). For several windows see `_all_are_largest`.
+    Consider the window before and after the shift. The output stays if the largest pixel of both lies in their
+    intersection. For one window the probability is (pixels in both) / (pixels in either). For several windows see
+    `_all_are_largest`.
 
     Args:
         k: size and stride of the pooling.
-        side: side x side windows, all of which must stay.
+        side: all of side x side windows must stay.
 
     >>> random_count(2), random_count(3)
     (Fraction(40, 21), Fraction(22, 7))
@@ -108,12 +110,12 @@ def random_count(k: int, side: int = 1) -> Fraction:
 def _all_are_largest(groups: dict[tuple[int, int], Pixels]) -> Fraction:
     """Return the share of the orderings of independent pixels in which each group's peak is the largest of its group.
 
-    In the order p_1 < ... < p_K of the peaks, each other pixel must be below the lowest peak of its groups. Let e_k be
-    the number of those for which that is p_k: the integral of p_1^e_1 ... p_K^e_K over 0 < p_1 < ... < p_K < 1 is
+    Let p_1 < ... < p_K be the peaks. Each other pixel must be below the lowest peak of its groups. Let e_k be the
+    number of pixels whose lowest peak is p_k. The integral of p_1^e_1 ... p_K^e_K over 0 < p_1 < ... < p_K < 1 is
     1 / prod_k (e_1 + ... + e_k + k).
 
     Args:
-        groups: {peak: the others of its group}; others may stand in several groups, but are nobody's peak.
+        groups: {peak: the other pixels of its group}. These may belong to several groups, but none of them is a peak.
     """
     total = Fraction(0)
     for order in itertools.permutations(groups):

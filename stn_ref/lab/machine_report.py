@@ -1,4 +1,4 @@
-"""What a report of numbers has to say of the machine: versions, threads, GPU, and where data is looked for."""
+"""Describe the machine for a report of numbers: versions, threads, GPU, and the folders of data."""
 
 import importlib.metadata
 import os
@@ -22,7 +22,7 @@ def _version(package: str) -> str:
 
 
 def _gpu() -> str:
-    """Return the GPUs that the driver's own tool lists, without their serial numbers, and how to sample on them."""
+    """Return the GPUs that nvidia-smi lists, without their serial numbers, and how to sample on them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "none found"
@@ -45,19 +45,19 @@ def _kept() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each of PACKAGES, and of Python; it asks nobody else and takes milliseconds."""
+    """Return the version of each of PACKAGES, and of Python, without importing them."""
     return {package: _version(package) for package in PACKAGES} | {"python": platform.python_version()}
 
 
 def shipped(name: str) -> Path:
-    """Return the folder figures/NAME: in an installed package inside it, in a checkout beside it."""
+    """Return the folder figures/NAME: inside an installed package, or beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / f"_{name}"
     return installed if installed.is_dir() else package.parent / "figures" / name
 
 
 def environment() -> dict[str, str]:
-    """Return versions, machine, threads, GPU, and where data is looked for."""
+    """Return versions, machine, threads, GPU, and the folders of compiled code and data."""
     mnist = Path("data/mnist").resolve()
     there = any(mnist.glob("*ubyte*"))
     return versions() | {
@@ -71,7 +71,7 @@ def environment() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the name of the CPU, as the system tells it."""
+    """Return the name of the CPU that the operating system reports."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for text in info.read_text(encoding="utf-8", errors="replace").splitlines():

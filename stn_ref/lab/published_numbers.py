@@ -1,6 +1,6 @@
-"""Errors and accuracies that others published, to set beside ours."""
+"""Errors and accuracies that others published, for comparison with ours."""
 
-TABLE_1 = {  # net -> distortion -> test error in %, two sources or more for each; TC is from the paper's text
+TABLE_1 = {  # net -> distortion -> test error in %, from at least two sources; TC is from the paper's text
     "fcn": {"R": 2.1, "RTS": 5.2, "P": 3.1, "E": 3.2, "TC": 13.2},
     "cnn": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 1.4, "TC": 3.5},
     "st-fcn-affine": {"R": 1.2, "RTS": 0.8, "P": 1.5, "E": 2.7, "TC": 2.0},
@@ -13,7 +13,7 @@ TABLE_1 = {  # net -> distortion -> test error in %, two sources or more for eac
 ADDITION = {  # MNIST addition: net -> test error in %
     "fcn": 47.7,
     "cnn": 14.7,
-    "st-fcn-affine": 22.6,  # this and the next two from one source alone
+    "st-fcn-affine": 22.6,  # this and the next two are from one source only
     "2xst-fcn-affine": 9.0,
     "2xst-fcn-projective": 5.9,
     "2xst-fcn-tps": 5.8,

@@ -1,4 +1,4 @@
-"""Timing calls in turns, so that a machine that slows down slows all of them; and how busy other programs kept it."""
+"""Time calls in turns, so that a slow phase of the machine affects all of them; measure the load of other programs."""
 
 import contextlib
 import functools
@@ -37,17 +37,18 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Time several calls in turns; return name -> seconds of one call, for each round.
 
-    In a turn a call runs once untimed, which fills the caches and wakes the threads of its library; then again and
-    again for `turn` seconds, at least once, and the median counts. A round is one turn of each call; every round begins
-    with another one. Before the first round each call runs once, untimed, because it may compile.
+    In a turn a call runs once untimed, which fills the caches and wakes the threads of its library. Then it runs
+    repeatedly for `turn` seconds, at least once, and the median is the result. A round is one turn of each call. Each
+    round starts with the next call in the list. Before the first round each call runs once untimed, because it may
+    compile.
 
     Args:
-        calls: name -> what to time.
-        seconds: begin rounds for so long, and do at least LEAST_ROUNDS.
-        turn: seconds.
+        calls: name -> the call to time.
+        seconds: new rounds begin for this long; there are at least LEAST_ROUNDS.
+        turn: duration of a turn in seconds.
         rest: seconds of sleep before each turn.
-        take_turn: (call, seconds) -> seconds of one call; None: as described, by the clock.
-        clock: returns seconds.
+        take_turn: (call, seconds) -> seconds of one call; None: the method above, by `clock`.
+        clock: a function that returns seconds.
         sleep: called with `rest`.
     """
     take_turn = take_turn or functools.partial(_turn, clock=clock)
@@ -67,7 +68,7 @@ def interleaved(
 
 
 def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
-    """Return the median time of a call, repeated for some seconds; the first is not counted."""
+    """Return the median time of a call repeated for some seconds; the first call is not counted."""
     call()
     samples, began = [], clock()
     end = began + seconds
@@ -80,23 +81,24 @@ def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]
 
 
 class Others:
-    """How many cores were busy with other programs since it was made: such measurements are not reliable.
+    """Measure how many cores were busy with other programs since this object was created.
 
-    From the counters of the Linux kernel; elsewhere not known.
+    Times measured under such a load are not reliable. The source are counters of the Linux kernel; other systems do not
+    report this.
     """
 
     def __init__(self):
         self.began, self.busy = time.perf_counter(), _busy_seconds()
 
     def cores(self) -> float | None:
-        """Return the mean number of cores, None where it is not known."""
+        """Return the mean number of cores, None if the system does not report it."""
         if self.busy is None:
             return None
         return max(0.0, (_busy_seconds() - self.busy) / (time.perf_counter() - self.began))
 
 
 def _busy_seconds() -> float | None:
-    """Return the seconds that all cores together have worked, less those for this process and its children."""
+    """Return the busy seconds of all cores together, minus those of this process and its children."""
     try:
         with open("/proc/stat", encoding="ascii") as counters:
             user, nice, system, _, _, irq, softirq, steal = map(int, counters.readline().split()[1:9])

@@ -1,7 +1,7 @@
 """Figures: the only package that imports matplotlib.
 
-Importing it loads none: each module does so when it is first used. In this order: style.py, grids.py, pooling.py,
-curves.py; gallery/ draws the figures of figures/, explore.py opens a window.
+Importing the package does not load matplotlib; the first use of a module does. Reading order: style.py, grids.py,
+pooling.py, curves.py. gallery/ draws the figures of figures/, and explore.py opens a window.
 """
 
 import importlib

@@ -11,21 +11,21 @@ _LOOKS = (("vermillion", "o", "-"), ("blue", "s", "--"), ("green", "^", "-."), (
 
 
 def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
-    """Draw the validation error of several trainings, epoch by epoch, each named at its last point.
+    """Draw the validation error of several trainings, epoch by epoch, with the name of each at its last point.
 
     Args:
         runs: name -> rows with "epoch" and "val_accuracy" (History.to_list()).
-        title: above the figure.
+        title: the title of the figure.
 
     Returns:
-        the figure.
+        The figure.
 
     Raises:
-        ValueError: no run, or more than there are looks to tell them apart; a run without rows, or a row without
-            validation accuracy.
+        ValueError: there is no run, or more runs than line styles; a run has no rows, or a row has no validation
+            accuracy.
     """
     if not 1 <= len(runs) <= len(_LOOKS):
-        raise ValueError(f"runs must hold 1 to {len(_LOOKS)} trainings, a look for each; got {len(runs)}")
+        raise ValueError(f"runs must hold 1 to {len(_LOOKS)} trainings, one line style each; got {len(runs)}")
     for name, rows in runs.items():
         if not rows:
             raise ValueError(f"runs[{name!r}] must have at least one row; got none")
@@ -36,7 +36,7 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
                     "it was trained without validation examples"
                 )
     errors = {name: [100 * (1 - row["val_accuracy"]) for row in rows] for name, rows in runs.items()}
-    top = max(max(curve) for curve in errors.values()) or 1.0  # per cent, where nothing is ever wrong
+    top = max(max(curve) for curve in errors.values()) or 1.0  # per cent, if no error is above 0
     looks = _LOOKS[: len(runs)]
     with style.styled():
         fig = style.figure(6.4, 3.8)
@@ -63,11 +63,11 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
 
 
 def apart(values: list[float], gap: float) -> list[float]:
-    """Return the values moved up, as little as needed, so that labels at them are at least `gap` apart.
+    """Return the values, moved up where necessary so that labels at them are at least `gap` apart.
 
     Args:
         values: heights, in any order.
-        gap: the least distance between two of the results.
+        gap: the least distance between two results.
 
     >>> apart([3.0, 1.0, 1.5], 1.0)
     [3.0, 1.0, 2.0]

@@ -1,7 +1,7 @@
-"""An explorer: move theta and see the grid over the input, the output, and where one output pixel's gradient goes.
+"""An interactive explorer: change theta and see the grid, the output, and the gradients of one output pixel.
 
-Sliders set theta; the control points of a spline are dragged with the mouse; a click on the output chooses a pixel.
-`draw` makes the same picture without a window.
+Sliders set theta. The mouse drags the control points of a spline. A click on the output selects a pixel. `draw` draws
+the same picture without a window.
 
 Reads: grids.py, sampler.py, grid.py.
 """
@@ -21,11 +21,11 @@ RANGES = {"alpha": (-np.pi, np.pi), "s": (0.2, 2.0)}  # of sliders; other parame
 
 
 class State:
-    """What is looked at: an image U (H, W), a transform and its theta, and one output pixel (i, j).
+    """The state of the explorer: an image U (H, W), a transform and its theta, and one output pixel (i, j).
 
     Attributes:
         points: (H, W, 2), T_theta(G) in pixels.
-        V: (H, W), what is sampled there.
+        V: (H, W), U sampled at the points.
         gU: (H, W), dV[i,j] / dU, Eq. (6).
         gpoint: (2,), dV[i,j] / d(x_s, y_s), Eq. (7), per pixel.
         gtheta: (K,), dV[i,j] / dtheta.
@@ -41,7 +41,7 @@ class State:
         self.update()
 
     def update(self) -> None:
-        """Compute everything for the theta and the pixel of now: the transformer's own forward and backward."""
+        """Compute all attributes for the current theta and pixel, by the forward and backward of the layers."""
         U, (i, j) = self.U[None, None], self.pixel
         points = self.grid.forward(self.theta[None])
         V = self.layer.forward(U, points)
@@ -54,7 +54,7 @@ class State:
 
 
 def draw(figure: Figure, state: State, *, below: float = 0.0) -> tuple:
-    """Draw a state into a figure; `below` is the share of its height that is left free. Returns the three axes."""
+    """Draw a state into a figure and return the three axes; `below` is the share of the height that stays free."""
     left, middle, right = figure.subplots(
         1, 3, gridspec_kw={"bottom": below + 0.12, "top": 0.84, "left": 0.03, "right": 0.97}
     )
@@ -63,7 +63,7 @@ def draw(figure: Figure, state: State, *, below: float = 0.0) -> tuple:
 
 
 def redraw(axes: tuple, state: State) -> None:
-    """Draw a state into three axes, anew."""
+    """Clear three axes and draw a state into them."""
     (left, middle, right), (i, j), (H, W) = axes, state.pixel, state.U.shape
     x, y = state.points[i, j]
     for ax in axes:
@@ -92,13 +92,13 @@ def redraw(axes: tuple, state: State) -> None:
 
 
 class Explorer:
-    """The window: three pictures, and a slider for each parameter or control points to drag.
+    """The window: three pictures, and a slider for each parameter, or control points to drag.
 
     Args:
         U: (H, W) image.
-        transform: the family.
+        transform: the transform family.
 
-    In a notebook it needs an interactive backend (`%matplotlib widget`); in a terminal a display.
+    In a notebook the window needs an interactive backend (`%matplotlib widget`), in a terminal a display.
     """
 
     def __init__(self, U: np.ndarray, transform: Transform):
@@ -128,7 +128,7 @@ class Explorer:
             self.figure.canvas.mpl_connect(event, call)
 
     def show(self, *, theta=None, pixel: tuple[int, int] | None = None) -> None:
-        """Show another theta or pixel."""
+        """Set theta or the pixel, and draw the new state."""
         if theta is not None:
             self.state.theta = np.array(theta, np.float64)
         if pixel is not None:
@@ -163,10 +163,10 @@ class Explorer:
 
 
 def open_window(U: np.ndarray, transform: Transform, note: Callable[[str], None] = print) -> None:
-    """Open the explorer, say how it is used, and wait until it is closed.
+    """Open the explorer, print how to use it, and wait until its window is closed.
 
     Raises:
-        ImportError: matplotlib has no backend that opens windows here.
+        ImportError: matplotlib has no backend that can open windows.
     """
     import matplotlib.pyplot as plt
 

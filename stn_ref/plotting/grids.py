@@ -1,4 +1,4 @@
-"""What a spatial transformer does to an image: the sampling grid drawn over the input, and what comes out.
+"""Draw what a spatial transformer does to an image: the sampling grid over the input, and the output.
 
 Reads: style.py. Read next: pooling.py.
 """
@@ -11,12 +11,12 @@ from stn_ref.plotting import style
 
 
 def draw_points(ax, points: np.ndarray, lines: int = 7) -> None:
-    """Draw the sampling points of one image, in pixels, as a net of `lines` x `lines`; its upper edge is thick.
+    """Draw the sampling points of one image, in pixels, as a net of `lines` x `lines` lines; the top line is thick.
 
     Args:
         ax: matplotlib axes that show the input image.
         points: (Ho, Wo, 2) source points (x_s, y_s), pixels.
-        lines: how many rows and columns of the grid to draw.
+        lines: the number of rows, and of columns, of the grid to draw.
 
     Raises:
         ShapeError: points are not (Ho, Wo, 2).
@@ -30,20 +30,20 @@ def draw_points(ax, points: np.ndarray, lines: int = 7) -> None:
 
 
 def transformer_figure(U: np.ndarray, points: np.ndarray, V: np.ndarray, titles: list[str] | None = None) -> Figure:
-    """Draw inputs with their sampling grids above what the transformer hands on.
+    """Draw inputs with their sampling grids, and below them the outputs of the transformer.
 
     Args:
         U: (N, 1, H, W) inputs, grey values from 0 to 1.
         points: (N, Ho, Wo, 2) sampling points, pixels of U.
         V: (N, 1, h, w) outputs, pooled or not.
-        titles: one above each column, N in all.
+        titles: N titles, one above each column.
 
     Returns:
-        the figure, N columns of two images.
+        The figure, with N columns of two images.
 
     Raises:
         ShapeError: axes disagree, or N = 0.
-        ValueError: another number of titles than N.
+        ValueError: the number of titles is not N.
     """
     N, _, H, W = checks.shape("U", U, ("N", 1, "H", "W"))
     checks.not_empty("U", U, ("N", "1", "H", "W"), "N")

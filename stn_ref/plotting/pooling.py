@@ -14,7 +14,7 @@ def pooling_figure() -> Figure:
     """Draw the counts for an isolated maximum in a 2x2 and a 3x3 window; titles give their mean and that of noise.
 
     Returns:
-        the figure, one panel for each window.
+        The figure, with one panel for each window.
     """
     with style.styled():
         fig = style.figure(6.4, 3.6)

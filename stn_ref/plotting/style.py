@@ -1,4 +1,4 @@
-"""One look for all figures: Okabe-Ito for categories, cividis for images, white paper, the same seed the same file.
+"""The style of all figures: Okabe-Ito for categories, cividis for images, a white background, reproducible files.
 
 Read next: grids.py.
 """
@@ -39,7 +39,7 @@ RC = {
 
 
 def figure(width: float, height: float) -> Figure:
-    """Return a figure of width x height inches, of our own canvas: no window, no state shared with the caller's."""
+    """Return a figure of width x height inches on its own canvas: no window, and no state shared with pyplot."""
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
@@ -52,25 +52,25 @@ DARK = {
 
 
 def styled(dark: bool = False):
-    """Context in which our style holds; `dark`: light lines on dark paper, for slides."""
+    """Return a context manager that applies this style; `dark`: light lines on a dark background, for slides."""
     return matplotlib.rc_context(RC | (DARK if dark else {}))
 
 
 def ink() -> str:
-    """Return the colour of lines and text on the paper in use."""
+    """Return the colour of lines and text on the current background."""
     return matplotlib.rcParams["text.color"]
 
 
 def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
-    """Write the figure; the format follows the name. No date is stored, so that equal figures are equal files.
+    """Write the figure to a file. The file stores no date, so equal figures give equal files.
 
     Args:
         fig: the figure.
-        path: ends in .svg, .png or .pdf; missing folders are made.
-        dark: whether it was drawn on dark paper.
+        path: ends in .svg, .png or .pdf, which sets the format; missing folders are created.
+        dark: whether the figure was drawn on a dark background.
 
     Returns:
-        path: as a Path.
+        path as a Path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +81,10 @@ def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Return a picture as float64 from 0 to 1, (H, W) or (H, W, 3); a transparent layer is dropped.
+    """Return an image as float64 from 0 to 1, (H, W) or (H, W, 3); an alpha channel is dropped.
 
     Raises:
-        OSError: the file is missing, or no picture.
+        OSError: the file is missing or not an image.
     """
     pixels = np.asarray(matplotlib.image.imread(path))
     scale = 255.0 if pixels.dtype == np.uint8 else 65535.0 if pixels.dtype == np.uint16 else 1.0

@@ -71,7 +71,7 @@ FAILURES = {
     "no driver": (
         raised_by("numba.cuda.cudadrv.error", "CudaSupportError", "Error at driver init: \n\nCUDA driver library..."),
         checks.DeviceError,
-        "found no NVIDIA GPU that they can use: see whether nvidia-smi lists one, install NVIDIA's driver, or use",
+        "found no NVIDIA GPU that they can use: check whether nvidia-smi lists one, install NVIDIA's driver, or use",
     ),
     "no GPU": (
         raised_by("numba.cuda.cudadrv.error", "CudaSupportError", "cuInit results in CUDA_ERROR_NO_DEVICE"),
@@ -81,17 +81,17 @@ FAILURES = {
     "out of memory": (
         raised_by("numba.cuda.cudadrv.driver", "CudaAPIError", "cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
         MemoryError,
-        "the GPU has no room for the 3 MiB that this call has asked for so far: take fewer images at a time, free",
+        "the GPU has too little free memory for the 3 MiB that this call has requested: take fewer images at a time",
     ),
     "old driver": (
         raised_by("numba.cuda.cudadrv.driver", "LinkerError", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION\n"),
         checks.DeviceError,
-        "NVIDIA's driver is older than the CUDA toolkit that is installed: update it, or pip install",
+        "NVIDIA's driver is older than the installed CUDA toolkit: update it, or pip install",
     ),
     "no compiler": (
         raised_by("cuda.pathfinder._dynamic_libs.load_dl_common", "DynamicLibNotFoundError", 'finding "libnvrtc.so"'),
         checks.DeviceError,
-        r"numba-cuda has no compiler, install it, too: pip install \"numba-cuda\[cu13\]\"",
+        r"numba-cuda finds no compiler; install it: pip install \"numba-cuda\[cu13\]\"",
     ),
     "anything else": (
         raised_by("numba.cuda.cudadrv.driver", "CudaAPIError", "CUDA_ERROR_ILLEGAL_ADDRESS"),

@@ -1,4 +1,4 @@
-"""The inner loops compiled by Numba, the default; threads.py and one_blas_thread.py work without Numba, too.
+"""The inner loops compiled by Numba, the default backend; threads.py and one_blas_thread.py also work without Numba.
 
-This file imports nothing, so that a layer loads only the loops that it runs.
+This file imports nothing. A layer therefore loads only the loops that it runs.
 """

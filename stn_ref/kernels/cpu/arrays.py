@@ -1,8 +1,8 @@
-"""How arrays are handed to compiled code."""
+"""The memory layout of arrays that compiled code receives."""
 
 import numpy as np
 
 
 def plain(array: np.ndarray) -> np.ndarray:
-    """Return the array in one piece and writable, copied only if it is not: one compiled version serves all."""
+    """Return the array if it is contiguous and writable, else a copy that is: then one compiled version serves all."""
     return np.require(array, requirements=["C", "W"])

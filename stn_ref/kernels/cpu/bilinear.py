@@ -1,8 +1,8 @@
 """Bilinear sampling, Eqs. (5) to (7) with right derivatives, compiled by Numba.
 
-Reads: blocks.py, which says why it is fast.
+Reads: blocks.py, which explains why this code is fast.
 
-The tap to the left and the tap to the right are read together, see restrict.load_pair.
+The left tap and the right tap of a row are loaded together, see restrict.load_pair.
 """
 
 import numpy as np
@@ -11,15 +11,23 @@ from stn_ref.kernels.cpu.blocks import BLOCK, ask_ahead, cell, finish_slopes, fo
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, load_pair, load_scratch, store, store_scratch
 
-UPPER_LEFT, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT = 1, 2, 4, 8  # bits: which taps of a cell are in the image
+UPPER_LEFT, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT = 1, 2, 4, 8  # bits: the taps of a cell that are in the image
 ALL = 15
 
 
 @njit(error_model="numpy")
 def find_cells(xy, count, H, W, zero, places, inside, t):
-    """Fill the cells of `count` points; xy has two rows of BLOCK, folded.
+    """Fill places, inside and t with the cells of `count` points.
 
-    places: n * W + m of the upper left tap. inside: the bits above. t: two rows of BLOCK, the fractions in x and in y.
+    Args:
+        xy: two rows of BLOCK, the folded coordinates x and y.
+        count: number of points.
+        H: height of the image.
+        W: width of the image.
+        zero: 0 in the integer type of places, see blocks.py.
+        places: filled with n * W + m of the upper left tap.
+        inside: filled with the bits above.
+        t: two rows of BLOCK, filled with the fractions in x and in y.
     """
     kind = type(zero)
     H, W = kind(H), kind(W)
@@ -27,13 +35,13 @@ def find_cells(xy, count, H, W, zero, places, inside, t):
         m, tx = cell(load_scratch(xy, j), W)
         n, ty = cell(load_scratch(xy, BLOCK + j), H)
         m, n = kind(m), kind(n)
-        if tx != tx or ty != ty:  # NaN in one coordinate is NaN in both, and touches no pixel
+        if tx != tx or ty != ty:  # NaN in one coordinate becomes NaN in both; the point uses no pixel
             m = kind(-2)
             tx = tx + ty
             ty = tx
         upper, lower = zero <= n < H, zero <= kind(n + 1) < H
         row = kind((UPPER_LEFT if zero <= m < W else 0) | (UPPER_RIGHT if zero <= kind(m + 1) < W else 0))
-        bits = (row if upper else zero) | (kind(row * LOWER_LEFT) if lower else zero)  # the same two, two bits on
+        bits = (row if upper else zero) | (kind(row * LOWER_LEFT) if lower else zero)  # the lower row: shifted by two
         store_scratch(places, j, kind(n * W + m))
         store_scratch(inside, j, kind(bits))
         store_scratch(t, j, tx)
@@ -42,9 +50,9 @@ def find_cells(xy, count, H, W, zero, places, inside, t):
 
 @njit(error_model="numpy")
 def neighbours(plane, i):
-    """Return the pixels at places i and i + 1; one that is outside the plane is any number.
+    """Return the pixels at places i and i + 1. For a place outside the plane the value is arbitrary.
 
-    LLVM inlines it. Numba's own inlining leaves a form that LLVM does not vectorise.
+    LLVM inlines this function. Numba's own inlining gives a form that LLVM does not vectorise.
     """
     last = type(i)(plane.size - 2)
     a, b = load_pair(plane, min(max(i, type(i)(0)), last))
@@ -53,7 +61,7 @@ def neighbours(plane, i):
 
 @njit(error_model="numpy")
 def corners(plane, places, inside, j, W):
-    """Return the four taps of point j in reading order, 0 outside; read first, chosen then: no branch in the loop."""
+    """Return the four taps of point j in reading order, 0 outside. Loading before selecting avoids a branch."""
     i, bits = load_scratch(places, j), load_scratch(inside, j)
     a, b = neighbours(plane, i)
     c, d = neighbours(plane, type(i)(i + W))
@@ -68,7 +76,7 @@ def corners(plane, places, inside, j, W):
 
 @njit(error_model="numpy")
 def gather(u, places, inside, t, count, W, v):
-    """Eq. (5): set v."""
+    """Set v to the samples of one channel, Eq. (5)."""
     for j in range(count):
         tx, ty = load_scratch(t, j), load_scratch(t, BLOCK + j)
         sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
@@ -78,7 +86,7 @@ def gather(u, places, inside, t, count, W, v):
 
 @njit(nogil=True, error_model="numpy")
 def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
-    """Eq. (5) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    """Fill V (N, C, P) by Eq. (5) for blocks first to last - 1 of the whole batch; U (N, C, HW), points (N, 2P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
     places, inside, t = np.full(BLOCK, zero), np.full(BLOCK, zero), np.empty(2 * BLOCK, V.dtype)
@@ -97,7 +105,7 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
 
 @njit(error_model="numpy")
 def scatter(gv, places, inside, t, count, W, gu):
-    """Eq. (6): add gv times the four weights to gu, in the order of the points."""
+    """Add gv times the four weights to gu, Eq. (6), in the order of the points."""
     for j in range(count):
         tx, ty, g = t[j], t[BLOCK + j], gv[j]
         sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
@@ -120,7 +128,7 @@ def scatter(gv, places, inside, t, count, W, gu):
 
 @njit(error_model="numpy")
 def add_slopes(u, gv, places, inside, t, count, W, gx, gy):
-    """Eq. (7): add gv dV/dx to gx and gv dV/dy to gy."""
+    """Add gv dV/dx to gx and gv dV/dy to gy, Eq. (7)."""
     for j in range(count):
         tx, ty, g = load_scratch(t, j), load_scratch(t, BLOCK + j), load(gv, j)
         sx, sy = type(tx)(1) - tx, type(ty)(1) - ty
@@ -131,7 +139,10 @@ def add_slopes(u, gv, places, inside, t, count, W, gx, gy):
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first, last):
-    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P), unless empty."""
+    """Add Eq. (6) to gU (N, C, HW) and set gpoints (N, 2P) by Eq. (7), for images first to last - 1.
+
+    An empty gU or gpoints is not computed.
+    """
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
     places, inside, t = np.full(BLOCK, zero), np.full(BLOCK, zero), np.empty(2 * BLOCK, gV.dtype)

@@ -1,7 +1,8 @@
-"""C = A B or C += A B on strided float32 or float64 matrices, callable from compiled code: all we need of BLAS.
+"""The matrix products C = A B and C += A B for compiled code, on strided float32 or float64 matrices.
 
-NumPy and numba offer no product that adds to its output, or that reads a window of a wider matrix without a copy;
-BLAS does. The routine is SciPy's, the same that numba's own `np.dot` calls. Call it inside `one_blas_thread`.
+NumPy and numba have no product that adds to its output, and none that reads a window of a wider matrix without a copy.
+BLAS has both. The BLAS routine is SciPy's; numba's own `np.dot` calls the same one. Call `product` inside
+`one_blas_thread`.
 """
 
 import ctypes
@@ -14,16 +15,16 @@ from numba.extending import get_cython_function_address
 
 from stn_ref.kernels.cpu.jit import njit
 
-_NO, _YES = 78, 84  # b"N": as it lies in memory, b"T": transposed
+_NO, _YES = 78, 84  # b"N": not transposed, b"T": transposed
 
 
 def _routine(name: str) -> Callable:
-    """Return a routine that compiled code finds by name: its address is another one in each process."""
+    """Return a BLAS routine that compiled code finds by name, because its address differs in each process."""
     address = get_cython_function_address("scipy.linalg.cython_blas", name)
     if config.DISABLE_JIT:
         return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
     binding.add_symbol(f"stn_ref_{name}", address)
-    return types.ExternalFunction(f"stn_ref_{name}", types.void(*[types.voidptr] * 13))  # Fortran: all by reference
+    return types.ExternalFunction(f"stn_ref_{name}", types.void(*[types.voidptr] * 13))  # Fortran: by reference
 
 
 _sgemm = _routine("sgemm")
@@ -32,9 +33,9 @@ _dgemm = _routine("dgemm")
 
 @njit(nogil=True)
 def _layout(matrix):
-    """Return (transposed or not, elements from one line in memory to the next).
+    """Return (_NO or _YES, number of elements from one line in memory to the next).
 
-    The stride of a single line may be anything, and BLAS wants its length.
+    A matrix of a single line may have any stride there. BLAS requires at least the length of the line, hence the max.
     """
     if matrix.strides[1] == matrix.itemsize:
         return _NO, max(matrix.strides[0] // matrix.itemsize, matrix.shape[1])
@@ -43,22 +44,22 @@ def _layout(matrix):
 
 @njit(nogil=True)
 def product(C, A, B, add):
-    """Set C to the matrix product A B, or add it.
+    """Set C to the matrix product A B, or add the product to C.
 
     C[i,j] = sum_k A[i,k] B[k,j],   or C[i,j] += ...
 
     Args:
-        C: (I, J), changed in place; its rows are contiguous. All three share a dtype, float32 or float64, and may be
+        C: (I, J), changed in place, with contiguous rows. A, B and C share a dtype, float32 or float64, and may be
             windows of wider matrices.
-        A: (I, K), rows or columns contiguous (it may be X.T).
+        A: (I, K), with contiguous rows or contiguous columns, as X.T has.
         B: (K, J), likewise.
-        add: whether to add. A sum of nothing, K = 0, leaves C as it is.
+        add: True adds to C, False overwrites it. With K = 0 the sum is empty, and C stays unchanged in both cases.
     """
     (n, m), k = C.shape, A.shape[1]
     if n == 0 or m == 0 or k == 0:
         return
     (trans_A, lda), (trans_B, ldb), (_, ldc) = _layout(A), _layout(B), _layout(C)
-    # Fortran reads rows as columns: it is told C^T = B^T A^T, and sees our arrays as the transposed ones.
+    # Fortran stores columns where C stores rows: it reads our arrays as transposed, so we call it for C^T = B^T A^T.
     trans = np.array([trans_B, trans_A], np.uint8)
     sizes = np.array([m, n, k, ldb, lda, ldc], np.int32)
     factors = np.array([1, add], C.dtype)  # of A B and of C

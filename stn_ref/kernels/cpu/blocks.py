@@ -1,13 +1,14 @@
-"""What the fast samplers of cpu.py share. Points are worked off in blocks, each first turned into places in the image.
+"""The code that bilinear.py, nearest.py and cubic.py share. Points are processed in blocks.
 
-A plane is one channel of one image, flat: pixel (n, m) is at place n * W + m. One loop finds the places of a block of
-points; then, for each channel, one loop gathers (V, or dV/dx and dV/dy) and one scatters (dV/dU). Why that is fast:
+A plane is one channel of one image, flat: pixel (n, m) is at place n * W + m. One loop converts a block of points to
+places. Then, for each channel, one loop gathers (V, or dV/dx and dV/dy) and one loop scatters (dV/dU). This is fast for
+three reasons:
 
-- restrict.py lets the compiler use vector gathers. U, points and gV are inputs, V is the output, and what belongs to a
-  block is scratch.
-- Places are 32-bit numbers, as the floats are: a vector register holds as many of the one as of the other. The argument
-  `zero` carries the type (64 bits for planes near 2^31 pixels); sums are cast back to it, for Numba adds in 64 bits.
-- While one channel is worked on, memory is already asked for the pixels of the next (bicubic does without).
+- restrict.py lets the compiler use vector gathers. In the terms of that file U, points and gV are inputs, V is the
+  output, and the arrays of a block are scratch.
+- Places are 32-bit integers. A vector register holds as many of them as of float32 numbers. The argument `zero` carries
+  the integer type (64 bits for planes near 2^31 pixels). Sums are cast back to it, because Numba adds in 64 bits.
+- While one channel is processed, the pixels of the next one are prefetched (except in bicubic).
 
 Read next: bilinear.py, nearest.py, cubic.py.
 """
@@ -22,13 +23,13 @@ from stn_ref.kernels.cpu.restrict import load, load_scratch, prefetch, store, st
 from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 from stn_ref.kernels.scalar_math import BORDER, MIRROR, REFLECT, bound
 
-BLOCK = 512  # points; what is known of a block stays in the first-level cache (bicubic: in the second)
-NEIGHBOURS = 8  # points whose pixels are likely in the same cache line
+BLOCK = 512  # points; the scratch of a block fits into the first-level cache (bicubic: into the second)
+NEIGHBOURS = 8  # points whose pixels probably share a cache line
 
 
 @njit(inline="always")
 def floor(x):
-    """Return the floor of a coordinate near the image, in 32 bits: math.floor would give 64."""
+    """Return the floor of a coordinate near the image as a 32-bit integer; math.floor gives 64 bits."""
     return np.int32(np.floor(x))
 
 
@@ -36,14 +37,14 @@ _compile = njit(error_model="numpy")
 cell = njit(inline="always")(bound(scalar_math.cell, floor=floor))
 to_pixel = njit(inline="always")(scalar_math.to_pixel)
 fold = _compile(scalar_math.fold)
-fold_near = _compile(bound(scalar_math.fold, remainder=_compile(lambda x, period: x)))  # right less than a period away
+fold_near = _compile(bound(scalar_math.fold, remainder=_compile(lambda x, period: x)))  # correct only within one period
 
 
 @njit(inline="always")
 def fold_points(points, count, H, W, unit, padding, xy, slopes):
-    """Fill xy and slopes by fold_near; return for how many points that may be wrong, a period or more away.
+    """Fill xy and slopes by fold_near; return the number of points a period or more away, where it may be wrong.
 
-    Inlined with a constant padding, so that it becomes vector code.
+    The function is inlined with a constant padding, so that the compiler can vectorise it.
     """
     far = np.int32(0)
     limit_x, limit_y = type(points[0])(2 * (W - 1)), type(points[0])(2 * (H - 1))  # the shorter period, of MIRROR
@@ -63,12 +64,12 @@ def fold_points(points, count, H, W, unit, padding, xy, slopes):
 
 @njit(error_model="numpy")
 def fold_block(points, count, H, W, unit, padding, xy, slopes):
-    """Fill two rows of BLOCK, for x and for y, with the coordinates of `count` points, in pixels and folded.
+    """Fill xy with the folded pixel coordinates of `count` points, and slopes with the slopes of the folding.
 
-    slopes: filled likewise, with those of the folding.
-    unit: what makes pixels of the points, see kernels/__init__.py.
-    padding: BORDER, REFLECT, MIRROR, or None for zeros, where nothing is folded and slopes stay as they are. Folding is
-    compiled only where it is wanted.
+    xy, slopes: two rows of BLOCK, for x and for y.
+    unit: converts the points to pixels, see kernels/__init__.py.
+    padding: BORDER, REFLECT or MIRROR; None for zeros, where nothing is folded and slopes stay unchanged. The code that
+    folds is compiled only if padding is not None.
     """
     if padding is None:
         numbers = unit[0], unit[1], unit[2], unit[3], unit[4]  # in registers
@@ -81,7 +82,7 @@ def fold_block(points, count, H, W, unit, padding, xy, slopes):
 
 @njit(error_model="numpy")
 def fold_outside(points, count, H, W, unit, padding, xy, slopes):
-    """Fill xy and slopes, padding not None."""
+    """Fill xy and slopes as fold_block does, for a padding that is not None."""
     if padding == BORDER:
         far = fold_points(points, count, H, W, unit, BORDER, xy, slopes)
     elif padding == REFLECT:
@@ -98,16 +99,16 @@ def fold_outside(points, count, H, W, unit, padding, xy, slopes):
 
 @njit(error_model="numpy")
 def ask_ahead(plane, places, count, offset):
-    """Ask memory for the pixels at the places of a block, plus an offset."""
+    """Prefetch the pixels at the places of a block, plus an offset."""
     for j in range(0, count, NEIGHBOURS):
         prefetch(plane, places[j] + offset)
 
 
 @njit(error_model="numpy")
 def finish_slopes(gx, gy, slopes, unit, nan, count, gpoints):
-    """Set gpoints (x, y, x, y, ...) of `count` points, in their unit: NaN where `nan` is, 0 where the padding is flat.
+    """Set gpoints (x, y, x, y, ...) of `count` points, in the unit of the points.
 
-    Where it is flat, that is whatever the pixels are.
+    gpoints is NaN where `nan` is NaN, and 0 where the padding is flat, for any pixels.
     """
     none, scale_x, scale_y = type(slopes[0])(0), unit[1], unit[3]
     for j in range(count):
@@ -120,29 +121,29 @@ def finish_slopes(gx, gy, slopes, unit, nan, count, gpoints):
 
 
 def flat(U: np.ndarray) -> np.ndarray:
-    """Return (N, C, H, W) as (N, C, HW), contiguous."""
+    """Return U (N, C, H, W) as a contiguous array (N, C, HW)."""
     return np.ascontiguousarray(U).reshape(*U.shape[:2], U.shape[2] * U.shape[3])
 
 
 def planes(U: np.ndarray) -> np.ndarray:
-    """Return flat(U) for gathering in pairs: a plane of a single pixel gets a second."""
+    """Return flat(U) for loads of pixel pairs: a plane of a single pixel is extended to two."""
     return flat(U) if U.shape[2] * U.shape[3] > 1 else np.concatenate([flat(U), flat(U)], axis=2)
 
 
 def flat_points(points: np.ndarray) -> np.ndarray:
-    """Return (N, Ho, Wo, 2) as (N, 2P), contiguous."""
+    """Return points (N, Ho, Wo, 2) as a contiguous array (N, 2P), P = Ho Wo."""
     return np.ascontiguousarray(points).reshape(len(points), math.prod(points.shape[1:]))
 
 
 def place_zero(H: int, W: int) -> np.integer:
-    """Return 0 in the type of the places; those of taps outside lie up to three rows or columns off."""
-    if max(H, W) >= 2**31 - 2**8:  # float32 would round more to 2^31
+    """Return 0 in the integer type of places. Taps outside lie up to three rows or columns beyond the image."""
+    if max(H, W) >= 2**31 - 2**8:  # float32 rounds larger sizes to 2^31
         raise ValueError(f"H and W must be below 2^31 - 2^8 with backend='cpu'; got {H} x {W}")
     return np.int32(0) if (H + 6) * (W + 6) < 2**31 else np.int64(0)
 
 
 def forward(task, U, points, unit, *options):
-    """Run task(U, points, V, H, W, unit, zero, *options, first, last) over the blocks of all images; return V."""
+    """Return V, filled by task(U, points, V, H, W, unit, zero, *options, first, last) on the blocks of all images."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     zero, U, points = place_zero(H, W), planes(U), flat_points(points)
@@ -154,10 +155,11 @@ def forward(task, U, points, unit, *options):
 
 
 def backward(task, U, points, gV, needs, unit, *options):
-    """Run task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last) over all images.
+    """Return (gU, gpoints), computed by `task` on all images.
 
-    Returns (gU, gpoints). A task adds to gU (N, C, HW) and sets gpoints (N, 2P). The one that `needs` does not name is
-    (N, C, 0) or (N, 0) there, and None in the result.
+    The call is task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last). It adds to gU (N, C, HW) and
+    sets gpoints (N, 2P). A gradient that `needs` excludes is empty for the task, (N, C, 0) or (N, 0), and None in the
+    result.
     """
     N, C, H, W = U.shape
     shape = points.shape

@@ -1,22 +1,23 @@
-"""Convolution (correlation, as every deep-learning library means it) as a few large matrix products.
+"""Convolution (strictly a correlation, as in deep-learning libraries) as a few large matrix products.
 
     y[n,o,i,j] = b[o] + sum_{c,k,l} W[o,c,k,l] x[n,c, i*sy + k - py, j*sx + l - px],     x = 0 outside the image
 
-The usual way, im2col, copies every pixel kh*kw times: row (c,k,l) of `columns` holds x[c, i*sy + k - py, j*sx + l - px]
-for every output place (i,j), and y = W @ columns. Where there are channels enough to keep a product busy, only the
-shifts l along a row are copied out (kw times): a shift k from row to row is then a window of the same matrix, and
-y = sum_k W[:,:,k,:] @ window_k. This is MEC (Cho & Brand 2017, "Memory-efficient convolution").
+im2col, the usual method, copies every pixel kh*kw times. Row (c,k,l) of `columns` holds x[c, i*sy + k - py,
+j*sx + l - px] for every output place (i,j), and y = W @ columns. If there are enough channels for an efficient product,
+only the shifts l along a row are copied (kw times). A shift k by rows is then a window of the same matrix, and
+y = sum_k W[:,:,k,:] @ window_k. This method is MEC (Cho & Brand 2017, "Memory-efficient convolution").
 
-A few images are worked off together, so that a product is never thin, but no more than keep `columns` small: 600 KB in
-float32, which fit into a second-level cache of 1 MB, 1.2 MB in float64, which do not; one large image may take more. A
-line of `columns` is (i, image, j), which leaves the windows in one piece. Backward is the same products transposed.
+A few images are processed together, so that a product has enough columns. Their number is limited to keep `columns`
+small: 600 KB in float32, which fits into a second-level cache of 1 MB, and 1.2 MB in float64, which does not. One large
+image may take more. A line of `columns` is (i, image, j), so each window is contiguous. Backward uses the same products
+transposed.
 
-Stride: row h of the padded image is stored at place (h mod sy, h div sy), columns likewise, so that what a stride
-picks out lies side by side. With stride 1 that changes nothing.
+Stride: row h of the padded image is stored at place (h mod sy, h div sy), and columns likewise. The pixels that a
+stride selects are then adjacent. With stride 1 the order stays the same.
 
-In the words of restrict.py x, gy, and what BLAS writes (products, gcolumns) are inputs, the padded images are scratch,
-and columns, lines of gy, y and gx are outputs: they are read by BLAS alone, of whose reading the compiler assumes
-nothing.
+In the terms of restrict.py, x, gy and the arrays that BLAS writes (products, gcolumns) are inputs. The padded images
+are scratch. columns, lines of gy, y and gx are outputs: only BLAS reads them, and the compiler assumes nothing about
+BLAS.
 """
 
 from typing import NamedTuple
@@ -30,18 +31,18 @@ from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
 from stn_ref.kernels.cpu.threads import parallel, parallel_ranges, spans, worth_a_thread
 
-SHIFTS, SHIFTS_BACK = 16, 32  # from so many rows (c,l) on, shifts k are windows; in backward, where gW has such rows
-PLACES = 512  # about so many columns make a product wide enough
-CACHE = 150_000  # elements of `columns` at most, unless one image has more
+SHIFTS, SHIFTS_BACK = 16, 32  # least number of rows (c,l) for shifts k as windows; backward: rows of gW
+PLACES = 512  # columns: about as many as a product needs to be efficient
+CACHE = 150_000  # most elements of `columns`, unless one image has more
 SUMS = 8  # partial sums of gW
-PRODUCT = 1_000_000  # multiply-adds: up to here OpenBLAS multiplies in place, beyond it copies the operands first
+PRODUCT = 1_000_000  # multiply-adds: for larger products OpenBLAS copies the operands first
 NARROW = 64  # columns; a narrower product in place is slower than a wide one with copies
 SPEED = 16  # multiply-adds a nanosecond on one thread, about
 RUN = 8  # elements copied at once, one vector register
 
 
 class Window(NamedTuple):
-    """The geometry of a convolution; Ho and Wo are those of the output, Qy and Qx the padded size over the stride."""
+    """The geometry of a convolution: Ho, Wo are the output's size, Qy, Qx the padded size over the stride."""
 
     kh: int
     kw: int
@@ -54,13 +55,13 @@ class Window(NamedTuple):
     Qy: int
     Qx: int
     rows: int  # of the padded image, sy * Qy
-    pitch: int  # from one of them to the next, sx * Qx
-    step: int  # shifts k in one product: kh, or 1 where the others are windows
-    lines: int  # (i, image, j) counts to lines * images * Wo: i to Ho, or to `rows` where there are windows
+    pitch: int  # from one padded row to the next, sx * Qx
+    step: int  # shifts k in one product: kh, or 1 if shifts k are windows
+    lines: int  # values of i in a line (i, image, j): Ho, or `rows` if shifts k are windows
 
 
 def window(x_shape: tuple, kernel: tuple, stride: tuple, padding: tuple, shifts: int) -> Window:
-    """Return the geometry for images x (N, C, H, W); with at least `shifts` rows (c,l) shifts k are windows."""
+    """Return the geometry for images x (N, C, H, W). With at least `shifts` rows (c,l), shifts k are windows."""
     _, C, H, W = x_shape
     (kh, kw), (sy, sx), (py, px) = kernel, stride, padding
     Ho, Wo = (H + 2 * py - kh) // sy + 1, (W + 2 * px - kw) // sx + 1
@@ -70,9 +71,10 @@ def window(x_shape: tuple, kernel: tuple, stride: tuple, padding: tuple, shifts:
 
 
 def groups(N: int, C: int, g: Window) -> int:
-    """Return in how many groups N images are worked off, a multiple of 8 if there are so many; it rules the rounding.
+    """Return the number of groups that N images are processed in: a multiple of 8 if N allows.
 
-    So it depends on the shapes alone, and what 1, 2, 4 or 8 threads have to do is the same.
+    The groups determine the rounding. Their number therefore depends only on the shapes, not on the number of threads.
+    1, 2, 4 or 8 threads get equal shares.
     """
     together = min(PLACES // (g.Ho * g.Wo), CACHE // (C * g.step * g.kw * g.lines * g.Wo))
     return min(N, 8 * -(-N // (8 * max(1, together))))
@@ -80,16 +82,16 @@ def groups(N: int, C: int, g: Window) -> int:
 
 @njit(nogil=True)
 def top(k, g):
-    """Return the place, among the rows of a padded image, of the first pixel under row k of the kernel."""
+    """Return the stored row of the padded image that holds the first pixel under row k of the kernel."""
     return k % g.sy * g.Qy + k // g.sy
 
 
-# From the images to their columns, and back (each pair is a linear map and its transpose). Arrays are flat.
+# Images to columns, and back. Each pair is a linear map and its transpose. Arrays are flat.
 
 
 @njit(nogil=True)
 def pad(x, first, count, shape, padded, g):
-    """padded[m, c, place of h + py, place of w + px] = x[first+m, c, h, w]; the rest is zero and stays so."""
+    """Set padded[m, c, place of h + py, place of w + px] = x[first+m, c, h, w]. The other elements stay zero."""
     C, H, W = shape
     for c in range(count * C):
         for h in range(H):
@@ -103,7 +105,7 @@ def pad(x, first, count, shape, padded, g):
 
 @njit(nogil=True)
 def unpad(gpadded, gx, first, count, shape, g):
-    """gx[first+m, c, h, w] = gpadded[m, c, place of h + py, place of w + px]."""
+    """Set gx[first+m, c, h, w] = gpadded[m, c, place of h + py, place of w + px]."""
     C, H, W = shape
     for c in range(count * C):
         for h in range(H):
@@ -117,7 +119,7 @@ def unpad(gpadded, gx, first, count, shape, g):
 
 @njit(nogil=True)
 def im2col(padded, count, C, columns, g):
-    """columns[(c,k,l), (i,m,j)] = padded[m, c, i + top(k), place of l, + j]."""
+    """Set columns[(c,k,l), (i,m,j)] = padded[m, c, i + top(k), place of l, + j]."""
     place, image, runs = 0, C * g.rows * g.pitch, (g.Wo + RUN - 1) // RUN
     for c in range(C):
         for k in range(g.step):
@@ -126,7 +128,7 @@ def im2col(padded, count, C, columns, g):
                 for i in range(g.lines):
                     for m in range(count):
                         source = m * image + start + i * g.pitch
-                        for run in range(runs):  # up to RUN - 1 too many, where the next run comes, or spare room
+                        for run in range(runs):  # up to RUN - 1 extra elements, overwritten later or in spare room
                             for r in range(RUN):
                                 store(columns, place + run * RUN + r, load_scratch(padded, source + run * RUN + r))
                         place += g.Wo
@@ -134,7 +136,7 @@ def im2col(padded, count, C, columns, g):
 
 @njit(nogil=True)
 def col2im(gcolumns, count, C, gpadded, g):
-    """gpadded[m, c, i + top(k), place of l, + j] = sum of gcolumns[(c,k,l), (i,m,j)]."""
+    """Set gpadded[m, c, i + top(k), place of l, + j] = sum of gcolumns[(c,k,l), (i,m,j)]."""
     gpadded[:] = 0
     place, image = 0, C * g.rows * g.pitch
     for c in range(C):
@@ -152,7 +154,7 @@ def col2im(gcolumns, count, C, gpadded, g):
 
 @njit(nogil=True)
 def to_rows(gy, first, count, O, gplaces, g):
-    """gplaces[o, (i,m,j)] = gy[first+m, o, i, j]."""
+    """Set gplaces[o, (i,m,j)] = gy[first+m, o, i, j]."""
     place = 0
     for o in range(O):
         for i in range(g.Ho):
@@ -165,7 +167,7 @@ def to_rows(gy, first, count, O, gplaces, g):
 
 @njit(nogil=True)
 def from_rows(places, b, first, count, O, y, g):
-    """y[first+m, o, i, j] = places[o, (i,m,j)] + b[o]."""
+    """Set y[first+m, o, i, j] = places[o, (i,m,j)] + b[o]."""
     place = 0
     for o in range(O):
         for i in range(g.Ho):
@@ -176,12 +178,12 @@ def from_rows(places, b, first, count, O, y, g):
                 place += g.Wo
 
 
-# Forward and backward of some groups of images.
+# Forward and backward for some groups of images.
 
 
 @njit(nogil=True)
 def blocks(O, K, width, g):
-    """Return in how many blocks of output rows, of `width` columns each, a product is done."""
+    """Return the number of blocks that a product is divided into; an output row has `width` columns."""
     most = PRODUCT // (O * K)
     return -(-g.Ho // max(1, most // width)) if most >= NARROW else 1
 
@@ -216,7 +218,7 @@ def forward_groups(x, shape, Wk, b, y, g, N, n_groups, first, last):
 def backward_groups(x, shape, Wk, gy, gx, gWk, gb, g, N, n_groups, first, last, needs):
     """Fill gx if it is needed, and add to gWk (kh/step, C*step*kw, O) and gb (O, 1), for groups first to last - 1.
 
-    gWk lies transposed because BLAS is then faster. The other arrays are as in forward.
+    gWk is stored transposed, because BLAS is then faster. The other arrays are as in forward_groups.
     """
     C = shape[0]
     _, O, K = Wk.shape
@@ -261,7 +263,7 @@ def _shifts(W: np.ndarray, g: Window) -> np.ndarray:
 
 
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
-    """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; sizes are checked above."""
+    """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; callers check the sizes."""
     N, C = x.shape[:2]
     g = window(x.shape, W.shape[2:], stride, padding, SHIFTS)
     y, n_groups = np.empty((N, len(W), g.Ho, g.Wo), x.dtype), groups(N, C, g)
@@ -276,13 +278,13 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
 
 
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
-    """Return (gx, gW, gb), gx None unless it is needed."""
+    """Return (gx, gW, gb); gx is None unless `needs` is true."""
     (N, C), (O, _, kh, kw) = x.shape[:2], W.shape
     g = window(x.shape, (kh, kw), stride, padding, SHIFTS_BACK)
     flat, shape, Wk, gy = plain(x).reshape(-1), x.shape[1:], _shifts(W, g), plain(gy).reshape(-1)
     gx, n_groups = np.empty(x.size if needs else 0, x.dtype), groups(N, C, g)
     pieces = spans(n_groups, SUMS)
-    # A sum for each piece: added up in the order of the pieces.
+    # Each piece has its own sum. The sums are added in the order of the pieces, so the result is deterministic.
     gWk, gb = np.zeros((len(pieces), len(Wk), Wk.shape[2], O), x.dtype), np.zeros((len(pieces), O, 1), x.dtype)
 
     def part(p):

@@ -1,7 +1,7 @@
-"""Bicubic sampling with Keys' kernel, compiled by Numba. Reads: blocks.py, which says why it is fast.
+"""Bicubic sampling with Keys' kernel, compiled by Numba. Reads: blocks.py, which explains why this code is fast.
 
-V sums over four taps in x times four in y. Most points have all of them in the image: those are found in one loop
-without branches, and the few others, of which padding decides, one by one.
+V sums over four taps in x times four in y. For most points all taps are in the image: one loop without branches finds
+these taps. The taps of the few other points depend on the padding, and a second loop finds them one by one.
 """
 
 import math
@@ -16,7 +16,7 @@ from stn_ref.kernels.scalar_math import ZEROS
 
 OUTSIDE = -1
 
-Y = 4 * BLOCK  # windows are eight rows of BLOCK: four taps in x, and from here on four in y
+Y = 4 * BLOCK  # a window is eight rows of BLOCK: four taps in x, and from row Y four in y
 
 _compile = njit(error_model="numpy")
 anchor, tap = _compile(scalar_math.anchor), _compile(scalar_math.tap)
@@ -26,7 +26,7 @@ inner_slope, outer_slope = _compile(scalar_math.cubic_inner_slope), _compile(sca
 
 @njit(error_model="numpy")
 def anchor_block(points, count, H, W, unit, padding, xy, slopes):
-    """Fill two rows of BLOCK, for x and for y: coordinates in pixels and near the image; slopes likewise."""
+    """Fill xy and slopes, two rows of BLOCK each: coordinates in pixels, moved near the image, and their slopes."""
     for axis in range(2):
         size, row = W if axis == 0 else H, axis * BLOCK
         number, before, scale, after = type(points[0]), unit[0], unit[1 + 2 * axis], unit[2 + 2 * axis]
@@ -43,10 +43,11 @@ def anchor_block(points, count, H, W, unit, padding, xy, slopes):
 
 @njit(error_model="numpy")
 def find_weights(xy, count, inner, outer, sign, a, k):
-    """Fill windows of weights, or of their slopes.
+    """Fill k, a window, with weights or with their slopes.
 
-    Computed in float64, as in every backend: with a large `a` weights nearly cancel. sign multiplies those to the right
-    of the point, where the distance falls as x grows: 1 for weights, which are even, -1 for slopes, which are odd.
+    The computation is in float64, as in every backend, because weights nearly cancel with a large `a`. sign multiplies
+    the taps to the right of the point, where the distance falls as x grows: 1 for weights, which are even, and -1 for
+    slopes, which are odd.
     """
     for row in range(2):
         for j in range(count):
@@ -60,11 +61,11 @@ def find_weights(xy, count, inner, outer, sign, a, k):
 
 @njit(error_model="numpy")
 def find_places(xy, count, H, W, zero, padding, places):
-    """Fill windows of places: m in x, n * W in y, or OUTSIDE."""
+    """Fill places, a window: m in x, n * W in y, or OUTSIDE."""
     kind = type(zero)
     for axis in range(2):
         size, step = (kind(W), kind(1)) if axis == 0 else (kind(H), kind(W))
-        for j in range(count):  # as for zeros
+        for j in range(count):  # as for the padding zeros
             x = load_scratch(xy, axis * BLOCK + j)
             m = kind(floor(x if x == x else type(x)(-3)) - 1)
             for i in range(4):
@@ -80,7 +81,7 @@ def find_places(xy, count, H, W, zero, padding, places):
 
 @njit(error_model="numpy")
 def pixel(plane, places, i, r, j):
-    """Return the pixel under tap i in x and r in y of point j, 0 outside; read first, chosen then: no branch."""
+    """Return the pixel at tap i in x and r in y of point j, 0 outside. Loading before selecting avoids a branch."""
     column, row = load_scratch(places, i * BLOCK + j), load_scratch(places, Y + r * BLOCK + j)
     u = load(plane, max(type(row)(row + column), type(row)(0)))
     return u if row >= 0 and column >= 0 else type(u)(0)
@@ -88,7 +89,7 @@ def pixel(plane, places, i, r, j):
 
 @njit(error_model="numpy")
 def gather(u, places, k, count, v):
-    """Eq. (3): set v."""
+    """Set v to the samples of one channel, Eq. (3)."""
     for j in range(count):
         s = type(u[0])(0)
         for r in range(4):
@@ -128,7 +129,7 @@ def scatter(gv, places, k, count, gu):
 
 @njit(nogil=True, error_model="numpy")
 def forward_blocks(U, points, V, H, W, unit, zero, padding, a, first, last):
-    """Eq. (3) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    """Fill V (N, C, P) by Eq. (3) for blocks first to last - 1 of the whole batch; U (N, C, HW), points (N, 2P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
     xy, slopes = np.empty(2 * BLOCK, V.dtype), np.empty(2 * BLOCK, V.dtype)
@@ -145,7 +146,10 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, a, first, last):
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, a, first, last):
-    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW), set in gpoints (N, 2P), unless empty."""
+    """Add Eq. (6) to gU (N, C, HW) and set gpoints (N, 2P) by Eq. (7), for images first to last - 1.
+
+    An empty gU or gpoints is not computed.
+    """
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
     xy, slopes = np.empty(2 * BLOCK, gV.dtype), np.empty(2 * BLOCK, gV.dtype)
@@ -166,5 +170,5 @@ def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, a, fi
                 if needs_points:
                     add_slopes(U[b, c], gV[b, c, p:], places, k, dk, count, gx, gy)
             if needs_points:
-                nan = k[:BLOCK] + k[Y : Y + BLOCK]  # of either coordinate
+                nan = k[:BLOCK] + k[Y : Y + BLOCK]  # NaN if either coordinate is
                 finish_slopes(gx, gy, slopes, unit, nan, count, gpoints[b, 2 * p :])

@@ -1,4 +1,4 @@
-"""Nearest-pixel sampling, Eq. (4), compiled by Numba. Reads: blocks.py, which says why it is fast."""
+"""Nearest-pixel sampling, Eq. (4), compiled by Numba. Reads: blocks.py, which explains why this code is fast."""
 
 import numpy as np
 
@@ -11,17 +11,17 @@ OUTSIDE, NOWHERE = -1, -2  # places: not in the image, NaN
 
 @njit(inline="always")
 def nearest(x, size):
-    """Return scalar_math.nearest of the cell of x: processors know rounding with halves to even.
+    """Return scalar_math.nearest of the cell of x, by the processor's own rounding of halves to even.
 
-    The same number for every x. From 1 on, and below -1, the fraction t is exact, so that t > 1/2, = 1/2, < 1/2 is what
-    rounding asks; between -1 and 0 t may be rounded to 1/2, and then -1 is odd and both go up to 0.
+    The result equals scalar_math.nearest for every x. Except between -1 and 0 the fraction t is exact, so comparing t
+    with 1/2 agrees with rounding. Between -1 and 0, t may be rounded to 1/2: -1 is odd, so both give 0.
     """
     return np.int32(np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))) if x == x else np.int32(-2)
 
 
 @njit(error_model="numpy")
 def find_pixels(xy, count, H, W, zero, places):
-    """Fill the places of `count` points: n * W + m, OUTSIDE or NOWHERE; xy has two rows of BLOCK, folded."""
+    """Fill places of `count` points: n * W + m, OUTSIDE or NOWHERE; xy: two rows of BLOCK, folded coordinates."""
     kind = type(zero)
     H, W = kind(H), kind(W)
     for j in range(count):
@@ -33,7 +33,7 @@ def find_pixels(xy, count, H, W, zero, places):
 
 @njit(error_model="numpy")
 def pixel(plane, i):
-    """Return the pixel at place i, read first and chosen then: no branch in the loop."""
+    """Return the pixel at place i, 0 if OUTSIDE, NaN if NOWHERE. Loading before selecting avoids a branch."""
     u = load(plane, max(i, type(i)(0)))
     outside = type(u)(0) if i == OUTSIDE else type(u)(np.nan)
     return u if i >= 0 else outside
@@ -41,14 +41,14 @@ def pixel(plane, i):
 
 @njit(error_model="numpy")
 def gather(u, places, count, v):
-    """Eq. (4): set v."""
+    """Set v to the samples of one channel, Eq. (4)."""
     for j in range(count):
         store(v, j, pixel(u, load_scratch(places, j)))
 
 
 @njit(nogil=True, error_model="numpy")
 def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
-    """Eq. (4) for blocks first to last - 1, counted through the batch. U (N, C, HW), points (N, 2P), V (N, C, P)."""
+    """Fill V (N, C, P) by Eq. (4) for blocks first to last - 1 of the whole batch; U (N, C, HW), points (N, 2P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
     places = np.full(BLOCK, zero)
@@ -66,7 +66,7 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
 
 @njit(nogil=True, error_model="numpy")
 def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first, last):
-    """Eq. (4) transposed for images first to last - 1: added to gU (N, C, HW); gpoints (N, 2P) is 0, or NaN."""
+    """Add the transpose of Eq. (4) to gU (N, C, HW), for images first to last - 1; set gpoints (N, 2P) to 0 or NaN."""
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
     places = np.full(BLOCK, zero)

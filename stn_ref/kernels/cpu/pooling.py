@@ -3,9 +3,9 @@
 Window (i,j) of a plane covers rows i*sy .. i*sy+kh-1 and columns j*sx .. j*sx+kw-1; its places are counted in reading
 order, k*kw + l.
 
-Each size of window is compiled on its own: with its loops unrolled and no jump inside, a row of windows is worked off
-in vector registers, many times faster than by asking pixel after pixel. Arrays are flat; in the words of restrict.py
-they are inputs and outputs, except gx where windows overlap: that is added to, by plain indexing.
+Each size of window is compiled separately. The compiler unrolls the loops over a window, no branch remains, and a row
+of windows is processed in vector registers: many times faster than one pixel after another. Arrays are flat. In the
+terms of restrict.py they are inputs and outputs. The exception is gx where windows overlap: plain indexing adds to it.
 """
 
 import functools
@@ -20,7 +20,7 @@ from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 
 @functools.cache
 def _max_pool(kernel: tuple, stride: tuple) -> tuple:
-    """Return (forward, backward) for one size of window. x, gx flat (P, H, W); y, gy and `which` flat (P, Ho, Wo)."""
+    """Return (forward, backward) for one window size; x and gx are flat (P, H, W), y, gy and `which` (P, Ho, Wo)."""
     (kh, kw), (sy, sx) = kernel, stride
     apart = sy >= kh and sx >= kw
 
@@ -36,7 +36,7 @@ def _max_pool(kernel: tuple, stride: tuple) -> tuple:
                     for k in range(kh):
                         for l in range(kw):
                             value = load(x, corner + k * W + l)
-                            wins = (value > best) | (value != value)  # a NaN is larger than nothing, yet has to win
+                            wins = (value > best) | (value != value)  # NaN > best is false, but NaN must win
                             best = value if wins else best
                             place = which.dtype.type(k * kw + l) if wins else place
                     store(y, (p * Ho + i) * Wo + j, best)
@@ -44,7 +44,7 @@ def _max_pool(kernel: tuple, stride: tuple) -> tuple:
 
     @njit(nogil=True)
     def backward(which, gy, gx, sizes, first, last):
-        """Fill gx: each gy goes to the maximum of its window, 0 to the others."""
+        """Fill gx: the maximum of each window gets gy, the other pixels 0."""
         H, W, Ho, Wo = sizes
         clear(gx, kernel, stride, sizes, first, last)
         for p in range(first, last):
@@ -65,7 +65,7 @@ def _max_pool(kernel: tuple, stride: tuple) -> tuple:
 
 @functools.cache
 def _mean_pool(kernel: tuple, stride: tuple) -> tuple:
-    """Return (forward, backward) for one size of window, as _max_pool."""
+    """Return (forward, backward) for one window size, as _max_pool does."""
     (kh, kw), (sy, sx) = kernel, stride
     apart = sy >= kh and sx >= kw
 
@@ -85,7 +85,7 @@ def _mean_pool(kernel: tuple, stride: tuple) -> tuple:
 
     @njit(nogil=True)
     def backward(gy, gx, sizes, first, last):
-        """Fill gx: each gy is shared out evenly among its window."""
+        """Fill gx: each gy is divided equally among the pixels of its window."""
         H, W, Ho, Wo = sizes
         clear(gx, kernel, stride, sizes, first, last)
         for p in range(first, last):
@@ -105,26 +105,26 @@ def _mean_pool(kernel: tuple, stride: tuple) -> tuple:
 
 @njit(nogil=True)
 def clear(gx, kernel, stride, sizes, first, last):
-    """Set planes first to last - 1 to zero, unless the windows tile them: then every pixel is written anyhow."""
+    """Set planes first to last - 1 to zero, unless the windows tile them: then backward writes every pixel."""
     H, W, Ho, Wo = sizes
     if kernel != stride or (Ho * stride[0], Wo * stride[1]) != (H, W):
         gx[first * H * W : last * H * W] = 0
 
 
 def _output(shape: tuple, kernel: tuple, stride: tuple) -> tuple:
-    """Return (N, C, Ho, Wo)."""
+    """Return the output's shape (N, C, Ho, Wo)."""
     return (*shape[:2], *((size - k) // s + 1 for size, k, s in zip(shape[2:], kernel, stride, strict=True)))
 
 
 def _run(of_planes, *arrays: np.ndarray, shape: tuple, out: tuple) -> None:
-    """Call of_planes for all planes, divided among the threads; outputs are in one piece, so that they are filled."""
+    """Call of_planes for all planes, divided among the threads. Outputs must be contiguous, or a copy is filled."""
     N, C, H, W = shape
     arrays, sizes = [plain(array).reshape(-1) for array in arrays], (H, W, *out[2:])
     parallel_ranges(lambda first, last: of_planes(*arrays, sizes, first, last), N * C, worth_a_thread(0.5 * H * W))
 
 
 def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
-    """Return y (N, C, Ho, Wo) and the places of the maxima (same shape, small integers)."""
+    """Return y (N, C, Ho, Wo) and the places of the maxima in their windows (same shape, small integers)."""
     y = np.empty(_output(x.shape, kernel, stride), x.dtype)
     which = np.empty(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
     _run(_max_pool(kernel, stride)[0], x, y, which, shape=x.shape, out=y.shape)

@@ -1,18 +1,19 @@
-"""What C calls `restrict`: accesses that the compiler may assume never to touch the same memory.
+"""Array accesses with a promise to the compiler, as `restrict` in C: they never touch the same memory.
 
-Without such a promise a loop that stores to one array while it gathers from another is not vectorised, because a store
-might change what the next gather reads. The rule: throughout one call from Python each array plays one part,
+A loop that stores to one array and gathers from another is not vectorised without this promise, because a store might
+change what the next gather reads. The rule: during one call from Python each array has one role,
 
     input     read by `load`
     output    written by `store`, and never read by `load` or `load_scratch`
     scratch   written by `store_scratch` and read by `load_scratch`
 
-and no two of these overlap, whoever makes the accesses: the compiler may inline one function into another, and then
-believes the promises of both. Two scratch arrays are not promised apart.
-Plain indexing promises nothing and mixes with all three. `prefetch` is no access and may name any array.
+and arrays with different roles do not overlap. The rule holds across functions: the compiler may inline one function
+into another and then relies on the promises of both. Two scratch arrays may overlap each other.
+Plain indexing promises nothing and may be mixed with all three. `prefetch` does not count as an access and may name any
+array.
 
-The promises are LLVM alias scopes on single accesses, to flat contiguous arrays and without a bounds test. Interpreted
-(NUMBA_DISABLE_JIT=1) they are plain indexing.
+The promises are LLVM alias scopes on single accesses, to flat contiguous arrays, without a bounds test. Without
+compilation (NUMBA_DISABLE_JIT=1) the accesses are plain indexing.
 """
 
 import sys
@@ -51,7 +52,7 @@ else:
         return module.add_metadata(scopes)
 
     def data_pointer(context, builder, array_type, array):
-        """Return the address of the first element, for the code of an intrinsic."""
+        """Return the address of the first element, for use in the code of an intrinsic."""
         return cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
 
     def _pointer(context, builder, array_type, array, i):
@@ -68,7 +69,7 @@ else:
         return array.dtype(array, types.intp), codegen
 
     def _halves(builder, number):
-        """Return the two float32 that an int64 is made of, in the order of memory."""
+        """Return the two float32 numbers in an int64, in memory order."""
         low, high = number, builder.lshr(number, ir.IntType(64)(32))
         halves = [builder.bitcast(builder.trunc(half, ir.IntType(32)), ir.FloatType()) for half in (low, high)]
         return halves if sys.byteorder == "little" else halves[::-1]
@@ -106,8 +107,8 @@ else:
     def load_pair(typingctx, array, i):
         """Return (array[i], array[i + 1]) of an input.
 
-        Where the processor has fast gathers, two float32 are read as one number of 64 bits: one gather instead of two,
-        which takes its time by the number of elements, hardly by their size. Elsewhere both are plain loads.
+        On a processor with fast gathers, two float32 are loaded as one 64-bit number: one gather instead of two. The
+        time of a gather depends on the number of elements and hardly on their size. Elsewhere both are plain loads.
         """
         pair = types.UniTuple(array.dtype, 2)
 
@@ -129,7 +130,7 @@ else:
 
     @intrinsic
     def prefetch(typingctx, array, i):
-        """Ask memory for array[i], to be read or written soon; i may lie outside the array."""
+        """Prefetch array[i], which will be read or written soon; i may lie outside the array."""
 
         def codegen(context, builder, signature, args):
             pointer = _pointer(context, builder, signature.args[0], args[0], args[1])

@@ -1,7 +1,7 @@
 """The samplers compiled by Numba, the default backend: the maths of scalar_math.py in a few flat loops.
 
-The fast ones, with few taps, are bilinear.py, nearest.py and cubic.py; any other kernel, and bilinear at
-another side of a kink, is windows.py.
+bilinear.py, nearest.py and cubic.py are fast and have few taps. windows.py has the other kernels, and the bilinear
+gradients whose `kink` is not "right".
 """
 
 import numpy as np
@@ -23,9 +23,9 @@ def _options(mode, padding, a):
     return (None if padding == "zeros" else code,)
 
 
-@_quiet  # infinite pixels: inf * 0 is NaN, as it should be
+@_quiet  # infinite pixels: inf * 0 is NaN, as required
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
     return blocks.forward(FEW_TAPS[mode].forward_blocks, U, points, unit, *_options(mode, padding, a))
 
@@ -34,7 +34,7 @@ def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=No
 def sample_backward(
     U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
 ):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
     if mode == "bilinear" and kink != "right":
         no_width, codes = np.empty((len(U), 0), U.dtype), (KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink))
@@ -44,11 +44,11 @@ def sample_backward(
 
 @_quiet
 def wide_forward(U, points, phi, kernel, padding="zeros"):
-    """Eq. (3) with a kernel "tent" or "gaussian" of widths phi (N, Ho, Wo, 2), in x and in y, pixels."""
+    """Return V by Eq. (3) with the kernel "tent" or "gaussian"; phi (N, Ho, Wo, 2): widths in x and y, pixels."""
     return windows.forward(U, points, phi, KERNELS[kernel], PADDINGS.index(padding))
 
 
 @_quiet
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
-    """Return (gU, gpoints, gphi), None where `needs` says so."""
+    """Return (gU, gpoints, gphi); None for a gradient that `needs` excludes."""
     return windows.backward(U, points, phi, gV, PIXELS[U.dtype], KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)

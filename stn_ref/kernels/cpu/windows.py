@@ -1,8 +1,8 @@
 """Any separable kernel, compiled by Numba: Eq. (3) with a window of taps in x and another in y.
 
-Slower than the fixed taps of the others and able to do the rest: bilinear at every kind of kink, and kernels whose
-width is a parameter. For each point `window` fills in, along each axis, which pixels are multiplied and by what; the
-rest is sums over the two windows.
+This code is slower than the files with a fixed number of taps. It computes what they do not: bilinear gradients for
+every `kink`, and kernels whose width is a parameter. For each point and axis `window` finds the pixels and their
+weights. The results are sums over the two windows.
 """
 
 import math
@@ -25,7 +25,7 @@ VALUE, SLOPE, WIDTH = range(3)  # rows of weights: k, dk/dx, dk/dphi
 
 @njit(error_model="numpy")
 def window(x, size, kernel, padding, phi, taps, weights):
-    """Fill the pixels and weights of one coordinate.
+    """Fill taps and weights with the pixels and weights of one coordinate.
 
     Args:
         x: the coordinate, not NaN.
@@ -33,12 +33,12 @@ def window(x, size, kernel, padding, phi, taps, weights):
         kernel: BILINEAR, TENT or GAUSSIAN.
         padding: ZEROS, ...
         phi: the width of TENT or GAUSSIAN, not NaN.
-        taps: (T,) filled with pixels; places outside the image are left out.
+        taps: (T,) filled with pixels; places outside the image are omitted.
         weights: (3, T) filled; rows VALUE, SLOPE, WIDTH.
 
     Returns:
-        (count, slope of the padding, slope of the width): a gradient is multiplied by its slope; where that is 0 it is
-        0 whatever the pixels are.
+        (number of taps, slope of the padding, slope of the width). A gradient is multiplied by its slope. Where the
+        slope is 0, the gradient is 0 for any pixels.
     """
     none = type(x)(0)
     count = 0
@@ -76,7 +76,7 @@ def window(x, size, kernel, padding, phi, taps, weights):
 
 @njit(error_model="numpy")
 def kink_window(x, size, padding, kink, taps, weights):
-    """Fill taps and weights[SLOPE] with the bilinear slope at a kink, as `kink` says; return their count."""
+    """Fill taps and weights[SLOPE] with the bilinear slope that `kink` names; return the number of taps."""
     x, _ = fold(x, size, padding)
     m, t = cell(x, size)
     count = 0
@@ -84,9 +84,9 @@ def kink_window(x, size, padding, kink, taps, weights):
         sides, share = ((m, -1), (m + 1, 1), (m, 0), (m, 0)), 1.0
     elif kink == LEFT:
         sides, share = ((m - 1, -1), (m, 1), (m, 0), (m, 0)), 1.0
-    elif kink == CENTRAL:  # half of each
+    elif kink == CENTRAL:  # half of each side
         sides, share = ((m, -1), (m + 1, 1), (m - 1, -1), (m, 1)), 0.5
-    else:  # as printed
+    else:  # Eq. (7) as printed
         sides, share = ((m, 1), (m, 0), (m, 0), (m, 0)), 1.0
     for pixel, sign in sides:
         if sign != 0 and 0 <= pixel < size:
@@ -98,7 +98,7 @@ def kink_window(x, size, padding, kink, taps, weights):
 
 @njit(error_model="numpy")
 def total(u, W, taps_y, ky, count_y, taps_x, kx, count_x):
-    """Return the sum over both windows of u, one channel, flat."""
+    """Return the weighted sum over both windows; u is one channel, flat."""
     s = u.dtype.type(0)
     for j in range(count_y):
         for i in range(count_x):
@@ -108,7 +108,7 @@ def total(u, W, taps_y, ky, count_y, taps_x, kx, count_x):
 
 @njit(error_model="numpy")
 def two_totals(u, W, row, taps_y, wy, count_y, taps_x, wx, count_x):
-    """Return two sums over both windows, in one go: weights of `row` in x with VALUE in y, and the other way round."""
+    """Return two sums over both windows: weights `row` in x with VALUE in y, and VALUE in x with `row` in y."""
     s_x = s_y = u.dtype.type(0)
     for j in range(count_y):
         for i in range(count_x):
@@ -120,9 +120,9 @@ def two_totals(u, W, row, taps_y, wy, count_y, taps_x, wx, count_x):
 
 @njit(nogil=True, error_model="numpy")
 def forward_points(U, points, phi, V, H, W, kernel, padding, T, first, last):
-    """Eq. (3) for points first to last - 1, counted through the batch.
+    """Fill V (N, C, P) by Eq. (3) for points first to last - 1 of the whole batch.
 
-    U (N, C, HW), points (N, 2P), phi (N, 2P) or (N, 0), V (N, C, P); T the most taps of a window.
+    U (N, C, HW), points (N, 2P), phi (N, 2P) or (N, 0). T: the largest number of taps of a window.
     """
     _, C, P = V.shape
     tx, ty = np.empty(T, np.intp), np.empty(T, np.intp)
@@ -146,7 +146,7 @@ def forward_points(U, points, phi, V, H, W, kernel, padding, T, first, last):
 def backward_images(
     U, points, phi, gV, gU, gpoints, gphi, H, W, unit, kernel, padding, kink, T, first, last, needs_U, needs_points
 ):
-    """Eqs. (6) and (7) for images first to last - 1: added to gU (N, C, HW); gpoints and gphi, (N, 2P) or (N, 0)."""
+    """Add Eq. (6) to gU (N, C, HW), set gpoints and gphi, (N, 2P) or (N, 0), for images first to last - 1."""
     _, C, P = gV.shape
     tx, ty, kink_tx, kink_ty = np.empty(T, np.intp), np.empty(T, np.intp), np.empty(4, np.intp), np.empty(4, np.intp)
     wx, wy = np.empty((3, T), gV.dtype), np.empty((3, T), gV.dtype)
@@ -200,7 +200,7 @@ def backward_images(
 
 
 def _most_taps(kernel, phi, H, W):
-    """Return the size of the largest window."""
+    """Return the number of taps of the largest window."""
     if kernel == BILINEAR:
         return 2
     widest = float(np.max(phi, initial=1, where=~np.isnan(phi)))
@@ -208,7 +208,7 @@ def _most_taps(kernel, phi, H, W):
 
 
 def forward(U, points, phi, kernel, padding):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2), phi likewise or (N, 0) -> V (N, C, Ho, Wo)."""
+    """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W), points (N, Ho, Wo, 2), phi likewise or (N, 0)."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     V = np.empty((N, C, Ho * Wo), U.dtype)
@@ -223,7 +223,7 @@ def forward(U, points, phi, kernel, padding):
 
 
 def backward(U, points, phi, gV, unit, kernel, padding, kink, needs):
-    """Return (gU, gpoints, gphi), None where `needs` says so; unit is that of points and gpoints."""
+    """Return (gU, gpoints, gphi); None for a gradient that `needs` excludes. unit: of points and gpoints."""
     N, C, H, W = U.shape
     shape = points.shape
     u, gV, points, phi = flat(U), flat(gV), flat_points(points), flat_points(phi)

@@ -1,1 +1,1 @@
-"""The samplers on an NVIDIA GPU. This file imports nothing: numba-cuda is loaded when a CUDA backend is asked for."""
+"""The samplers on an NVIDIA GPU. This file imports nothing: only the use of a CUDA backend loads numba-cuda."""

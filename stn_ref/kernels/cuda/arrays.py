@@ -1,16 +1,16 @@
-"""Whose arrays the CUDA backends work on, and on which stream.
+"""The arrays that the CUDA backends accept, and the stream that their work is queued on.
 
-NumPy arrays are copied to the GPU and the results back. Arrays of a GPU, of any library with the CUDA array interface,
-are read where they are (one with gaps between its elements is copied on the GPU first), and results are arrays of
-numba-cuda: `torch.as_tensor(V, device="cuda")` and `cupy.asarray(V)` take them without a copy. They must be on the
-device that is current for numba-cuda (numba.cuda.select_device).
+NumPy arrays are copied to the GPU, and the results are copied back. GPU arrays of any library with the CUDA array
+interface are read without a copy (one with gaps between its elements is first copied on the GPU). The results are then
+arrays of numba-cuda; `torch.as_tensor(V, device="cuda")` and `cupy.asarray(V)` take them without a copy. Arrays must be
+on the current device of numba-cuda (numba.cuda.select_device).
 
-The work on arrays of a GPU is queued and not waited for: on the stream that `stream` names; else on the one that an
-array names in its interface (CuPy does); else on the default stream, PyTorch's own unless told otherwise. If arrays
-name several streams, it waits for the others. Results name theirs. A library that names none and works on a stream of
-its own, as JAX does, has to be waited for (block_until_ready), and its arrays kept until the result is there.
+Work on GPU arrays is queued, and the call does not wait for it. The stream is the one that `stream` names; else the one
+that an array names in its interface, as CuPy's arrays do; else the default stream, which is also PyTorch's default. If
+arrays name several streams, the chosen stream waits for the others. Results name their stream. JAX names no stream and
+works on its own: wait for its arrays first (block_until_ready), and keep them until the result is complete.
 
-Source: numba.readthedocs.io, CUDA Array Interface, versions 2 and 3. Read next: cuda.py.
+Source: numba.readthedocs.io, CUDA Array Interface, versions 2 and 3. Read next: sampling.py.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ _named = ContextVar("stream", default=None)
 
 @contextlib.contextmanager
 def stream(handle):
-    """Queue the work on arrays of a GPU on this stream, inside the `with`.
+    """Queue the work on GPU arrays on a stream, inside the `with`.
 
     Args:
-        handle: a stream of PyTorch, CuPy, numba-cuda or cuda.core, such as torch.cuda.current_stream(), or its address
-            as an integer.
+        handle: a stream of PyTorch, CuPy, numba-cuda or cuda.core, for example torch.cuda.current_stream(); or its
+            address as an integer.
 
     Raises:
-        TypeError: it is no stream.
+        TypeError: handle is not a stream.
     """
     token = _named.set(_address(handle))
     try:
@@ -50,27 +50,27 @@ def _address(handle) -> int:
     if hasattr(handle, "__cuda_stream__"):  # the common protocol: (version, address)
         protocol = handle.__cuda_stream__
         return int((protocol() if callable(protocol) else protocol)[1])
-    for name in ("cuda_stream", "ptr"):  # PyTorch and CuPy before they had it
+    for name in ("cuda_stream", "ptr"):  # older PyTorch and CuPy
         if hasattr(handle, name):
             return int(getattr(handle, name))
     raise TypeError(f"stream must be a CUDA stream, or its address as an integer; got {type(handle).__name__}")
 
 
 def _stream(address: int):
-    """Return numba-cuda's object for the stream at that address; simulated streams are their addresses."""
+    """Return numba-cuda's object for the stream at this address; on the simulator the address itself."""
     return address if SIMULATED or address == 0 else cuda.external_stream(address)
 
 
 def on_gpu(array) -> bool:
-    """Return whether it is an array of numba-cuda, as `take` makes them."""
+    """Return whether the array is an array of numba-cuda, as `take` returns them."""
     return hasattr(array, "copy_to_host")
 
 
 def take(**arrays) -> tuple:
-    """Return arrays of a GPU as arrays of numba-cuda that share their memory.
+    """Return GPU arrays as arrays of numba-cuda that share their memory.
 
     Raises:
-        TypeError: some are on a GPU and others are not; one has a mask.
+        TypeError: some arrays are on a GPU and others are not, or an array has a mask.
     """
     at_home = [name for name, array in arrays.items() if not hasattr(array, "__cuda_array_interface__")]
     if at_home:
@@ -84,7 +84,7 @@ def take(**arrays) -> tuple:
 
 
 def _view(name: str, array):
-    """Return an array of numba-cuda in the memory of `array`, which it keeps alive."""
+    """Return an array of numba-cuda that shares the memory of `array` and keeps it alive."""
     interface = dict(array.__cuda_array_interface__)
     if interface.get("mask") is not None:
         raise TypeError(f"{name} must be an array without a mask")
@@ -106,7 +106,7 @@ def _simulated_view(interface: dict, owner, address: int):
 
 
 def _in_one_piece(shape: tuple, strides: tuple, size: int) -> bool:
-    """Return whether elements follow each other in reading order; strides of axes of one element do not matter."""
+    """Return whether the elements are contiguous in reading order; strides of axes with one element are ignored."""
     for length, stride in zip(reversed(shape), reversed(strides), strict=True):
         if length > 1 and stride != size:
             return 0 in shape
@@ -115,11 +115,11 @@ def _in_one_piece(shape: tuple, strides: tuple, size: int) -> bool:
 
 
 class Call:
-    """One call of a backend: `with Call(U, points) as call`. Inside, a failure of CUDA becomes one line.
+    """One call of a backend: `with Call(U, points) as call`. Inside, a CUDA error becomes a message of one line.
 
     Attributes:
-        arrays: the arguments on the GPU, each in one piece.
-        stream: where the kernels are queued.
+        arrays: the arguments on the GPU, each contiguous.
+        stream: the stream that the kernels are queued on.
     """
 
     def __init__(self, *arrays):
@@ -142,7 +142,7 @@ class Call:
         return self._errors.__exit__(*error)
 
     def _choose_stream(self):
-        """Return the stream of this call, made to wait for those of the arguments."""
+        """Return the stream of this call. It waits for the streams of the arguments."""
         theirs = [array.stream for array in self._given if array.stream]
         named = _named.get()
         mine = theirs[0] if theirs and named is None else _stream(named or 0)
@@ -168,24 +168,24 @@ class Call:
         return whole
 
     def empty(self, shape: tuple, dtype):
-        """Return an array on the GPU, its elements not set."""
+        """Return an array on the GPU with uninitialised elements."""
         shape = tuple(int(length) for length in shape)
         self._bytes += int(np.prod(shape)) * np.dtype(dtype).itemsize
         return cuda.device_array(shape, np.dtype(dtype), stream=self.stream)
 
     def filled(self, shape: tuple, dtype, value):
-        """Return an array on the GPU, every element set to `value`."""
+        """Return an array on the GPU with every element set to `value`."""
         array = self.empty(shape, dtype)
         rows = array.reshape(shape[0], int(np.prod(shape[1:])))
         self.run(kernels.fill, rows.shape[1], rows.shape[0], rows, np.dtype(dtype).type(value))
         return array
 
     def run(self, kernel, across: int, down: int, *args) -> None:
-        """Queue a kernel: see cuda_device.launch."""
+        """Queue a kernel, see device.launch."""
         launch(kernel, across, down, self.stream, *args)
 
     def result(self, array):
-        """Return an array on the GPU as the caller wants it: as a NumPy array, if that is what was given."""
+        """Return a result: as a NumPy array if the arguments were NumPy arrays, else as the array on the GPU."""
         if self._home:
             return array.copy_to_host()
         return array.bind(self.stream)

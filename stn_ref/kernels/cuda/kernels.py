@@ -1,9 +1,9 @@
-"""CUDA kernels: Eq. (3) and its gradients, a thread for each point, all channels in that thread.
+"""CUDA kernels: Eq. (3) and its gradients. One thread computes one point, all its channels.
 
-Threads of a warp take points that follow each other, so points, V, gV and gpoints are read and written in whole lines.
-Indices are 64 bits wide. bilinear and nearest are one kernel with 2 or 1 taps along each axis.
+Threads of a warp take consecutive points, so they read and write whole cache lines of points, V, gV and gpoints.
+Indices have 64 bits. bilinear and nearest are one kernel with 2 taps or 1 tap along each axis.
 
-Arrays: U, gU (N, C, H, W); points, gpoints (N, P, 2); V, gV (N, C, P), all in one piece. unit is a tuple. Read next:
+Arrays: U, gU (N, C, H, W); points, gpoints (N, P, 2); V, gV (N, C, P), all contiguous. unit is a tuple. Read next:
 lists.py, the gradient of U without atomics.
 """
 
@@ -13,7 +13,7 @@ from stn_ref.kernels.cuda.maths import corner, pixel, slope_taps, slope_weight, 
 
 @cuda.jit
 def forward(U, points, V, unit, padding, taps):
-    """Eq. (3): V of every point, the four products in the order of the other backends."""
+    """Set V at every point, Eq. (3). The order of the four products is that of the other backends."""
     N, C, H, W = U.shape
     P = points.shape[1]
     first, row = cuda.grid(2)
@@ -38,7 +38,7 @@ def forward(U, points, V, unit, padding, taps):
 
 @cuda.jit
 def scatter(points, gV, gU, unit, padding, taps):
-    """Eq. (6), added to gU by atomic operations: sums of floats in an order that changes from run to run."""
+    """Add Eq. (6) to gU by atomic operations. The order of the sums changes from run to run."""
     N, C, H, W = gU.shape
     P = points.shape[1]
     first, row = cuda.grid(2)
@@ -61,7 +61,7 @@ def scatter(points, gV, gU, unit, padding, taps):
 
 @cuda.jit
 def slopes(U, points, gV, gpoints, unit, padding, taps, kink):
-    """Eq. (7), times gV and summed over channels; a point's own thread writes its gradient."""
+    """Set gpoints to Eq. (7) times gV, summed over channels. Each point's gradient is written by its own thread."""
     N, C, H, W = U.shape
     P = points.shape[1]
     start, row = cuda.grid(2)
@@ -112,7 +112,7 @@ def fill(array, value):
 
 @cuda.jit
 def copy(source, target):
-    """Copy four axes of any strides."""
+    """Copy an array with four axes and any strides."""
     A, B, C, D = target.shape
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)

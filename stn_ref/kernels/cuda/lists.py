@@ -1,17 +1,17 @@
-"""The gradient of U without atomic sums: the same bits every run.
+"""The gradient of U without atomic sums: every run gives the same bits.
 
-Eq. (6) read from the pixel's side. The points of an image are sorted into lists by the cell they fall in; then a thread
-for each pixel walks the lists of the four cells that touch it (of one for nearest) and adds, always in the same order.
-A cell is named by its first tap (n, m), from (-1, -1) to (H - 1, W - 1); points of other cells touch no pixel.
+This is Eq. (6) as a sum for each pixel. The points of an image are sorted into lists by their cell. Then one thread for
+each pixel walks the lists of the four cells that touch the pixel (of one cell for nearest). It adds in a fixed order.
+The index of a cell is its first tap (n, m), from (-1, -1) to (H - 1, W - 1). Points of other cells use no pixel.
 
-    push     each point is hung before the list of its cell, in any order: an atomic exchange of integers
-    sort     each list is brought into the order of its points
-    gather   each pixel adds up what its lists send it
+    push     insert each point at the head of its cell's list, in any order, by an atomic exchange of integers
+    sort     sort each list by the index of the point
+    gather   sum, for each pixel, the contributions of its lists
 
-It costs 4 bytes for each point and each cell (8 from 2^31 points an image on), two short kernels more than with
-atomics, and, as a list is sorted and walked by one thread, k log k steps for the k points of the fullest cell: nothing
-to speak of where a map spreads its points, much where it sends most of them to one place. backend="cuda_atomic" is then
-faster, in an order that changes.
+The cost, compared with atomics: 4 bytes for each point and each cell (8 from 2^31 points an image), two more short
+kernels, and the time to sort the longest list. One thread sorts and walks a list, so a cell with k points takes k log k
+steps. This is negligible if the map spreads its points, and slow if it sends most of them into one cell. Then
+backend="cuda_atomic" is faster, but its order of summation changes from run to run.
 
 heads (N, (H + 1)(W + 1)): the first point of each cell. following (N, P): the point after each point. -1 ends a list.
 """
@@ -22,7 +22,7 @@ from stn_ref.kernels.cuda.maths import corner, pixel, times, weight
 
 @cuda.jit
 def push(points, heads, following, H, W, unit, padding, taps):
-    """Hang every point before the list of its cell."""
+    """Insert every point at the head of its cell's list."""
     N, P, _ = points.shape
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -39,7 +39,7 @@ def push(points, heads, following, H, W, unit, padding, taps):
 
 @device
 def sorted_list(head, following, b):
-    """Sort a list in place and return its first point: runs of 1, 2, 4, ... points are merged (Tatham's merge sort)."""
+    """Sort a list in place by merging runs of 1, 2, 4, ... points (Tatham's merge sort); return its first point."""
     run = 1
     while True:
         left, head, last, merges = head, -1, -1, 0
@@ -71,7 +71,7 @@ def sorted_list(head, following, b):
 
 @cuda.jit
 def sort(heads, following):
-    """Sort the list of every cell: a thread each."""
+    """Sort the list of every cell, one thread for each cell."""
     N, cells = heads.shape
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -82,7 +82,7 @@ def sort(heads, following):
 
 @cuda.jit
 def gather(points, gV, heads, following, gU, unit, padding, taps):
-    """Eq. (6), set in gU: a thread for each pixel, all channels in that thread."""
+    """Set gU by Eq. (6). One thread computes one pixel, all its channels."""
     N, C, H, W = gU.shape
     start, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)

@@ -1,8 +1,8 @@
-"""The scalar maths of sampling on the GPU: scalar_math.py, compiled, and products that are rounded.
+"""The scalar maths of sampling on the GPU: scalar_math.py, compiled, and products that are always rounded.
 
-A compiler for GPUs turns a * b + c into one operation that rounds once. `times` forbids that: coordinates and weights
-then come out the same to the bit as in the other backends, and slopes of a constant image are 0. It costs nothing,
-because sampling waits for memory.
+A GPU compiler fuses a * b + c into one operation that rounds once. `times` prevents the fusion: coordinates and weights
+are then equal to those of the other backends to the bit, and slopes of a constant image are 0. `times` costs no time,
+because memory limits the speed of sampling.
 
 Read next: kernels.py.
 """
@@ -17,12 +17,12 @@ from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cuda.device import SIMULATED, device
 from stn_ref.kernels.scalar_math import CENTRAL, LEFT, RIGHT, bound
 
-ROUNDED_PRODUCTS = {types.float32: "__nv_fmul_rn", types.float64: "__nv_dmul_rn"}  # of CUDA's own library
+ROUNDED_PRODUCTS = {types.float32: "__nv_fmul_rn", types.float64: "__nv_dmul_rn"}  # functions of CUDA's library
 
 
 @device
 def floor(x):
-    """Return the floor of a coordinate; math.floor alone is a float on CUDA."""
+    """Return the floor of a coordinate as an integer; on CUDA math.floor returns a float."""
     return int(math.floor(x))  # noqa: RUF046
 
 
@@ -41,7 +41,7 @@ else:
 
     @intrinsic
     def times(typing_context, a, b):
-        """Return a * b, rounded: never made one operation with a sum. Types that differ do not compile."""
+        """Return a * b, rounded and never fused with a sum. Operands of different types do not compile."""
         if a != b or a not in ROUNDED_PRODUCTS:
             return None
 
@@ -57,7 +57,7 @@ else:
 
 @device
 def pixel(points, b, p, unit):
-    """Return point p of image b in pixels: scalar_math.to_pixel for x and for y, never as a fused operation."""
+    """Return (x_s, y_s) of point p of image b in pixels: scalar_math.to_pixel without fused operations."""
     x, y = points[b, p, 0], points[b, p, 1]
     if abs(x) != math.inf:
         x = times(x + unit[0], unit[1]) + unit[2]
@@ -68,13 +68,14 @@ def pixel(points, b, p, unit):
 
 @device
 def corner(x, size, padding, taps):
-    """Return (m, t, slope) of a coordinate x: its first tap, the fraction t beyond it, the slope of the padding.
+    """Return (m, t, slope) of a coordinate x: the first tap, the fraction t = x - m, and the slope of the padding.
 
     Args:
         x: the coordinate, pixels.
         size: H or W.
         padding: ZEROS, ...
-        taps: 2, bilinear: m and m + 1 weigh 1 - t and t; 1, nearest: m weighs 1, t and the slope are 0.
+        taps: 2 for bilinear: m and m + 1 have the weights 1 - t and t. 1 for nearest: m has the weight 1; t and the
+            slope are 0.
     """
     x, slope = fold(x, size, padding)
     m, t = cell(x, size)
@@ -91,9 +92,9 @@ def weight(k, t):
 
 @device
 def slope_taps(t, kink):
-    """Return (first, last): taps from the first to the last pixel, counted from m, make dV/dx at the fraction t.
+    """Return (first, last), counted from m: the first and the last tap of dV/dx at the fraction t.
 
-    Off the kinks that is the cell (0, 1), for every side that `kink` can name.
+    Away from kinks this is the cell (0, 1) for every value of `kink`.
     """
     if t != 0 or kink == RIGHT:
         return 0, 1
@@ -106,13 +107,13 @@ def slope_taps(t, kink):
 
 @device
 def slope_weight(k, first, last, one):
-    """Return dk/dx of tap k: -1 and 1 at the ends of a cell, half of it over two cells, 1 as printed.
+    """Return dk/dx of tap k: -1 and 1 at the ends of one cell, half of that over two cells, and 1 "as_printed".
 
     Args:
-        k: first to last, as slope_taps gave them.
-        first: the first tap.
-        last: the last.
-        one: 1 in the dtype of the work.
+        k: the tap, between first and last.
+        first: the first tap, from slope_taps.
+        last: the last tap, from slope_taps.
+        one: 1 in the dtype of the computation.
     """
     if last == first:
         return one

@@ -1,9 +1,9 @@
-"""The samplers on an NVIDIA GPU, bilinear and nearest; the gradient of U has the same bits every run.
+"""The samplers on an NVIDIA GPU, bilinear and nearest; the gradient of U has the same bits in every run.
 
-The same contract as every backend, and arrays of a GPU are taken, too: see arrays.py. The gradients of the points
-are each written by one thread; those of the pixels are gathered in the order of the points (lists.py says what
-that costs). That is the default because the same input giving the same bits is what this package promises everywhere;
-backend="cuda_atomic" adds in whatever order the GPU happens to choose.
+The contract is that of every backend. GPU arrays are accepted as well, see arrays.py. One thread writes the gradient of
+each point. The gradient of each pixel is summed in the order of the points; lists.py states the cost. This is the
+default because the package promises the same bits for the same input. backend="cuda_atomic" sums in an order that
+changes from run to run.
 
     with stn_ref.kernels.get("cuda").stream(torch.cuda.current_stream()):
         V = stn_ref.grid_sample(U, grid, backend="cuda")  # tensors on the GPU
@@ -19,7 +19,7 @@ from stn_ref.kernels.scalar_math import KINKS, PADDINGS
 
 __all__ = ["sample_backward", "sample_forward", "stream", "take"]
 
-TAPS = {"nearest": 1, "bilinear": 2}  # along each axis
+TAPS = {"nearest": 1, "bilinear": 2}  # number of taps along each axis
 
 
 def _taps(mode: str) -> int:
@@ -29,7 +29,7 @@ def _taps(mode: str) -> int:
 
 
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
-    """Eq. (3). U (N, C, H, W), points (N, Ho, Wo, 2) -> V (N, C, Ho, Wo)."""
+    """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     taps, padding = _taps(mode), PADDINGS.index(padding)
     N, C, _, _ = U.shape
     _, Ho, Wo, _ = points.shape
@@ -41,7 +41,7 @@ def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=No
 
 
 def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
-    """Return (gU, gpoints), None where `needs` says so.
+    """Return (gU, gpoints); None for a gradient that `needs` excludes.
 
     Args:
         gather: (call, shape of U, points, gV, unit, padding, taps) -> gU.
@@ -51,8 +51,8 @@ def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
         mode: "bilinear" or "nearest".
         padding: one of PADDINGS.
         kink: one of KINKS.
-        needs: one flag for each.
-        unit: of points and gpoints.
+        needs: two flags, for gU and gpoints.
+        unit: the unit of points and gpoints, see kernels/__init__.py.
     """
     taps, padding, kink = _taps(mode), PADDINGS.index(padding), KINKS.index(kink)
     N, P = len(U), points.shape[1] * points.shape[2]
@@ -70,7 +70,7 @@ def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
 
 
 def _in_order(call, shape, points, gV, unit, padding, taps):
-    """Eq. (6), each pixel's sum in one order."""
+    """Return gU, Eq. (6); the sum of each pixel has a fixed order."""
     N, _, H, W = shape
     P = points.shape[1]
     index = np.int32 if P < 2**31 else np.int64
@@ -87,22 +87,22 @@ def _in_order(call, shape, points, gV, unit, padding, taps):
 def sample_backward(
     U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
 ):
-    """Eqs. (6) and (7), times gV and summed. Returns (gU, gpoints), None where `needs` says so."""
+    """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     return backward(_in_order, U, points, gV, mode, padding, kink, needs, unit)
 
 
 def _numbers(unit, U):
-    """Return the five numbers of a unit as a tuple of the dtype of U, which kernels take without a copy to the GPU."""
+    """Return the numbers of a unit as a tuple of the dtype of U; kernels take a tuple without a copy to the GPU."""
     return tuple(PIXELS[U.dtype] if unit is None else unit)
 
 
 def _rows(points):
-    """Return (N, Ho, Wo, 2) as (N, P, 2)."""
+    """Return points (N, Ho, Wo, 2) as (N, P, 2)."""
     N, Ho, Wo, axes = points.shape
     return points.reshape(N, Ho * Wo, axes)
 
 
 def _planes(V):
-    """Return (N, C, Ho, Wo) as (N, C, P)."""
+    """Return V (N, C, Ho, Wo) as (N, C, P)."""
     N, C, Ho, Wo = V.shape
     return V.reshape(N, C, Ho * Wo)

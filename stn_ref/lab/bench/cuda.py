@@ -1,10 +1,10 @@
-"""The sampler on an NVIDIA GPU: forward, and backward with the gradient of U in one order and in any order.
+"""The sampler on an NVIDIA GPU: forward, and backward with the gradient of U summed in a fixed or in any order.
 
-Against PyTorch on the same GPU, if its build can use one, and against a copy of the bytes that have to move within the
-memory of the GPU. All arrays are there beforehand, and the GPU's own events take the time: a turn is CALLS calls
-queued one behind the other on the default stream.
+The calls are compared with PyTorch on the same GPU, if PyTorch can use it, and with a copy within the memory of the GPU
+of as many bytes as must move. All arrays are on the GPU beforehand. Events of the GPU measure the time: a turn is CALLS
+calls, queued one after another on the default stream.
 
-With NUMBA_ENABLE_CUDASIM=1 the calls run on the simulator, which measures no time. No report of a GPU is committed yet;
+With NUMBA_ENABLE_CUDASIM=1 the calls run on the simulator without timing. The repository has no report of a GPU yet;
 `stn-ref bench --only cuda --json figures/bench/gpu.json` writes one.
 """
 
@@ -19,9 +19,9 @@ from stn_ref.lab.bench import timing
 from stn_ref.lab.bench.sampler import SHAPES, problem
 from stn_ref.sampler import sample, sample_backward
 
-LARGE = [(64, 64, 128, 128, 128, 128)]  # more work than the small shapes have for a GPU
+LARGE = [(64, 64, 128, 128, 128, 128)]  # enough work for a GPU, unlike the small shapes
 CALLS = 10
-PASSES = {  # what -> pass, backend
+PASSES = {  # name -> pass, backend
     "forward": ("forward", "cuda"),
     "backward, one order": ("backward", "cuda"),
     "backward, atomic": ("backward", "cuda_atomic"),
@@ -43,18 +43,18 @@ def found() -> bool:
 
 
 def require() -> None:
-    """Raise unless the sampler can run on a GPU.
+    """Raise an error unless the sampler can run on a GPU.
 
     Raises:
         ImportError: numba-cuda is not installed.
-        DeviceError: it finds no GPU.
+        DeviceError: numba-cuda finds no GPU.
     """
     if not _device().cuda.is_available():
-        raise checks.DeviceError("there is no NVIDIA GPU that numba-cuda can use: see whether nvidia-smi lists one")
+        raise checks.DeviceError("numba-cuda finds no NVIDIA GPU that it can use: check whether nvidia-smi lists one")
 
 
 def take_turn(call: Callable[[], object], seconds: float) -> float:
-    """Return the seconds of one call by the events of the GPU; `seconds` is not used, a turn is CALLS calls."""
+    """Return the seconds of one call, measured by GPU events over CALLS calls; `seconds` is not used."""
     cuda = _device().cuda
     began, ended = cuda.event(), cuda.event()
     call()
@@ -67,7 +67,7 @@ def take_turn(call: Callable[[], object], seconds: float) -> float:
 
 
 def _copy(n_bytes: int) -> Callable[[], None]:
-    """Return a call that moves n_bytes within the memory of the GPU, half of them in and half of them out."""
+    """Return a call that moves n_bytes within the memory of the GPU: it reads half of them and writes half."""
     cuda = _device().cuda
     source, target = (cuda.device_array(max(1, n_bytes // 8), np.float32) for _ in range(2))
     return lambda: target.copy_to_device(source)
@@ -95,7 +95,7 @@ def _measure(seconds: float, shape: tuple, what: str) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield every shape, on the one thread that queues the work."""
+    """Yield the cases of every shape; one CPU thread queues the work."""
     for shape in SHAPES[:1] if quick else SHAPES + LARGE:
         for what in PASSES:
             name = "{:<19} {},{},{},{} -> {},{}".format(what, *shape)

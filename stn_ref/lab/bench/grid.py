@@ -1,12 +1,13 @@
-"""The grid, and grid + sampler forward and backward, as users call them, against PyTorch's.
+"""The grid, and grid + sampler forward and backward, as users call them, compared with PyTorch.
 
 affine_grid and affine_grid_backward: PyTorch's backward is its kernel, called without autograd.
 
-grid + sampler: theta and U to V, then gV to gU and gtheta. Ours are the four functions affine_grid, grid_sample and
-their backwards; beside them the layers GridGenerator and Sampler. PyTorch's are affine_grid, grid_sample and autograd.
+grid + sampler: theta and U to V, then gV to gU and gtheta. Our calls are the four functions affine_grid, grid_sample
+and their backwards, and beside them the layers GridGenerator and Sampler. PyTorch's calls are affine_grid, grid_sample
+and autograd.
 
-The limit is a copy of the bytes that must move: theta and the grid once each; for grid + sampler U twice, V, gV and gU
-once each, as if no point were ever stored.
+The limit is a copy of the bytes that must move. For the grid these are theta and the grid, once each. For grid +
+sampler these are U twice, and V, gV and gU once each; points do not count, because they need not be stored.
 """
 
 import functools
@@ -23,7 +24,7 @@ SHAPES = [(256, 28, 28), (64, 28, 28), (64, 32, 32), (8, 256, 256), (1, 1024, 10
 
 
 def calls(shape: tuple, what: str, dtype: str = "float32") -> dict[str, Callable]:
-    """Return the calls "ours" and "torch" of affine_grid ("forward") or its backward, for N, Ho, Wo."""
+    """Return the calls "ours" and "torch" of affine_grid ("forward") or its backward, for a shape (N, Ho, Wo)."""
     theta, size = sampler.turned(shape[0], dtype), (shape[0], 1, *shape[1:])
     ggrid = np.random.default_rng(0).standard_normal((*shape, 2)).astype(dtype)
     ours = {"forward": lambda: affine_grid(theta, size), "backward": lambda: affine_grid_backward(ggrid, size)}
@@ -32,7 +33,7 @@ def calls(shape: tuple, what: str, dtype: str = "float32") -> dict[str, Callable
 
 
 def together(shape: tuple, dtype: str = "float32") -> dict[str, Callable]:
-    """Return the calls "ours", "layers" and "torch" that return V, gU and gtheta, for N, C, H, W, Ho, Wo."""
+    """Return the calls "ours", "layers" and "torch" for a shape (N, C, H, W, Ho, Wo); each returns V, gU, gtheta."""
     U, _, _, gV = sampler.problem(shape, dtype)
     theta = sampler.turned(len(U), dtype)
     generator, sampling = GridGenerator(transforms.get("affine"), gV.shape[2:]), Sampler()
@@ -61,7 +62,7 @@ def _measure(seconds: float, shape: tuple, what: str) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield affine_grid and its backward, then grid + sampler, of every shape."""
+    """Yield the cases of affine_grid and its backward, then of grid + sampler, for every shape."""
     rows = [("affine_grid {:<8} {} x {},{}", SHAPES, what) for what in sampler.PASSES]
     rows += [("grid + sampler {1},{2},{3},{4} -> {5},{6}", sampler.SHAPES, "both")]
     for n in n_threads:

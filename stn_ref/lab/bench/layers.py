@@ -1,9 +1,9 @@
-"""Layers one by one, against PyTorch's of the same weights and against the machine.
+"""Layers one by one, compared with PyTorch's layers of the same weights and with the limits of the machine.
 
-"forward" is forward in training, "training" is forward and backward, the gradients of the parameters included; where
-the name says "first", the layer is the first of its net and nobody needs the gradient of its input. Convolutions and
-Linear are held against the rate of a matrix product that does as many operations; pooling and ReLU, which compute next
-to nothing, against a copy: x and y once each forward, gy and gx as well in training.
+"forward" is forward in training mode. "training" is forward and backward, with the gradients of the parameters. "first"
+marks the first layer of a net, which does not compute the gradient of its input. The limit of Conv2d and Linear is a
+matrix product with as many operations. Pooling and ReLU compute very little; their limit is a copy of x and y in
+forward, and also of gy and gx in training.
 """
 
 import functools
@@ -15,7 +15,7 @@ from stn_ref import nn
 from stn_ref.lab.bench import machine, timing
 from stn_ref.nn.operations import operations
 
-LAYERS = [  # name, layer(rng), shape of x, whether it is the first of its net
+LAYERS = [  # name, layer(rng), shape of x, whether the layer is the first of its net
     ("Conv2d 1->32 9x9", lambda rng: nn.Conv2d(1, 32, 9, rng), (256, 1, 28, 28), True),
     ("Conv2d 3->64 7x7", lambda rng: nn.Conv2d(3, 64, 7, rng), (64, 3, 32, 32), True),
     ("Conv2d 32->32 7x7", lambda rng: nn.Conv2d(32, 32, 7, rng), (256, 32, 10, 10), False),
@@ -29,11 +29,11 @@ LAYERS = [  # name, layer(rng), shape of x, whether it is the first of its net
     ("AvgPool2d 2x2", lambda rng: nn.AvgPool2d(2), (256, 1, 56, 56), False),
     ("ReLU", lambda rng: nn.ReLU(), (256, 32, 10, 10), False),
 ]
-QUICK = ("Linear 1024->10", "ReLU")  # without a convolution to compile
+QUICK = ("Linear 1024->10", "ReLU")  # no convolution, so nothing to compile
 
 
 def _limit(layer: nn.Layer, x: np.ndarray, y: np.ndarray, times: int):
-    """Return the limit of `times` forwards' work, a call and the share of it that is that work."""
+    """Return the limit for the work of `times` forwards: a call, and that work as a share of the call."""
     if flops := operations(layer, y):
         product, of_product = machine.products()
         return product, times * flops / of_product
@@ -66,7 +66,7 @@ def _measure(seconds: float, make, shape: tuple, first: bool, training: bool) ->
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield every layer, forward and in training."""
+    """Yield the cases of every layer, forward and in training."""
     for what, make, shape, first in LAYERS:
         if quick and what not in QUICK:
             continue

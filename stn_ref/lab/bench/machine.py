@@ -1,7 +1,7 @@
-"""What the machine can do: how fast it copies memory, and how fast it multiplies matrices.
+"""The limits of the machine: how fast it copies memory, and how fast it multiplies matrices.
 
-These are the limits that the other parts are measured against. A copy of n bytes reads n / 2 and writes n / 2; a
-matrix product of float32 does 2 K^3 operations. Both on our own threads, one product on each.
+The other parts are compared with these limits. A copy of n bytes reads n / 2 and writes n / 2. A product of two K x K
+matrices does 2 K^3 operations. Both run on our own threads, with one product on each thread.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,17 +12,17 @@ from stn_ref.kernels.cpu import threads
 from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.lab.bench import timing
 
-SIZES = (2**16, 2**20, 2**24, 2**28)  # bytes: in each core's cache, in the shared one, in memory
-LEAST_SHARE = 2**18  # bytes of a thread: it asks for Python's lock after each copy
-COPIED, MOST_TIMES = 2**25, 2**12  # bytes in one call, at least, unless it takes more copies than that
+SIZES = (2**16, 2**20, 2**24, 2**28)  # bytes: in a core's cache, in the shared cache, in memory
+LEAST_SHARE = 2**18  # bytes of a thread, which takes Python's lock after each copy
+COPIED, MOST_TIMES = 2**25, 2**12  # least bytes in one call, most copies in one call
 K = 512  # rows and columns of the matrices
 
 
 def copy(n_bytes: int) -> tuple[Callable[[], None], float]:
-    """Return a call that moves n_bytes again and again, half of them in and half of them out, and 1 / how often.
+    """Return a call that moves n_bytes several times, and 1 / the number of times.
 
-    On the threads in use, each with its share of the bytes (at least LEAST_SHARE). Again and again, because handing
-    work to a thread takes longer than copying what fits into a cache.
+    The call reads half of the bytes and writes half. Each thread in use copies a share of at least LEAST_SHARE. The
+    copy is repeated, because starting work on a thread takes longer than copying an array that fits into a cache.
     """
     n = max(1, min(threads.get_num_threads(), n_bytes // LEAST_SHARE))
     times = min(MOST_TIMES, max(1, COPIED // max(1, n_bytes)))
@@ -38,7 +38,7 @@ def copy(n_bytes: int) -> tuple[Callable[[], None], float]:
 
 
 def products(dtype=np.float32) -> tuple[Callable[[], None], float]:
-    """Return a call that multiplies two K x K matrices on each of the threads in use, and its operations."""
+    """Return a call that multiplies two K x K matrices on each thread in use, and its number of operations."""
     n, rng = threads.get_num_threads(), np.random.default_rng(0)
     A, B = rng.random((2, K, K)).astype(dtype)
     C = np.empty((n, K, K), dtype)
@@ -65,7 +65,7 @@ def _product_row(dtype, seconds: float) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield the copies and the products."""
+    """Yield the cases of the copies and the products."""
     for n in n_threads[-1:] if quick else n_threads:
         for size in SIZES[2:3] if quick else SIZES:
             yield timing.Case(f"copy {size >> 10} KiB", n, lambda s, size=size: _copy_row(size, s), 1.0)

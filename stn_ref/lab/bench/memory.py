@@ -1,8 +1,8 @@
-"""Memory of a training step: how far the resident set grows while it runs. Linux.
+"""Memory of a training step: the growth of the resident set while it runs (Linux only).
 
-Ours and PyTorch's are measured in a process each, so that neither reuses memory that the other has freed. The warm-up
-is a step with two images: it compiles, loads libraries and allocates the optimiser's arrays. The row counts the work of
-a whole batch: the peak of the resident set over a few steps, less what was resident before.
+Our step and PyTorch's run in separate processes, so that neither reuses memory that the other has freed. The warm-up is
+a step with two images: it compiles, loads libraries and allocates the optimiser's arrays. The row then measures steps
+with a whole batch: the peak of the resident set over a few steps, minus the resident set before them.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from stn_ref.lab.bench import timing
 from stn_ref.lab.bench.steps import example, our_step
 
 STEPS = [("fcn", 28, 256), ("cnn", 60, 256), ("st-cnn-affine", 60, 256), ("tutorial", 28, 256), ("cifar10", 32, 64)]
-TIMES = 4  # steps; the second may use more than the first, because some arrays are kept from step to step
+TIMES = 4  # steps; the second may use more than the first, because some arrays survive a step
 
 
 def _kilobytes(key: str) -> int:
@@ -31,10 +31,10 @@ def _kilobytes(key: str) -> int:
 
 
 def peak_growth(call, times: int) -> int:
-    """Return by how many bytes the peak of the resident set exceeds what is resident now, over some calls."""
-    with contextlib.suppress(AttributeError):  # a C library without it
-        ctypes.CDLL(None).malloc_trim(0)  # memory that was freed, as by compiling, is not there to be used again
-    Path("/proc/self/clear_refs").write_text("5")  # the peak, VmHWM, starts again from here
+    """Return by how many bytes the peak of the resident set during some calls exceeds the present resident set."""
+    with contextlib.suppress(AttributeError):  # the C library lacks malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)  # return freed memory, for example of the compiler, to the system
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak, VmHWM
     before = _kilobytes("VmRSS")
     for _ in range(times):
         call()
@@ -42,9 +42,9 @@ def peak_growth(call, times: int) -> int:
 
 
 def step_memory(name: str, size: int, batch: int, side: str, n_threads: int) -> int:
-    """Return the growth in bytes for a model, size and batch as in STEPS, measured in a process of its own.
+    """Return the growth in bytes for a model, size and batch of STEPS, measured in a separate process.
 
-    `side` is "ours" or "torch". RuntimeError: the process failed; the message is the end of what it wrote.
+    `side` is "ours" or "torch". Raises RuntimeError if the process fails; the message is the end of its error output.
     """
     command = [sys.executable, "-m", __name__, name, str(size), str(batch), side]
     done = subprocess.run(command, env=os.environ | timing.variables(n_threads), capture_output=True, text=True)
@@ -62,7 +62,7 @@ def _measure(name: str, size: int, batch: int, side: str) -> int:
 
 
 def _row(seconds: float, step: tuple, n: int) -> dict:
-    """Return the growth in MiB, ours and PyTorch's; above a ratio of 1 ours takes less. `seconds` is not used."""
+    """Return the growth in MiB, ours and PyTorch's; a ratio above 1 means that ours is less. `seconds` is not used."""
     row = {"mebibytes": step_memory(*step, "ours", n) / 2**20}
     if timing.has_torch():
         row["torch_mebibytes"] = step_memory(*step, "torch", n) / 2**20
@@ -71,7 +71,7 @@ def _row(seconds: float, step: tuple, n: int) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield training steps."""
+    """Yield the cases of training steps."""
     for name, size, batch in STEPS[:1] if quick else STEPS:
         measure = functools.partial(_row, step=(name, size, batch), n=n_threads[-1])
         yield timing.Case(f"{name} {size}x{size} batch {batch}", n_threads[-1], measure)

@@ -1,7 +1,7 @@
-"""`stn-ref bench`: the parts, one row after the other, and the report of what was measured.
+"""`stn-ref bench`: measure the parts row by row, and write the report.
 
-A row that fails says why and the others go on; an interrupted run reports the rows that it has. Each row says how many
-cores were busy with other programs meanwhile.
+If a row fails, its entry holds the error and the other rows continue. An interrupted run reports the rows that it has.
+Each row states how many cores were busy with other programs during its measurement.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from stn_ref.lab.bench import cuda, report, timing
 from stn_ref.lab.machine_report import environment, processor
 from stn_ref.lab.turns import Others
 
-PARTS = {  # name -> module, function that yields its cases, what its numbers mean
+PARTS = {  # name -> module, function that yields its cases, meaning of its numbers
     "machine": ("machine", "cases", "what the machine can do: bytes copied, float operations of matrix products"),
     "sampler": ("sampler", "cases", "grid_sample and its backward, as users call them, beside the kernel alone on "
                 "ready pixel points; limit: a copy of the bytes that must move"),
@@ -32,19 +32,19 @@ PARTS = {  # name -> module, function that yields its cases, what its numbers me
                 "with what the first process kept there"),
     "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
 }  # fmt: skip
-QUICK_SECONDS = 0.1  # a row
+QUICK_SECONDS = 0.1  # of each row
 VERSIONS = ("stn_ref", "numpy", "scipy", "numba", "numba-cuda", "torch", "python", "machine", "gpu")
 
 
 def _is_default(name: str, quick: bool) -> bool:
-    """Return whether a part is measured if none is named."""
+    """Return whether a part is measured if the user names none."""
     if name == "memory":
         return sys.platform == "linux" and not quick
     return name != "cuda" or (cuda.found() and not quick)
 
 
 def _rounded(value):
-    """Return the numbers of a row to four digits."""
+    """Return the numbers of a row rounded to four digits."""
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return float(f"{value:.4g}") if isinstance(value, float) and math.isfinite(value) else value
@@ -61,9 +61,9 @@ def run(
     """Run the benchmark.
 
     Args:
-        quick: a few small rows of each part, a fraction of a second each.
-        only: names of PARTS; none: all; memory on Linux, cuda if there is a GPU and numba-cuda.
-        n_threads: on how many threads. None: machine, sampler and grid on one and on all, the rest on all.
+        quick: measure only a few small rows of each part, a fraction of a second each.
+        only: names of PARTS. Default: all, but memory only on Linux, and cuda only with a GPU and numba-cuda.
+        n_threads: the number of threads. None: one and all for machine, sampler and grid, all for the rest.
         note: called with lines of progress.
         say: called with the lines of the table.
 
@@ -72,7 +72,7 @@ def run(
 
     Raises:
         ValueError: a part has an unknown name.
-        ImportError, DeviceError: cuda is asked for and cannot be measured.
+        ImportError, DeviceError: `only` names cuda, and it cannot be measured.
     """
     only = list(only)
     for name in only:
@@ -124,7 +124,7 @@ def _run_part(name: str, rows: list[dict], counts: list[int], quick: bool, say: 
         try:
             with timing.on_threads(case.threads):
                 row |= case.measure(QUICK_SECONDS if quick else case.seconds)
-        except Exception as error:  # one row must not take the others with it
+        except Exception as error:  # one failed row must not stop the others
             row["error"] = " ".join(f"{type(error).__name__}: {error}".split())
         if (cores := others.cores()) is not None:
             row["others_cores"] = cores

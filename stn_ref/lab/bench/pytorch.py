@@ -1,4 +1,4 @@
-"""The same nets and the same sampler in PyTorch, for `stn-ref bench`. Needs torch; imported only there."""
+"""The same nets and the same sampler in PyTorch, for `stn-ref bench`, the only code that imports this file."""
 
 from collections.abc import Callable
 
@@ -59,7 +59,7 @@ def _with_weights(module: torch.nn.Module, layer: nn.Layer) -> torch.nn.Module:
 
 
 def torch_step(net: nn.Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
-    """Return a call that does one training step of the twin of `net` and returns the loss."""
+    """Return a call that does one training step of the PyTorch copy of `net` and returns the loss."""
     module = twin(net)
     optimizer = torch.optim.SGD(module.parameters(), 1e-3, momentum=0.9, nesterov=True)
     U, y = torch.from_numpy(U), torch.from_numpy(y)
@@ -91,7 +91,7 @@ def torch_grid(theta: np.ndarray, ggrid: np.ndarray, size: tuple) -> dict[str, C
 
 
 def torch_grid_sampler(theta: np.ndarray, U: np.ndarray, gV: np.ndarray) -> Callable[[], tuple]:
-    """Return a call of affine_grid and grid_sample, and back through both by autograd: V, gU, gtheta."""
+    """Return a call of affine_grid, grid_sample and the backward of both by autograd; it returns V, gU, gtheta."""
     theta, U, gV = torch.from_numpy(theta).requires_grad_(), torch.from_numpy(U).requires_grad_(), torch.from_numpy(gV)
 
     def both():
@@ -109,7 +109,7 @@ def torch_sampler(
     padding_mode: str = "zeros",
     device: str = "cpu",
 ) -> dict[str, Callable] | None:
-    """Return calls of PyTorch's grid_sample and of its backward without autograd; None if there is no such device."""
+    """Return calls of PyTorch's grid_sample and of its backward without autograd; None if the device is missing."""
     if device == "cuda" and not torch.cuda.is_available():
         return None
     U, grid, gV = (torch.from_numpy(array).to(device) for array in (U, grid, gV))
@@ -122,9 +122,9 @@ def torch_sampler(
 
 
 def torch_layer(layer: nn.Layer, x: np.ndarray, gy: np.ndarray, *, needs: bool) -> tuple[Callable, Callable]:
-    """Return calls of the twin of one layer: forward in training, and forward and backward.
+    """Return two calls of the PyTorch copy of a layer: forward in training, and forward with backward.
 
-    `needs`: whether to compute the gradient of the input x, too; gy is dL/dy.
+    `needs`: whether to compute the gradient of the input x as well. gy is dL/dy.
     """
     module, x, gy = twin(layer), torch.from_numpy(x).requires_grad_(needs), torch.from_numpy(gy)
 

@@ -1,4 +1,4 @@
-"""The table of `stn-ref bench`: one line for each row, and one line for each part that sums it up."""
+"""The table of `stn-ref bench`: one line for each row, and one summary line for each part."""
 
 import math
 
@@ -6,7 +6,7 @@ NAME = 52  # columns for the name
 HEAD = f"  {'':<{NAME}} threads      ours   PyTorch  ratio (10 to 90 %)     of limit"
 
 BESIDE = {"kernel": "kernel alone", "layers": "as layers"}  # calls timed in the same turns as ours
-EXTRAS = {  # what else a row can hold -> how it is shown
+EXTRAS = {  # other numbers of a row -> their format
     "gigabytes_per_second": "{:.1f} GB/s",
     "gigaflops": "{:.0f} GFLOP/s",
     "images_per_second": "{:,.0f} images/s",
@@ -14,11 +14,11 @@ EXTRAS = {  # what else a row can hold -> how it is shown
     "peak_bytes_per_pixel": "{:.1f} B/pixel",
     "kept_seconds": "{:.2f} s with kept code",
 }
-DISTURBED = 0.15  # cores busy with other programs, from which on a row is marked
+DISTURBED = 0.15  # cores busy with other programs: at or above this a row is marked
 
 
 def _cost(row: dict, whose: str) -> str:
-    """Return the time of a call, or its memory where that was measured."""
+    """Return the time of a call as text, or its memory if that was measured."""
     if (mebibytes := row.get("torch_mebibytes" if whose == "torch" else "mebibytes")) is not None:
         return f"{mebibytes:.1f} MiB"
     ms = row.get(f"{whose}_ms")
@@ -28,7 +28,7 @@ def _cost(row: dict, whose: str) -> str:
 
 
 def _disturbed(row: dict) -> bool:
-    """Return whether times were measured while other programs were busy."""
+    """Return whether other programs were busy while the times were measured."""
     return "ours_ms" in row and row.get("others_cores", 0) >= DISTURBED
 
 
@@ -62,7 +62,7 @@ def line(row: dict) -> str:
 
 
 def total(part: str, rows: list[dict]) -> str:
-    """Return a summary of the ratios of a part, an empty string if it has none.
+    """Return a summary of the ratios of a part, or an empty string if it has none.
 
     >>> total("steps", [{"name": "fcn", "threads": 2, "ratio": 0.5}, {"name": "cnn", "threads": 2, "ratio": 2.0}])
     'steps: 1 of 2 ratios at least 1, geometric mean 1.00; the lowest 0.50 (fcn, 2 threads), the highest 2.00'
@@ -81,7 +81,7 @@ def total(part: str, rows: list[dict]) -> str:
 
 
 def disturbance(rows: list[dict]) -> str:
-    """Return a warning if other programs kept cores busy meanwhile, an empty string if not.
+    """Return a warning if other programs kept cores busy during some rows, else an empty string.
 
     >>> disturbance([{"others_cores": 0.0}, {}])
     ''

@@ -1,10 +1,10 @@
-"""The sampler, as users call it and its kernel alone, against PyTorch's and against a copy of the bytes that must move.
+"""The sampler, as users call it and its kernel alone, compared with PyTorch and a copy of the bytes that must move.
 
 Users call grid_sample and grid_sample_backward, with normalised points, as in PyTorch. The kernel alone is `sample` and
-`sample_backward` on ready points in pixels. PyTorch's backward is its kernel, called without autograd. The points are
-turned a little and leave the image at its corners.
+`sample_backward` on points that are already in pixels. PyTorch's backward is its kernel, called without autograd. The
+grid of points is rotated slightly, and its corners are outside the image.
 
-At least these bytes move: forward U, the points and V once each; backward U, the points, gV, gU and ggrid.
+At least these bytes move: in forward U, the points and V once each; in backward U, the points, gV, gU and ggrid.
 """
 
 import functools
@@ -29,8 +29,8 @@ SHAPES = [  # N, C, H, W, Ho, Wo
     (8, 32, 96, 80, 48, 40),
 ]
 PASSES = ("forward", "backward")
-OF_MODES = SHAPES[1:3]  # the shapes on which modes are compared
-POWERS = range(8, 25, 2)  # of two: pixels in the rows about growth
+OF_MODES = SHAPES[1:3]  # the shapes for the comparison of modes
+POWERS = range(8, 25, 2)  # powers of two: numbers of pixels in the part `growth`
 
 
 def turned(N: int, dtype: str = "float32") -> np.ndarray:
@@ -38,9 +38,9 @@ def turned(N: int, dtype: str = "float32") -> np.ndarray:
     return np.tile(np.array([[0.9, 0.2, 0.05], [-0.2, 0.9, 0.02]], dtype), (N, 1, 1))
 
 
-@functools.lru_cache(maxsize=1)  # forward and backward of one shape follow each other
+@functools.lru_cache(maxsize=1)  # forward and backward of one shape are measured one after the other
 def problem(shape: tuple, dtype: str = "float32") -> tuple[np.ndarray, ...]:
-    """Return U, the points normalised and in pixels, and gV, of N, C, H, W, Ho, Wo."""
+    """Return U, the points normalised, the points in pixels, and gV, for a shape (N, C, H, W, Ho, Wo)."""
     N, C, H, W, Ho, Wo = shape
     rng = np.random.default_rng(0)
     U, gV = rng.standard_normal((N, C, H, W)).astype(dtype), rng.standard_normal((N, C, Ho, Wo)).astype(dtype)
@@ -78,7 +78,7 @@ def _measure(seconds: float, shape: tuple, what: str, kernel: bool = False, **op
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield bilinear sampling of float32 with zeros outside, of every shape, and its kernel alone."""
+    """Yield the cases of bilinear sampling in float32 with zeros outside, and its kernel alone, for every shape."""
     for n, shape, what in itertools.product(n_threads, SHAPES[:1] if quick else SHAPES, PASSES):
         name = "grid_sample {:<8} {},{},{},{} -> {},{}".format(what, *shape)
         measure = functools.partial(_measure, shape=shape, what=what, kernel=True)
@@ -86,7 +86,7 @@ def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
 
 
 def mode_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield every other mode, padding and dtype, with one channel and with many, on the most threads."""
+    """Yield the cases of every other mode, padding and dtype, with one and many channels, on the most threads."""
     modes = itertools.product(sampler.MODES, sampler.PADDING_MODES, ("float32", "float64"))
     for mode, padding_mode, dtype in [("nearest", "border", "float32")] if quick else modes:
         if (mode, padding_mode, dtype) == ("bilinear", "zeros", "float32"):
@@ -99,7 +99,7 @@ def mode_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """Return the most bytes that Python and NumPy held at once during a call, beyond those before it."""
+    """Return the peak of the bytes that Python and NumPy allocate during a call, minus those before it."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -110,10 +110,10 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 def growth(seconds: float, power: int, what: str) -> dict:
-    """Return the time and memory of one pass over an image of one channel of 2^power pixels, also for each pixel.
+    """Return the time and memory, in all and for each pixel, of one pass over one channel of 2^power pixels.
 
-    Where both stay level the cost is linear. Memory is the peak of what NumPy allocates during a call, as tracemalloc
-    sees it, results included: V is 4 bytes a pixel; gU and ggrid are 12.
+    If the numbers for each pixel stay constant, the cost is linear. Memory is the peak that tracemalloc reports for a
+    call, with the results: V takes 4 bytes a pixel, gU and ggrid take 12.
     """
     size = (2 ** (power // 2), 2 ** (power - power // 2))
     row = _measure(seconds, (1, 1, *size, *size), what)
@@ -124,7 +124,7 @@ def growth(seconds: float, power: int, what: str) -> dict:
 
 
 def growth_cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield both passes over every number of pixels."""
+    """Yield the cases of both passes for every number of pixels."""
     for what, power in itertools.product(PASSES, POWERS[:3:2] if quick else POWERS):
         name = f"grid_sample {what:<8} 2^{power} pixels"
         yield timing.Case(name, n_threads[-1], functools.partial(growth, power=power, what=what), 1.0)

@@ -1,7 +1,7 @@
-"""What a new process costs: import, --help, the first sample, the first training step; each in processes of its own.
+"""The start-up time of a new process: import, --help, the first sample, the first training step.
 
-Almost all of it is compiling. Each is measured twice with an empty folder for machine code (kernels/cpu/cache.py): the
-first process compiles and keeps the code, the second finds it there.
+Almost all of this time is compilation. Each row starts two processes with a new folder for machine code
+(kernels/cpu/cache.py): the first compiles and stores the code, the second loads it.
 """
 
 import functools
@@ -28,21 +28,21 @@ _HELP = """
 import subprocess, sys
 subprocess.run([sys.executable, "-m", "stn_ref", "--help"], stdout=subprocess.DEVNULL, check=True)
 """
-STARTS = {  # name -> what a process does once it has NumPy
+STARTS = {  # name -> what a process runs after importing NumPy
     "import stn_ref": "import stn_ref\n[getattr(stn_ref, name) for name in stn_ref.__all__ if name != 'plotting']",
     "stn-ref --help": _HELP,
     "first grid_sample": _SAMPLE,
     "first training step": _STEP,
 }
 QUICK = ("import stn_ref", "stn-ref --help")
-ROUNDS = 3  # folders for each row
+ROUNDS = 3  # new folders for each row
 _TIMED = "import time, numpy as np\nbegan = time.perf_counter()\n{}\nprint(time.perf_counter() - began)"
 
 
 def seconds(name: str, kept: str, n_threads: int = 1) -> float:
-    """Start one process for one of STARTS and return its seconds, on top of `import numpy`.
+    """Return the seconds that a new process takes for one of STARTS, without `import numpy`.
 
-    `kept` is the folder for its machine code. CalledProcessError: the process failed.
+    `kept` is the folder for its machine code. Raises CalledProcessError if the process fails.
     """
     environment = os.environ | timing.variables(n_threads) | {"STN_REF_CACHE": kept}
     command = [sys.executable, "-c", _TIMED.format(STARTS[name])]
@@ -51,7 +51,7 @@ def seconds(name: str, kept: str, n_threads: int = 1) -> float:
 
 
 def _row(_, name: str, n: int, rounds: int) -> dict:
-    """Return the medians over some folders: without kept machine code, and with it. The time allowed is not used."""
+    """Return the medians over some folders, without and with stored machine code. The time allowed is not used."""
     pairs = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as kept:
@@ -61,7 +61,7 @@ def _row(_, name: str, n: int, rounds: int) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield what a process may be started for."""
+    """Yield the cases of STARTS."""
     n, rounds = n_threads[-1], 1 if quick else ROUNDS
     for name in QUICK if quick else STARTS:
         yield timing.Case(name, n, functools.partial(_row, name=name, n=n, rounds=rounds))

@@ -1,6 +1,6 @@
-"""A whole training step, forward, backward and update, against that of the same net in PyTorch.
+"""A whole training step, forward, backward and update, compared with a step of the same net in PyTorch.
 
-The limit is the rate of a matrix product: how long the convolutions and Linear layers of the step would take at it.
+The limit is the time that the convolutions and Linear layers of the step would take at the rate of a matrix product.
 """
 
 import functools
@@ -39,7 +39,7 @@ def example(name: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def our_step(net: Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
-    """Return a call that does one training step of ours and returns the loss."""
+    """Return a call that does one training step of our net and returns the loss."""
     loss, optimizer = SoftmaxCrossEntropy(), SGD(net.params(), 1e-3, momentum=0.9, nesterov=True)
 
     def step() -> float:
@@ -65,7 +65,7 @@ def _measure(seconds: float, name: str, size: int, batch: int) -> dict:
 
 
 def cases(n_threads: list[int], quick: bool) -> Iterator[timing.Case]:
-    """Yield every net."""
+    """Yield the cases of every net."""
     for name, size, batch in STEPS[:1] if quick else STEPS:
         measure = functools.partial(_measure, name=name, size=size, batch=batch)
         yield timing.Case(f"{name} {size}x{size} batch {batch}", n_threads[-1], measure, 4.0)

@@ -1,4 +1,4 @@
-"""Our calls and PyTorch's that do the same work, on as many threads, and the numbers of a row.
+"""Time our calls and PyTorch's calls, which do the same work on as many threads, and compute the numbers of a row.
 
 Reads: ../turns.py. Read next: machine.py, sampler.py.
 """
@@ -13,21 +13,21 @@ import numpy as np
 from stn_ref.kernels.cpu import threads
 from stn_ref.lab.turns import TURN, interleaved
 
-# Seconds of sleep before each turn on several threads. After PyTorch's turn its OpenMP threads wait without sleeping,
-# for 4 to 8 ms of processor time (measured); ours sleep at once. In a process of its own PyTorch would keep the same
-# cores busy, so the rest is what keeps the two apart.
+# Seconds of sleep before each turn on several threads. After PyTorch's turn its OpenMP threads spin for 4 to 8 ms of
+# processor time (measured); our threads sleep at once. Separate processes would not help, because PyTorch's threads
+# would keep the same cores busy. The sleep separates the two libraries.
 REST = 0.02
 
 
 @dataclass
 class Case:
-    """One row of the report, measured when its turn comes.
+    """One row of the report before its measurement.
 
     Attributes:
-        name: what is measured, such as "grid_sample forward 64,16,32,32 -> 32,32".
-        threads: how many threads it uses.
+        name: for example "grid_sample forward 64,16,32,32 -> 32,32".
+        threads: the number of threads.
         measure: called with the seconds that it may take; returns the numbers of the row.
-        seconds: the time planned for it.
+        seconds: the planned duration.
     """
 
     name: str
@@ -46,7 +46,7 @@ def has_torch() -> bool:
 
 
 def in_pytorch(make: str, *args, **options):
-    """Return what the function `make` of pytorch.py returns, None if PyTorch is not installed."""
+    """Return the result of the function `make` of pytorch.py, None if PyTorch is not installed."""
     if not has_torch():
         return None
     return getattr(importlib.import_module("stn_ref.lab.bench.pytorch"), make)(*args, **options)
@@ -54,7 +54,7 @@ def in_pytorch(make: str, *args, **options):
 
 @contextlib.contextmanager
 def on_threads(n: int) -> Iterator[None]:
-    """Context in which we, and PyTorch if it is installed, use n threads."""
+    """Return a context manager: inside, this package and PyTorch, if installed, use n threads."""
     libraries = [threads, *([importlib.import_module("torch")] if has_torch() else [])]
     before = [library.get_num_threads() for library in libraries]
     try:
@@ -67,7 +67,7 @@ def on_threads(n: int) -> Iterator[None]:
 
 
 def variables(n: int) -> dict[str, str]:
-    """Return the environment variables that make a new process use n threads, ours and PyTorch's."""
+    """Return environment variables that set n threads in a new process, for this package and for PyTorch."""
     return dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), str(n))
 
 
@@ -81,10 +81,10 @@ def compare(
     """Time calls and the machine's limit in turns, on the threads in use; return the numbers of `summary`.
 
     Args:
-        calls: "ours", "torch" and others, such as "kernel"; None where there is none: PyTorch may not be installed.
-        seconds: for all of them.
-        limit: what the machine can do, a copy of the bytes that must move or a matrix product, and the share of it that
-            is the work of one call.
+        calls: "ours", "torch" and others, for example "kernel"; None for a missing call, as "torch" without PyTorch.
+        seconds: the time for all calls together.
+        limit: a call that runs at the limit of the machine (a copy of the bytes that must move, or a matrix product),
+            and the share of its work that one of our calls does.
         take_turn: as for `interleaved`.
     """
     calls = {name: call for name, call in (calls | {"limit": limit[0]}).items() if call is not None}
@@ -97,14 +97,15 @@ def summary(times: dict[str, np.ndarray]) -> dict:
     """Return the numbers of a row from the seconds of one call in each round.
 
     Args:
-        times: of "ours" and, where there are, "torch", "limit" and others.
+        times: those of "ours" and, if measured, of "torch", "limit" and others.
 
     Returns:
-        rounds: how many there were.
-        ours_ms, torch_ms, and the others' likewise: the medians.
-        ratio, ratio_10_90: PyTorch's time over ours, the median over the rounds and its 10 to 90 % range; above 1 ours
-            is faster. kernel_ratio, kernel_ratio_10_90: PyTorch's over that of "kernel"; the others' likewise.
-        of_limit, of_limit_10_90: the limit's time over ours: 1 is as fast as the machine can.
+        rounds: the number of rounds.
+        ours_ms, torch_ms, and likewise for the others: the medians.
+        ratio, ratio_10_90: PyTorch's time over ours, the median over the rounds and the range from 10 to 90 %; above 1
+            ours is faster. kernel_ratio, kernel_ratio_10_90: PyTorch's time over that of "kernel"; likewise for the
+            others.
+        of_limit, of_limit_10_90: the limit's time over ours: 1 is the limit of the machine.
     """
     row = {"rounds": len(times["ours"])}
     row |= {f"{name}_ms": 1e3 * float(np.median(times[name])) for name in times if name != "limit"}

@@ -1,24 +1,24 @@
-"""MNIST addition: two distorted digits, one in each channel, and the label is their sum.
+"""MNIST addition: an image has two distorted digits, one in each channel, and its label is their sum.
 
 Reads: cell.py, ../several.py, ../models.py. Read next: parts.py.
 
-One transformer looks at both channels in the same place: it can undo the distortion of one digit, and spoils the other.
-Two can share the work. Each is given both channels and hands on both, so that four channels reach the classifier;
-nobody says which transformer is for which digit. (It also makes the net larger: the FCN has 958,643 parameters, with an
-affine transformer 572,121, with two 1,088,767; the CNN has 136,051.)
+One transformer samples both channels at the same points: it can undo the distortion of one digit, but then it distorts
+the other. Two transformers can each undo one distortion. Each receives both channels and returns both, so that four
+channels reach the classifier. No label assigns a transformer to a digit. (Transformers also change the size of the net:
+the FCN has 958,643 parameters, 572,121 with one affine transformer and 1,088,767 with two; the CNN has 136,051.)
 
-Known of the paper's experiment: 42 x 42, RTS, 19 classes, fully-connected nets, errors of the nets below (those of one
-ST-FCN, and of the affine and the projective pair, from one source only). Not found, so chosen here: a pair is a digit
-and another one of the same set at random, anew in each epoch; validation and test pairs stay as they are. The nets are
-those of Table 1, with two channels and 19 classes, so that the CNN's filters see both digits from the start; each
-transformer hands on 28 x 28 pixels, averaged from 56 x 56. All nets see the same pairs in the same order. `paper` is
-Table 1's schedule, for lack of another.
+Known about the paper's experiment: 42 x 42, RTS, 19 classes, fully-connected nets, and errors of the nets below (those
+of one ST-FCN, and of the affine and the projective pair, from one source only). Not known, so chosen here: a pair is a
+digit and a random other digit of the same set, drawn again in each epoch; validation and test pairs are fixed. The nets
+are those of Table 1 with two channels and 19 classes, so the first filters of the CNN see both digits. Each transformer
+returns 28 x 28 pixels, averaged from 56 x 56. All nets see the same pairs in the same order. `paper` is Table 1's
+schedule, because no other is known.
 
-`small` is Adam with a warm-up and a cosine. A sum says little about either digit: over the first 55,000 pairs the mean
-loss of the FCN, with transformers or without, is that of a constant answer, 2.80. At a rate of 0.003, for the
-localisation nets too, a pair of transformers stayed there for all of 1.1 million pairs. With a fifth of the rate for
-the localisation nets it did not; of 0.003, 0.001 and 0.0005 it had learnt most in three epochs at 0.001 (seed 0, loss
-and validation error). All nets have that rate, although it was chosen for the pair.
+`small` is Adam with a warm-up and a cosine schedule. A sum gives little information about either digit: over the first
+55,000 pairs the mean loss of the FCN, with or without transformers, is that of a constant answer, 2.80. At a rate of
+0.003, also for the localisation nets, a pair of transformers stayed at this loss for all of 1.1 million pairs. With a
+fifth of the rate for the localisation nets it did not. Of the rates 0.003, 0.001 and 0.0005, 0.001 gave the best loss
+and validation error after three epochs (seed 0). All nets have this rate, although it was chosen for the pair.
 """
 
 import functools
@@ -56,13 +56,13 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class DigitPairs(data.DigitSource):
-    """A Source: pairs of digits, each distorted on its own, U (B, 2, 42, 42), and their sums (B,).
+    """A Source of pairs of digits, each distorted separately, U (B, 2, 42, 42), and their sums (B,).
 
-    The partner and both distortions of a digit follow from (seed, epoch, its index, how many digits there are).
+    (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit.
 
     Args:
-        dataset: of digits.
-        kind: of distortion, one of data.KINDS but TC.
+        dataset: the digits.
+        kind: the distortion, one of data.KINDS except TC.
     """
 
     kind: str = KIND
@@ -78,11 +78,11 @@ class DigitPairs(data.DigitSource):
         return map(pairs, data.batches(self.size("train"), batch_size, seed=seed, epoch=epoch, start=start))
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (U, sums) of "val" or "test"; the seed decides, no epoch does."""
+        """Return (U, sums) of "val" or "test", which depend on the seed only."""
         return self._pairs(part, data.stream(seed, part))(np.arange(self.size(part)))
 
     def _pairs(self, part: str, rng: np.random.Generator):
-        """Return a function: indices of digits -> (U, sums)."""
+        """Return a function from indices of digits to (U, sums)."""
         images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
         n = len(labels)
         partner = (np.arange(n) + rng.integers(1, max(2, n), n)) % max(1, n)
@@ -118,13 +118,13 @@ def build(name: str, rng: np.random.Generator, *, localisation_lr_scale: float =
 
 
 def _transformer(family: transforms.Transform, rng: np.random.Generator, lr_scale: float, dtype) -> Layer:
-    """Return one transformer of both channels, (N, 2, 42, 42) -> (N, 2, 28, 28), with a localisation net of its own."""
+    """Return a transformer of both channels, (N, 2, 42, 42) -> (N, 2, 28, 28), with its own localisation net."""
     f_loc = fc_localisation((2, CANVAS, CANVAS), family, rng, lr_scale=lr_scale, dtype=dtype)
     return Sequential(SpatialTransformer(f_loc, family, (2 * models.VIEW, 2 * models.VIEW)), AvgPool2d(2))
 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
-    """Return the cells of one seed: a net each."""
+    """Return the cells of one seed, one for each net."""
     source = DigitPairs(table1.digits(data_dir, seed, **SIZES[scale]))
     recipe = Recipe(seed=seed, **RECIPES[scale])
     return [
@@ -140,7 +140,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return the table of test errors in % beside the paper's; several seeds: mean and standard deviation."""
+    """Return the table of test errors in % (mean and standard deviation over seeds) beside the paper's."""
     found = over_seeds(results)
     rows = [("test error of the sum, %", "here", "paper")]
     return aligned(rows + [(net, str(found.get(net, "-")), f"{paper:g}") for net, paper in PAPER.items()])

@@ -1,4 +1,4 @@
-"""A cell: one number of an experiment, computed on its own, and everything that decides it.
+"""A cell: one number of an experiment, computed separately, and all settings that determine it.
 
 Reads: ../results/store.py, ../training/. Read next: table1.py, run.py.
 """
@@ -27,12 +27,12 @@ class Cell:
     """One number of an experiment.
 
     Attributes:
-        name: within the experiment, such as "st-cnn-affine/R".
-        seed: of everything.
+        name: the name within the experiment, for example "st-cnn-affine/R".
+        seed: the seed of all random numbers.
         data: the name of the data, for the name of the file.
-        configuration: whatever else decides the outcome, as JSON has it. A result is taken for this cell's if the two
-            configurations are equal.
-        compute: (path of a checkpoint, show a bar?, note) -> {"result": {...}, ...}; what it returns is kept.
+        configuration: all other settings that determine the result, in JSON types. A stored result belongs to this
+            cell if the two configurations are equal.
+        compute: (path of a checkpoint, whether to show a bar, note) -> {"result": {...}, ...}, which is stored.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Cell:
     compute: Callable[[Path, bool, Callable[[str], None]], dict] = field(repr=False)
 
     def path(self, out: Path, experiment: str, scale: str) -> Path:
-        """Return the file of the result in the folder `out`."""
+        """Return the path of the result in the folder `out`."""
         return out / f"{store.file_name(experiment, scale, self.data, self.name, f'seed{self.seed}')}.json"
 
     def known(self, path: Path, experiment: str, scale: str) -> dict | None:
-        """Return the result at `path`, None if there is none.
+        """Return the result at `path`, None if there is no file.
 
         Raises:
-            ResultError: what lies there is damaged, or of another cell or configuration.
+            ResultError: the file is damaged, or of another cell or configuration.
         """
         if not path.exists():
             return None
@@ -72,8 +72,8 @@ class Cell:
         """Compute the cell, write the result to `path`, and return it.
 
         Raises:
-            DivergedError: a training came to no end.
-            ResultError: the checkpoint that lies there is damaged, or of another configuration.
+            DivergedError: a training diverged.
+            ResultError: the existing checkpoint is damaged, or of another configuration.
             OSError: the result or a checkpoint cannot be written.
         """
         began, started = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
@@ -110,11 +110,11 @@ def trained(
     """Return the `compute` of a cell that trains a net and tests the best weights.
 
     Args:
-        recipe: how.
-        source: makes what to feed.
-        net: makes what to train, with fresh weights; default: the model that the recipe, a Config, names.
+        recipe: how to train.
+        source: returns the source of training data.
+        net: returns the net with initial weights; default: the model that the recipe, a Config, names.
         measure: (net with the best weights, source) -> more entries of the result.
-        watched: what to call the images that the source has for validation.
+        watched: the name of the validation images in progress lines.
     """
 
     def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
@@ -145,7 +145,7 @@ def trained(
 
 
 def fresh(build: Callable[..., Layer], name: str, recipe: Recipe) -> Layer:
-    """Return build(name, rng of the weights), whose localisation nets learn at the recipe's rate for them."""
+    """Return build(name, rng of the weights), with the recipe's learning rate for localisation nets."""
     rng = data.stream(recipe.seed, "weights")
     return build(name, rng, localisation_lr_scale=recipe.localisation_lr_scale)
 

@@ -1,26 +1,25 @@
-"""CIFAR-10 behind a transformer: a widely copied README, its net, its schedule and its logged accuracy, and a baseline.
+"""CIFAR-10 behind a transformer: the net, schedule and logged accuracy of a widely copied README, and a baseline.
 
 Reads: cell.py, ../published_numbers.py, ../data/cifar.py. Read next: run.py.
 
-Known, from the README and the notebook beside it: the net (1,585,008 parameters, PyTorch's initial weights), SGD at
-0.01 without momentum, batches of 64, 50 epochs, images as they are but for mean and standard deviation of each channel,
-and how many of the 10,000 test images were right after each epoch. Not known: the seed, and whether it was one run of
-several. The baseline is ours: `cnn` is the same net without its transformer, trained alike.
+Known from the README and the notebook beside it: the net (1,585,008 parameters, PyTorch's initial weights), SGD at
+0.01 without momentum, batches of 64, 50 epochs, images normalised by the mean and standard deviation of each channel,
+and the number of correct answers on the 10,000 test images after each epoch. Not known: the seed, and whether there
+were several runs. The baseline is ours: `cnn` is the same net without its transformer, trained in the same way.
 
-The test set. The README has no validation images. It looks at the test images after each epoch, and its best number,
-66.68 %, is the highest of 50 looks. That is no estimate of how the net does on new images: from epoch to epoch the
-accuracy goes up and down (the last ten: 65.07 on average, standard deviation 1.23), and the highest of many is where
-chance was kindest to these 10,000 images; on others it would not be. `paper` follows the README, to be compared with
-it: all 50,000 images train, the test images are watched, and three numbers come out. The last epoch's, which was chosen
-before anything was seen, is the result. The mean of the last ten epochs, chosen beforehand too, has less of the ups and
-downs. The best epoch's is there to be put beside the README's best, and for nothing else. `small` does without it: the
-optimiser is the same, the epochs are 30, 45,000 images train, the other 5,000 choose the epoch, and the test images are
-looked at once.
+The test set. The README has no validation images. It evaluates the test images after each epoch, and its best number,
+66.68 %, is the highest of 50 evaluations. This is not an estimate of the accuracy on new images. The accuracy varies
+from epoch to epoch (the last ten: mean 65.07, standard deviation 1.23), and the highest of many values is partly
+chance on these 10,000 images. `paper` follows the README for comparison: all 50,000 images train, the test images are
+evaluated after each epoch, and there are three numbers. That of the last epoch is the result, because it was chosen in
+advance. The mean of the last ten epochs was also chosen in advance and varies less. That of the best epoch serves only
+for comparison with the README's best. `small` does not use test images for choices: the optimiser is the same, there
+are 30 epochs, 45,000 images train, the other 5,000 choose the epoch, and the test images are evaluated once.
 
-Mean and standard deviation were computed over training and test images together. That is kept: they are six numbers
-without labels, and none differs by 0.001 from that of the training images alone.
+The README computed mean and standard deviation over training and test images together. This experiment uses the same
+numbers: they are six numbers without labels, and none differs by 0.001 from that of the training images alone.
 
-`small` and `paper` take some 40 and 75 minutes on two cores that do nothing else.
+`small` and `paper` take about 40 and 75 minutes on two otherwise idle cores.
 """
 
 import functools
@@ -43,8 +42,8 @@ DATA = "cifar10"
 PARAMETERS = {"st-cnn": 1_585_008, "cnn": 844_522}
 MEAN, STD = (0.4919, 0.4827, 0.4472), (0.247, 0.2434, 0.2616)
 LOGGED = tuple(correct / 100 for correct in CIFAR10_CORRECT)  # % of 10,000, epoch by epoch
-LAST = 10  # epochs that are averaged
-SIZES = {  # without validation images the test images are watched
+LAST = 10  # number of epochs that are averaged
+SIZES = {  # without validation images the test images are evaluated after each epoch
     "smoke": {"n_train": 128, "n_val": 0, "n_test": 64},
     "small": {"n_train": 45_000, "n_val": 5_000, "n_test": 10_000},
     "paper": {"n_train": 50_000, "n_val": 0, "n_test": 10_000},
@@ -54,7 +53,7 @@ EPOCHS = {"smoke": 2, "small": 30, "paper": 50}
 
 @dataclass(frozen=True)
 class Schedule(Recipe):
-    """The README's recipe, for the net of that name: its bar and its checkpoints bear it."""
+    """The README's recipe; `model` names the net in the progress bar and the checkpoints."""
 
     model: str = "st-cnn"
     epochs: int = 50
@@ -91,14 +90,14 @@ def net(name: str, seed: int) -> Layer:
 
 @functools.lru_cache(maxsize=1)
 def images(data_dir: str | None, seed: int, n_train: int, n_val: int, n_test: int) -> cifar.ColourImages:
-    """Return CIFAR-10, or as many drawn images; where n_val is 0, the test images stand in for validation images.
+    """Return CIFAR-10, or as many drawn images. If n_val is 0, the test images also serve as validation images.
 
     Args:
-        data_dir: see load_cifar10; None: drawn.
-        seed: of the drawing, or of the choice of the validation images.
-        n_train: training images.
-        n_val: validation images, chosen at random from the training set.
-        n_test: test images, the first ones.
+        data_dir: see load_cifar10; None: drawn images.
+        seed: the seed of the drawing, or of the choice of the validation images.
+        n_train: the number of training images.
+        n_val: the number of validation images, chosen at random from the training set.
+        n_test: the number of test images; the first ones are used.
     """
     if data_dir is None:
         U, y = cifar.draw_colour_images(n_train + n_val + n_test, data.stream(seed, "digits"))
@@ -111,14 +110,14 @@ def images(data_dir: str | None, seed: int, n_train: int, n_val: int, n_test: in
 
 
 def view(name: str, net: Layer, source: data.Source) -> dict:
-    """Return what the transformer does with the test images, an empty dict for the net that has none.
+    """Return how the transformer maps the test images, an empty dict for a net without a transformer.
 
         A = [[theta_11, theta_12], [theta_21, theta_22]],   side = sqrt|det A|,
         angle = atan2(theta_21 - theta_12, theta_11 + theta_22),   shift = |(theta_13, theta_23)|
 
     Returns:
-        {"view": means over the images}: `side` that is looked at, as a share of the image's, and its standard deviation
-        `side_sd`; `angle_degrees`, how far it is turned, to either side; `shift` of its middle, normalised.
+        {"view": means over the images}: `side` of the sampled area as a share of the image's side, its standard
+        deviation `side_sd`, the absolute angle `angle_degrees`, and the `shift` of its centre, normalised.
     """
     if name == "cnn":
         return {}
@@ -133,10 +132,10 @@ def view(name: str, net: Layer, source: data.Source) -> dict:
 
 
 def _reported(compute: Callable[..., dict], watched: str) -> Callable[..., dict]:
-    """Return the `compute` with accuracies in its result, as the README has them.
+    """Return a `compute` whose result also has accuracies, as in the README.
 
-    Where the test images were watched, the result is the last epoch's; best_epoch, weights_crc32 and view remain those
-    of the epoch that was best on the test images, and the history says whose its columns are.
+    If the test images were watched, the result is that of the last epoch. best_epoch, weights_crc32 and view are still
+    those of the best epoch on the test images, and the columns of the history are named after the test images.
     """
 
     def reported(*args) -> dict:
@@ -153,13 +152,13 @@ def _reported(compute: Callable[..., dict], watched: str) -> Callable[..., dict]
 
 
 def _three(accuracies: list[float]) -> dict:
-    """Return the accuracy of the last epoch, of the last ten on average, and of the best."""
+    """Return the accuracy of the last epoch, the mean over the last ten epochs, and that of the best epoch."""
     three = {"last": accuracies[-1], "last_ten": fmean(accuracies[-LAST:]), "best": max(accuracies)}
     return {f"{name}_percent": round(value, 10) for name, value in three.items()}
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return the table of test accuracies in %, the README's below; several seeds: mean and standard deviation."""
+    """Return the table of test accuracies in % (mean and standard deviation over seeds), the README's below."""
     if results and results[0]["configuration"]["watched"] == "validation":
         epochs = results[0]["configuration"]["epochs"]
         found = {"chosen": over_seeds(results, "test_accuracy_percent")}

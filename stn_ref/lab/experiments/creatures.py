@@ -1,16 +1,17 @@
-"""Creatures: a class that shows in two small parts of a larger thing, anywhere in the picture and at any slant.
+"""Creatures: pictures whose class depends on two small parts of an object at a random place and slant.
 
 Reads: ../data/, ../sampler.py. Read next: parts.py.
 
-A creature is a bright body with a dark disc at either end, the head to its right and the tail to its left. In the head
-is one of four marks: a spot, a ring, a cross or a bar; in the tail a spot or, a third as often, a ring. The class is
-the pair of marks. Who knows the head alone is right in three of four cases at best, who knows the tail alone in one of
-four, who knows nothing in three of sixteen. The creature leans by up to 45 degrees, is a little larger or smaller, and
-anywhere but within 4 pixels of the edge. Behind it is a texture, with stray marks of the same kinds that mean nothing:
-to know the marks in the picture is not enough. A part is 9 pixels wide in 48 x 48: three in a hundred pixels. All marks
-have about the same ink, and ring, cross and bar about the same spread, so that from afar they are hard to tell apart.
+A creature is a bright body with a dark disc at each end: the head on its right and the tail on its left. The head has
+one of four marks: a spot, a ring, a cross or a bar. The tail has a spot or, a third as often, a ring. The class is the
+pair of marks. The best accuracy of a classifier that sees only the head is three of four, only the tail one of four,
+and neither part three of sixteen. The creature is turned by up to 45 degrees and scaled by up to 10 %. Its place is
+random, at least 4 pixels from the edge. The background is a texture with stray marks of the same kinds, which do not
+affect the class: a list of the marks in the picture is therefore not enough. A part is 9 pixels wide in 48 x 48, three
+in a hundred pixels. All marks have about the same ink, and ring, cross and bar have about the same spread, so they are
+hard to distinguish at low resolution.
 
-The pictures are synthetic, in the spirit of the birds of CUB-200-2011, which differ in the head and the body.
+The pictures are synthetic. They imitate the task of CUB-200-2011, whose birds differ in the head and the body.
 """
 
 import functools
@@ -24,31 +25,31 @@ from stn_ref import checks, data
 from stn_ref.sampler import sample
 
 SIZE = 48  # pixels of a side of the picture
-HEADS = ("spot", "ring", "cross", "bar")  # marks that a head may have
+HEADS = ("spot", "ring", "cross", "bar")  # the possible marks of a head
 TAILS = ("spot", "ring")
 CLASSES = len(HEADS) * len(TAILS)
-OFTEN = np.array([2 * head + tail for head in range(len(HEADS)) for tail in (0, 0, 0, 1)])  # labels of 16
+OFTEN = np.array([2 * head + tail for head in range(len(HEADS)) for tail in (0, 0, 0, 1)])  # labels of 16 creatures
 FRAME = 36  # pixels of a side of the frame that a creature is drawn in, upright and in the middle
-ARM, RADIUS = 10.0, 4.5  # from the middle of a creature to those of its parts; of a part; pixels of the frame
-EDGE = 4  # pixels of the picture that a creature keeps clear of
-STRAY, PATCH = 2, 11  # marks in the background: how many, pixels of a side
-FINE = 4  # the frame is drawn so many times finer, and averaged
+ARM, RADIUS = 10.0, 4.5  # distance of a part from the middle of the creature; radius of a part; frame pixels
+EDGE = 4  # least distance of a creature from the edge, pixels of the picture
+STRAY, PATCH = 2, 11  # stray marks: their number, pixels of a side
+FINE = 4  # the frame is drawn at this multiple of its resolution, and averaged
 
 POSE = np.dtype(
     [
-        ("label", np.int64),  # 2 head + tail, which count in HEADS and in TAILS
-        ("angle", np.float64),  # radians, clockwise as seen, since y points down
-        ("scale", np.float64),  # pixels of the picture to one of the frame
+        ("label", np.int64),  # 2 head + tail, indices in HEADS and TAILS
+        ("angle", np.float64),  # radians, clockwise on the screen, because y points down
+        ("scale", np.float64),  # pixels of the picture for one pixel of the frame
         ("centre", np.float64, 2),  # pixel (x, y) of the middle
-        ("texture", np.int64, 2),  # its first (x, y) in the large texture
-        ("stray", np.int64, STRAY),  # marks in the background
+        ("texture", np.int64, 2),  # first (x, y) in the large texture
+        ("stray", np.int64, STRAY),  # indices of the stray marks in HEADS
         ("stray_place", np.int64, (STRAY, 2)),  # their first (x, y)
     ]
 )
 
 
 def draw_pose(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how each of n creatures stands: (n,) of POSE. Heads are equally often; three tails in four have a spot."""
+    """Return random poses of n creatures, (n,) of POSE. All heads are equally frequent; 3 of 4 tails have a spot."""
     n = checks.integer("n", n)
     checks.generator("rng", rng)
     pose = np.zeros(n, POSE)
@@ -64,13 +65,13 @@ def draw_pose(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def part_centres(pose: np.ndarray) -> np.ndarray:
-    """Return (n, 2, 2): where the head and the tail are, pixels (x, y). For us to look at, not for a net."""
+    """Return (n, 2, 2): the centres (x, y) of head and tail, in pixels, for evaluation only: nets do not see them."""
     arm = _arm(pose)
     return np.stack([pose["centre"] + arm, pose["centre"] - arm], axis=1)
 
 
 def _arm(pose: np.ndarray) -> np.ndarray:
-    """Return (n, 2): from the middle to the head, in pixels (x, y)."""
+    """Return (n, 2): the vector (x, y) from the middle to the head, in pixels."""
     return (ARM * pose["scale"] * np.array([np.cos(pose["angle"]), np.sin(pose["angle"])])).T
 
 
@@ -96,10 +97,10 @@ def draw(pose: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Creatures:
-    """A Source: creatures that are drawn anew in every epoch; a validation and a test set that stay.
+    """A Source of creatures: new training pictures in every epoch, and fixed validation and test sets.
 
     Attributes:
-        n_train, n_val, n_test: how many.
+        n_train, n_val, n_test: the numbers of pictures.
     """
 
     n_train: int
@@ -109,11 +110,11 @@ class Creatures:
 
     @property
     def fingerprint(self) -> int:
-        """The CRC-32 of what all pictures are made of."""
+        """The CRC-32 of the creatures, the texture and the marks that all pictures consist of."""
         return zlib.crc32(_creatures(), zlib.crc32(_texture(), zlib.crc32(_marks())))
 
     def size(self, part: str) -> int:
-        """Return how many pictures a part has."""
+        """Return the number of pictures of a part."""
         return getattr(self, f"n_{part}")
 
     def batches(
@@ -130,17 +131,17 @@ class Creatures:
         return draw(pose), pose["label"]
 
     def fixed_pose(self, part: str, seed: int) -> np.ndarray:
-        """Return the pose of what `fixed` returns."""
+        """Return the poses of the pictures that `fixed` returns."""
         return draw_pose(self.size(part), data.stream(seed, part))
 
 
 def _inside(distance: np.ndarray) -> np.ndarray:
-    """Return 1 inside a shape, 0 outside, given the distance from its edge in pixels, and a grey rim of one pixel."""
+    """Return 1 inside a shape and 0 outside, with a grey rim of one pixel; distance: from the edge, in pixels."""
     return np.clip(0.5 - distance, 0, 1)
 
 
 def _mark(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return a mark about (0, 0), grey values at (x, y); all have about the same ink, 8.5 pixels of white."""
+    """Return grey values at (x, y) of a mark at (0, 0); all marks have about the same ink, 8.5 pixels of white."""
     r, x, y = np.hypot(x, y), np.abs(x), np.abs(y)
     if name == "spot":
         return _inside(r - 1.62)
@@ -152,13 +153,13 @@ def _mark(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _part(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mark on a dark disc about (0, 0), grey values times opacity, and opacity."""
+    """Return grey values times opacity, and opacity, of a mark on a dark disc at (0, 0)."""
     disc = _inside(np.hypot(x, y) - RADIUS)
     return disc * (0.25 + 0.75 * _mark(name, x, y)), disc
 
 
 def _fine(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x, y) of the finer pixels of a frame, from its middle, in pixels."""
+    """Return (x, y) of the fine pixels of a frame, relative to its middle, in frame pixels."""
     at = (np.arange(size * FINE) + 0.5) / FINE - size / 2
     return np.meshgrid(at, at)
 
@@ -170,7 +171,7 @@ def _averaged(fine: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _creatures() -> np.ndarray:
-    """Return (CLASSES, 2, FRAME, FRAME): upright creatures, grey values times opacity, and opacity."""
+    """Return upright creatures (CLASSES, 2, FRAME, FRAME): grey values times opacity, and opacity."""
     x, y = _fine(FRAME)
     body = _inside(4 * (np.hypot(x / 9, y / 4) - 1))
     found = []
@@ -187,13 +188,13 @@ def _creatures() -> np.ndarray:
 
 @functools.cache
 def _marks() -> np.ndarray:
-    """Return (len(HEADS), PATCH, PATCH): the marks on black."""
+    """Return the marks on black, (len(HEADS), PATCH, PATCH)."""
     return np.array([_averaged(_mark(name, *_fine(PATCH))) for name in HEADS], np.float32)
 
 
 @functools.cache
 def _texture() -> np.ndarray:
-    """Return (256, 256): smooth noise, of which each background is a piece; the same in every picture set."""
+    """Return smooth noise (256, 256), the same for all data sets; each background is a part of it."""
     rng, waves = np.random.default_rng(0), np.fft.fftfreq(256)
     spectrum = np.fft.fft2(rng.standard_normal((256, 256))) * np.exp(-((np.hypot(waves, waves[:, None]) / 0.12) ** 2))
     noise = np.fft.ifft2(spectrum).real

@@ -1,28 +1,29 @@
-"""What a transformer costs: its share of a net's time and multiplications, forward and backward.
+"""The cost of a transformer: its share of a net's time and multiplications, forward and backward.
 
 Reads: ../turns.py, ../nn/operations.py, cell.py.
 
-The paper says 6 %, of one net: on SVHN the ST-CNN Multi is 6 % slower than the CNN, forward and backward. Those nets
-are large, and nothing is known of the machine, so there is no `paper` scale. Here the nets of Table 1, the published
-ones, and one with two transformers are taken apart. Three nets take turns in one process:
+The paper states 6 % for one net: on SVHN the ST-CNN Multi is 6 % slower than the CNN, forward and backward. Those nets
+are large and their machine is unknown, so there is no `paper` scale. This experiment measures the nets of Table 1, the
+nets that others published, and one net with two transformers. Three nets run in turns in one process:
 
-    whole    U -> transformer, and the 2x2 average behind it on the larger canvases -> classifier
-    behind   V -> the same classifier, fed with an image of the size that the transformer hands on
-    plain    U -> the net without a transformer that the paper compares with; on 28 x 28 that is `behind`
+    whole    U -> transformer, on the larger canvases followed by a 2x2 average -> classifier
+    behind   V -> the same classifier; its input has the size of the transformer's output
+    plain    U -> the net without a transformer that the paper compares with; on 28 x 28 this is `behind`
 
-Shares are 1 - behind / whole; "slower" is whole / plain - 1, the paper's way. It can be negative: on larger canvases
-the transformer hands on 28 x 28 pixels, and a convolutional classifier saves more by that than the transformer costs.
+Shares are 1 - behind / whole. "slower" is whole / plain - 1, as in the paper. It can be negative: on larger canvases
+the transformer returns 28 x 28 pixels, and a convolutional classifier saves more time on the smaller image than the
+transformer costs.
 
-A step is forward, loss, backward and an update of SGD; backward is a step less its forward. In `behind` and `plain`
-nobody needs the gradient of the image, and the first layer does not compute it; a transformer needs it, and that is
-counted as its cost. Images are noise: no layer is faster on a digit. The last layer of a localisation net, 0 until it
-is trained, gets random weights, so that every image is looked at in another way.
+A step is forward, loss, backward and an update of SGD. The time of backward is that of a step minus that of forward. In
+`behind` and `plain` the first layer does not compute the gradient of the image. A transformer needs this gradient, so
+it counts as a cost of the transformer. Images are noise; no layer is faster on digits. The last layer of a localisation
+net is 0 until it is trained. Here it gets random weights, so that each image has its own theta.
 
-Times are processor time, which other programs disturb less than they do the clock on the wall; on several threads it is
-that of all of them. They depend on the machine and the moment and are no function of the configuration: each result
-says its threads, its spread over the rounds, and how many cores were busy with other programs. Multiplications are
-counted and depend on nothing: those of matrix products (convolution, Linear), and of sampling for each point with C
-channels and K parameters
+Times are processor time, summed over all threads. Other programs disturb processor time less than wall-clock time. The
+times depend on the machine and the moment, not only on the configuration. Each result therefore states its threads,
+the spread over the rounds, and how many cores were busy with other programs. Multiplications are counted and are
+deterministic: those of matrix products (convolution, Linear) and, for each point with C channels and K parameters,
+those of sampling,
 
     forward   K + 2 (Eq. 1, and to pixels) + 4 (weights) + 4 C (Eq. 5)
     backward  6 C (Eq. 7, in x and y) + 2 + K
@@ -52,8 +53,8 @@ from stn_ref.transformer import SpatialTransformer
 TITLE = "What a transformer costs: its share of a net's time and multiplications (the paper: 6 %, of one net)"
 DATA = None
 NO_PAPER = "the nets and the machine of the paper's 6 % are not known"
-PAPER_PERCENT = 6.0  # slower, SVHN's ST-CNN Multi alone
-ADDITION = ("2xst-fcn-affine",)  # of addition.py: two transformers, each with a localisation net of its own
+PAPER_PERCENT = 6.0  # slower: the ST-CNN Multi on SVHN
+ADDITION = ("2xst-fcn-affine",)  # of addition.py: two transformers, each with its own localisation net
 NETS = [  # model, pixels of a side
     *((f"st-{net}-{family}", 28) for net in ("fcn", "cnn") for family in ("affine", "projective", "tps")),
     *((f"st-{net}-{family}", 42) for net in ("fcn", "cnn") for family in ("affine", "tps")),
@@ -70,7 +71,7 @@ PASSES = ("forward", "backward", "step")
 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
-    """Return the cells of one seed, a net and a canvas each."""
+    """Return the cells of one seed, one for each net and canvas."""
     chosen = SCALES[scale]
     return [_cell(name, size, seed, chosen["batch"], chosen["seconds"]) for name, size in chosen["nets"]]
 
@@ -86,11 +87,11 @@ def _cell(name: str, size: int, seed: int, batch: int, seconds: float) -> Cell:
 
 @dataclass
 class Taken:
-    """A net taken apart.
+    """The nets that one cell measures.
 
     Attributes:
-        nets: "whole", "behind", and where it is another net "plain" -> the net, and its input.
-        labels: (N,) of either input.
+        nets: "whole", "behind" and, unless it equals "behind", "plain" -> (net, its input).
+        labels: (N,), the labels of all inputs.
     """
 
     nets: dict[str, tuple[Layer, np.ndarray]]
@@ -98,7 +99,7 @@ class Taken:
 
     @classmethod
     def apart(cls, name: str, size: int, batch: int, seed: int) -> "Taken":
-        """Return a net, what is behind its transformers, and the net without that it is compared with."""
+        """Return a net, the layers behind its transformers, and the net without transformers to compare with."""
         rng = data.stream(seed, "weights")
         whole = _build(name, size, rng)
         for transformer in _transformers(whole):
@@ -108,7 +109,7 @@ class Taken:
         front = 2 if isinstance(whole[1], AvgPool2d) else 1
         V = Sequential(*whole.layers[:front]).forward(U)
         whole.forget()
-        behind = _build(name, size, data.stream(seed, "weights")).layers[front:]  # with Params and memory of its own
+        behind = _build(name, size, data.stream(seed, "weights")).layers[front:]  # with its own Params and memory
         nets = {"whole": (whole, U), "behind": (Sequential(*behind), V)}
         if V.shape != U.shape:
             build = addition.build if name in ADDITION else functools.partial(models.build, size=size)
@@ -117,11 +118,11 @@ class Taken:
 
     @property
     def compared(self) -> str:
-        """The net that `whole` is compared with as a whole."""
+        """The name of the net that "slower" compares `whole` with."""
         return "plain" if "plain" in self.nets else "behind"
 
     def counted(self) -> dict:
-        """Return parameters, multiplications of one image, and what follows from these."""
+        """Return the numbers of parameters, the multiplications for one image, and the shares that follow from them."""
         found = {}
         for which, (net, U) in self.nets.items():
             forward, backward = step_operations(net, U)
@@ -142,7 +143,7 @@ class Taken:
         }
 
     def timed(self, seconds: float) -> dict:
-        """Return times in milliseconds, share and "slower" in %: over the rounds the median, 10 and 90 %."""
+        """Return times in ms, and share and "slower" in %, each as median, 10 % and 90 % over the rounds."""
         calls = {}
         for which, (net, U) in self.nets.items():
             calls[f"{which} forward"], calls[f"{which} step"] = _calls(net, U, self.labels)
@@ -171,11 +172,11 @@ class Taken:
 
 
 def sampling_multiplications(net: Layer, U: np.ndarray) -> tuple[float, float]:
-    """Return the multiplications for one image of all transformers that look at U, (forward, backward).
+    """Return the multiplications (forward, backward) for one image of all transformers that sample U.
 
     Args:
-        net: with GridGenerators somewhere in it, each followed by a bilinear sampler of U.
-        U: (N, C, H, W); nobody needs its gradient.
+        net: a net that contains GridGenerators, each followed by a bilinear sampler of U.
+        U: (N, C, H, W); its gradient is not computed.
     """
     forward = backward = 0.0
     C = U.shape[1]
@@ -192,7 +193,7 @@ def _build(name: str, size: int, rng: np.random.Generator) -> Sequential:
 
 
 def _transformers(layer: Layer) -> Iterator[SpatialTransformer]:
-    """Yield the transformers of a net, those side by side as well."""
+    """Yield the transformers of a net, also those in parallel."""
     if isinstance(layer, SpatialTransformer):
         yield layer
     for child in layer.children():
@@ -206,7 +207,7 @@ def _look_elsewhere(localisation: Layer, rng: np.random.Generator) -> None:
 
 
 def _calls(net: Layer, U: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return (a forward in training, a training step); the rate is so small that nothing is learnt."""
+    """Return two calls: a forward in training and a training step, with a rate too small to learn anything."""
     loss, optimiser = SoftmaxCrossEntropy(), SGD(net.params(), 1e-9, momentum=0.9, nesterov=True)
 
     def forward() -> None:
@@ -223,12 +224,12 @@ def _calls(net: Layer, U: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], 
 
 
 def _spread(values: np.ndarray) -> list[float]:
-    """Return median, 10 % and 90 %, to two digits after the point."""
+    """Return the median and the 10 % and 90 % quantiles, rounded to two decimals."""
     return [round(float(q), 2) for q in np.quantile(values, (0.5, 0.1, 0.9))]
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return shares and "slower", in % of time and of multiplications; several seeds: mean and standard deviation."""
+    """Return the table of shares and "slower", in % of time and of multiplications, over all seeds."""
     if not results:
         return []
     columns = {

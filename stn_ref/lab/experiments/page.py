@@ -1,6 +1,6 @@
-"""`stn-ref experiment --results`: results that were kept, beside the paper's numbers, as Markdown for a page.
+"""`stn-ref experiment --results`: stored results beside the paper's numbers, as Markdown for a page.
 
-Reads: ../results/summary.py, and the experiments by their names. The README's section "Results" is written by it, from
+Reads: ../results/summary.py, and the experiments by their names. This file writes the README's section "Results" from
 the files of figures/results.
 """
 
@@ -17,10 +17,10 @@ _OPTIMISERS = {"adam": "Adam", "sgd": "SGD"}
 
 
 def markdown(groups: dict[Group, list[dict]]) -> list[str]:
-    """Return a page: for each experiment its title, its table, and how the numbers were come by.
+    """Return a page: for each experiment its title, its table, and the origin of its numbers.
 
     Args:
-        groups: what kept.groups(..., known=EXPERIMENTS) returns.
+        groups: the return value of kept.groups(..., known=EXPERIMENTS).
     """
     if not groups:
         return ["No results are kept yet."]
@@ -36,11 +36,11 @@ def markdown(groups: dict[Group, list[dict]]) -> list[str]:
 
 
 def insert(path: Path, lines: list[str]) -> None:
-    """Put lines between BEGIN and END in a file; one that is not there is made.
+    """Replace the lines between BEGIN and END in a file; a missing file is created.
 
     Raises:
-        ValueError: the file does not hold the two, in this order.
-        OSError: it cannot be read or written.
+        ValueError: the file does not contain BEGIN and END in this order.
+        OSError: the file cannot be read or written.
     """
     there = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
     before, begin, rest = there.partition(BEGIN)
@@ -52,12 +52,12 @@ def insert(path: Path, lines: list[str]) -> None:
 
 
 def between(text: str) -> str:
-    """Return what stands between BEGIN and END in a text."""
+    """Return the text between BEGIN and END."""
     return text.partition(BEGIN)[2].partition(END)[0].strip("\n")
 
 
 def _provenance(results: list[dict]) -> str:
-    """Say how the numbers were come by: the schedule, how sure they are, and how long it took where."""
+    """Return a paragraph on the origin of the numbers: schedule, standard error, seeds, duration and machine."""
     seeds = sorted({result["seed"] for result in results})
     machines = sorted({result["machine"] for result in results})
     versions = sorted({f"stn_ref {r['versions']['stn_ref']}, NumPy {r['versions']['numpy']}" for r in results})
@@ -75,7 +75,7 @@ def _provenance(results: list[dict]) -> str:
 
 
 def _schedule(results: list[dict]) -> list[str]:
-    """Say what the trained cells have in their configurations, in a sentence."""
+    """Return a sentence that states the training schedule of the trained cells."""
     trained = [r for r in results if {"epochs", "n_train", "optimiser"} <= r["configuration"].keys() and "history" in r]
     if not trained:
         return []
@@ -98,7 +98,7 @@ def _schedule(results: list[dict]) -> list[str]:
 
 
 def _sureness(results: list[dict]) -> list[str]:
-    """Say what the binomial standard error is, at the least and the largest error."""
+    """Return a sentence that states the binomial standard error at the least and the largest error."""
     measured = [(e, r["result"]["n_test"]) for r in results if (e := r["result"].get("test_error_percent")) is not None]
     if not measured:
         return []

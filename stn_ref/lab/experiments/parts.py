@@ -1,43 +1,45 @@
-"""Parallel parts: 1, 2 and 4 windows of a fixed size, and none, where the class shows in two small parts.
+"""Parallel parts: nets with 0, 1, 2 and 4 windows of a fixed size, for classes that depend on two small parts.
 
 Reads: creatures.py, cell.py, ../several.py. Read next: pooling.py.
 
-As in the paper's experiment on birds, one localisation net says where all windows look, each is an attention
-transformer with a fixed scale, and what they see is described and classified together. Nobody tells the windows where
-the parts are, or which of them is for which part: they have the class labels alone. Afterwards the distance of each
-window's centre from the head and from the tail is measured, averaged over the test set. Which window is said to look at
-which part is one choice for the whole set, the one with the least sum of distances, not a choice for each picture.
-Beside it stands the distance of the best window that never moves, chosen with the parts of the test set in sight.
+As in the paper's experiment on birds, one localisation net places all windows, and each window is an attention
+transformer with a fixed scale. One net describes the content of each window, and the descriptions are classified
+together. The class labels are the only supervision: they do not say where the parts are or which window belongs to
+which part. After training the distances from each window's centre to the head and to the tail are measured, as means
+over the test set. The windows are assigned to the parts once for the whole set, by the least sum of distances, and not
+for each picture. The baseline is the distance of the best window that never moves, chosen on the parts of the test set.
 
-Our own, since the pictures are (creatures.py): a window is 16 x 16 of the 48 x 48 pixels, not shrunk. Head and tail do
-not fit into one whole, though in a fifth of the poses, the most slanted, the middles of both do; who knows the head
-alone errs in one of four cases at best. The same small net describes every window. "No window" is, as in the paper, the
-same description of the whole picture, shrunk to the size of a window: `cnn-shrunk`. (There every net is given pictures
-of 224 x 224 pixels, and the windows are cut from 448 x 448.) Two more nets, `cnn` and `fcn`, are given all 48 x 48
-pixels, nine times as many as one window. `cnn` has 32,536 parameters (one, two and four windows: 20,186, 21,340 and
-23,648) and sees both parts sharply, which one window cannot: at this size of picture a net can do without windows, at
-the size of a photograph it is dear. `fcn` learns nothing at `small`, and ends where a constant answer does, at 81.25 %.
-All nets see the same pictures in the same order.
+The pictures are not the paper's (creatures.py), and neither are these choices. A window is 16 x 16 of the 48 x 48
+pixels, not shrunk. Head and tail do not both fit completely into one window, although in a fifth of the poses, the most
+slanted ones, the centres of both do. A classifier that sees only the head errs in at least one of four cases. The same
+small net describes every window. "No window" is, as in the paper, the same description of the whole picture, shrunk to
+the size of a window: `cnn-shrunk`. (In the paper every net receives pictures of 224 x 224 pixels, and the windows are
+cut from 448 x 448.) Two more nets, `cnn` and `fcn`, receive all 48 x 48 pixels, nine times as many as one window. `cnn`
+has 32,536 parameters (one, two and four windows: 20,186, 21,340 and 23,648) and sees both parts sharply, which one
+window cannot. At this size of picture a net does not need windows; at the size of a photograph a net without windows is
+expensive. `fcn` learns nothing at `small`: its error is that of a constant answer, 81.25 %. All nets see the same
+pictures in the same order.
 
-What it takes, found by trying:
+Trials led to these choices:
 
-- The windows begin apart, two of them left and right of the middle. A creature's head is to its right, so this is a
-  hint which window is for which part, but not where the part is. If all began in the middle they would begin as twins.
-- The localisation net sees the picture shrunk to 12 x 12 pixels, where a creature is a blob whose slant can be seen and
-  whose marks cannot. Its hidden layer is of tanh: with ReLU and Adam all hidden units died in the first steps, when the
-  gradient is noise yet, and the windows stood still.
-- Its last layer keeps the windows inside the picture (`Inside`), and its learning rate is a tenth of the rest's.
-  Without either the windows left the picture before the description of what they see was any good, and there is no
-  gradient that leads back. At a fifth of the rate both windows of one training in three ended at the tail, whose two
-  marks are the easier to tell apart, and left the head to chance.
-- The description is convolutional. A fully-connected one learnt next to nothing from windows that show their part in
-  half of the pictures, and in another place each time.
-- The picture may not be too large, nor the stray marks too many, or the windows are off before they have learnt what
-  to look for: so it went in two of three trainings with pictures of 64 x 64 pixels or windows of 20 x 20 of 60 x 60,
-  with four strays, and with strays that have a disc like the parts.
-- What is hard for `cnn-shrunk` are the marks of the head. With marks 8 pixels wide instead of 5 it was better than one
-  window; with a ring in every third tail, and one that is larger than the cross, it came to 29.6 %, and one window to
-  33.6 %, where the head alone leaves 33.3 %.
+- The windows start at different places; two windows start left and right of the middle. A creature's head is on its
+  right. The start thus suggests which window is for which part, but not where the part is. If all windows started in
+  the middle, they would be identical.
+- The localisation net sees the picture shrunk to 12 x 12 pixels. There a creature is a blob whose slant is visible and
+  whose marks are not. The hidden layer uses tanh: with ReLU and Adam all hidden units died in the first steps, when the
+  gradient is still noise, and the windows did not move.
+- The last layer of the localisation net keeps the windows inside the picture (`Inside`), and its learning rate is a
+  tenth of the rate of the other layers. Without either the windows left the picture before the description was useful,
+  and outside no gradient leads back. At a fifth of the rate, in one of three trainings both windows ended at the tail,
+  whose two marks are easier to distinguish, and the head was left to chance.
+- The description is convolutional. A fully-connected one learnt almost nothing from windows that show their part in
+  half of the pictures, each time at a different place.
+- The picture must not be too large, and the stray marks must not be too many. Otherwise the windows leave before they
+  have learnt what to look for. This happened in two of three trainings with pictures of 64 x 64 pixels, with windows of
+  20 x 20 in 60 x 60, with four strays, and with strays that have a disc like the parts.
+- The marks of the head are difficult for `cnn-shrunk`. With marks 8 pixels wide instead of 5 it was better than one
+  window. With a ring in every third tail, and a ring that is larger than the cross, its error was 29.6 % and that of
+  one window 33.6 %; there the head alone leaves 33.3 %.
 """
 
 import functools
@@ -60,13 +62,13 @@ DATA = None
 NO_PAPER = "the pictures are ours; the paper's are photographs of birds"
 PARTS = ("head", "tail")
 VIEW = 16  # pixels of a side of a window
-STARTS = {  # count -> where the windows begin, (t_x, t_y)
+STARTS = {  # count -> initial places of the windows, (t_x, t_y)
     1: ((0.25, 0.0),),
     2: ((-0.25, 0.0), (0.25, 0.0)),
     4: ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)),
 }
-COUNTS = {"fcn": 0, "cnn": 0, "cnn-shrunk": 0, "1xst": 1, "2xst": 2, "4xst": 4}  # net -> windows
-FEATURES = 32  # of a view
+COUNTS = {"fcn": 0, "cnn": 0, "cnn-shrunk": 0, "1xst": 1, "2xst": 2, "4xst": 4}  # net -> number of windows
+FEATURES = 32  # numbers that describe a view
 
 NOTES = (
     "(head, tail: how far from it its window is, % of the picture's side; unmoved: the best window that never moves)",
@@ -84,7 +86,7 @@ RECIPES = {
 
 
 class Inside(Layer):
-    """Keep the middle of a window so far from the edges that all of it is inside the picture.
+    """Limit the centre of a window so that the whole window is inside the picture.
 
         theta = r tanh z,   gz = gtheta (r - theta^2 / r)
 
@@ -106,12 +108,12 @@ class Inside(Layer):
         return gtheta * (self.reach - theta**2 / self.reach) if needs else None
 
     def inverse(self, theta: np.ndarray) -> np.ndarray:
-        """Return z."""
+        """Return z for a given theta."""
         return np.arctanh(theta / self.reach)
 
 
 def windows(count: int, rng: np.random.Generator, *, lr_scale: float = 1.0, dtype=np.float32) -> ParallelTransformers:
-    """Return transformers that one localisation net steers, (N, 1, 48, 48) -> (N, count, 16, 16).
+    """Return transformers with one localisation net, (N, 1, 48, 48) -> (N, count, 16, 16).
 
     Args:
         count: 1, 2 or 4.
@@ -176,14 +178,14 @@ def build(name: str, rng: np.random.Generator, *, localisation_lr_scale: float =
 
 
 def distances(look: ParallelTransformers, U: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Return how far the windows are from the parts, as a share of the picture's side, averaged over the pictures.
+    """Return the mean distances of the windows from the parts over the pictures, as a share of the picture's side.
 
         d[m,p] = mean_n |centre of window m - centre of part p| / 48
 
     Args:
         look: the windows.
         U: (N, 1, 48, 48) pictures.
-        pose: (N,), what they are pictures of.
+        pose: (N,), the poses of the creatures in the pictures.
 
     Returns:
         (M, 2) float64, in the order of the windows and of PARTS.
@@ -194,10 +196,10 @@ def distances(look: ParallelTransformers, U: np.ndarray, pose: np.ndarray) -> np
 
 
 def matched(far: np.ndarray) -> tuple[int, ...]:
-    """Return which window is whose: for each part a window of its own, with the least sum of distances.
+    """Return the window of each part: different windows, with the least sum of distances.
 
     Args:
-        far: (M, P) distances. With fewer windows than parts there is no such choice: the first window is everybody's.
+        far: (M, P) distances. With fewer windows than parts (M < P), every part gets the first window.
 
     >>> matched(np.array([[3.0, 1.0], [2.0, 1.5], [9.0, 9.0]]))
     (1, 0)
@@ -209,19 +211,19 @@ def matched(far: np.ndarray) -> tuple[int, ...]:
 
 
 def unmoved(at: np.ndarray) -> float:
-    """Return how far a part is from the best window that never moves, as a share of the picture's side.
+    """Return the mean distance of a part from the best window that never moves, as a share of the picture's side.
 
         d = min_c mean_n |c - x_n| / 48,   c: the geometric median
 
     Args:
-        at: (N, 2), x_n: where the part is, pixels (x, y).
+        at: (N, 2), x_n: the place of the part in pixels (x, y).
     """
     far = scipy.optimize.minimize(lambda c: np.linalg.norm(at - c, axis=-1).mean(), at.mean(axis=0))
     return far.fun / creatures.SIZE
 
 
 def measured(net: Layer, source: creatures.Creatures, seed: int) -> dict:
-    """Return the distances in %: of all windows, of each part's own, and of the best that never moves."""
+    """Return distances in %: of all windows, of each part's window, and of the best window that never moves."""
     if not isinstance(net[0], ParallelTransformers):
         return {}
     (U, _), pose = source.fixed("test", seed), source.fixed_pose("test", seed)
@@ -235,7 +237,7 @@ def measured(net: Layer, source: creatures.Creatures, seed: int) -> dict:
 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
-    """Return the cells of one seed: a net each."""
+    """Return the cells of one seed, one for each net."""
     source = creatures.Creatures(**SIZES[scale])
     recipe = Recipe(seed=seed, **RECIPES[scale])
     measure = functools.partial(measured, seed=seed)
@@ -252,7 +254,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return the errors, how far from each part its window is, in % of the side, and the best that never moves."""
+    """Return the table of errors and, in % of the side, the distances of windows and of the best unmoved window."""
     columns = {
         "error, %": "test_error_percent",
         **{part + of: f"{part}_distance{of.replace(' ', '_')}_percent" for part in PARTS for of in ("", " unmoved")},

@@ -1,16 +1,16 @@
-"""How much invariance does pooling buy? The counts of "3 of 8" and "5 of 8", and the question put to trained nets.
+"""The invariance of pooling: the counts of "3 of 8" and "5 of 8", and the invariance of trained nets.
 
 Reads: poses.py, ../invariance.py, cell.py. Read next: overhead.py.
 
-The claim: of the 8 shifts of an image by one pixel, 3 leave the output of 2x2 max-pooling as it was, and 5 that of
-3x3. Each cell `counts/...` asks under which assumptions, exactly where that is possible (all places of one maximum; all
-orderings of independent pixels), and by drawing images and pooling them. The digits are those of the test set.
+The claim: of the 8 shifts of an image by one pixel, 3 do not change the output of 2x2 max-pooling, and 5 do not change
+that of 3x3. Each cell `counts/...` tests the assumptions under which this holds: exactly where possible (all places of
+one maximum; all orderings of independent pixels), and by pooling drawn images. The digits are those of the test set.
 
-The other cells train a CNN and an ST-CNN, once on upright digits in the middle of the canvas, so that whatever
-tolerance is found is that of the architecture, and once on RTS; then they are tested on digits moved, turned or scaled,
-each alone and farther than RTS goes. No source describes this, so there is no `paper` scale. Chosen here: the recipe of
-Table 1's `small` with fewer epochs (6, upright digits 3: they need no more), since the curves are far apart; the first
-5,000 test digits; nets with the affine transformer.
+The other cells train a CNN and an ST-CNN, once on upright digits in the middle of the canvas and once on RTS. A net
+trained on upright digits shows the tolerance of its architecture alone. The nets are then tested on digits that are
+moved, turned or scaled, one at a time and beyond the range of RTS. No source describes this experiment, so there is no
+`paper` scale. Chosen here: the recipe of Table 1's `small` with fewer epochs (6; for upright digits 3, which is
+enough), because the curves differ clearly; the first 5,000 test digits; nets with the affine transformer.
 """
 
 import functools
@@ -32,7 +32,7 @@ from stn_ref.training import Recipe
 TITLE = 'Pooling: "3 of 8" and "5 of 8" shifts, counted; accuracy of nets against shift, rotation and scale'
 DATA = "mnist"
 NO_PAPER = "no source trains nets for it; smoke and small are ours"
-QUOTED = {2: 3, 3: 5}  # window -> shifts of 8
+QUOTED = {2: 3, 3: 5}  # window -> number of shifts, of 8
 NETS = ("cnn", "st-cnn-affine")
 EPOCHS = {"upright": 3, "RTS": 6}  # at `small`
 COUNTING = {"smoke": {"n_drawn": 2_000}, "small": {"n_drawn": 200_000}}
@@ -41,7 +41,7 @@ TESTING = {
     "small": {
         "n_posed": 5_000,
         "n_one_pixel": 1_000,
-        "shift": list(range(12)),  # MNIST's ink is 20 pixels wide: at 11 it touches the edge of the canvas
+        "shift": list(range(12)),  # the ink of MNIST is 20 pixels wide: at a shift of 11 it touches the edge
         "rotation": list(range(-90, 91, 15)),
         "scale": [round(0.1 * k, 1) for k in range(4, 16)],
     },
@@ -85,15 +85,15 @@ def _counting(k: int, seed: int, dataset: data.Dataset, n_drawn: int) -> Cell:
 
 
 def counted(k: int, n_drawn: int, seed: int) -> dict[str, dict]:
-    """Return for each assumption about the image the mean number of shifts, of 8, that k x k max-pooling survives.
+    """Return, for each assumption on the image, the mean number of shifts (of 8) that k x k max-pooling survives.
 
     Args:
         k: size and stride of the pooling.
-        n_drawn: images.
-        seed: of the drawing.
+        n_drawn: the number of drawn images.
+        seed: the seed of the drawing.
 
     Returns:
-        assumption -> {"exact": a fraction as text, "value": the same as a number, "simulated", "standard_error"}
+        assumption -> {"exact": a fraction as text, "value": the fraction as a number, "simulated", "standard_error"}
     """
     rng = np.random.default_rng((seed, k))
     isolated = invariance.isolated_counts(k)
@@ -123,9 +123,10 @@ def _noise(rng: np.random.Generator, k: int, side: int, n: int) -> np.ndarray:
 
 
 def counted_on_digits(k: int, images: np.ndarray) -> dict[str, dict]:
-    """Return the same for digits (N, 1, 28, 28), the mean over the digits: of windows with ink in them, of whole maps.
+    """Return these means for digits (N, 1, 28, 28): for windows with ink in them, and for whole maps.
 
-    Nothing here is exact, and neither pixels nor windows are independent: the standard error is that of N digits.
+    The means are over the digits and have no exact value. Pixels and windows are not independent, so the standard error
+    is that of N digits.
     """
     same = invariance.unchanged(images, k)
     ink = MaxPool2d(k).eval().forward(images)[:, 0] > 0
@@ -171,7 +172,7 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return the counts beside what is quoted, and the nets' accuracy at rest and at some poses."""
+    """Return the counts beside the quoted ones, and the accuracy of the nets at rest and in some poses."""
     counts = [result for result in results if result["cell"].startswith("counts/")]
     nets = [result for result in results if result not in counts]
     return [*(_counts_table(counts) if counts else []), *(_nets_table(nets) if nets else [])]

@@ -1,9 +1,9 @@
-"""What a trained net makes of digits that are moved, turned or scaled, one at a time, and moved by a single pixel.
+"""Test a trained net on digits that are moved, turned or scaled, one at a time, and moved by a single pixel.
 
 Reads: ../data/, ../invariance.py. Read next: pooling.py.
 
-The canvas is that of RTS, 42 x 42. A digit at rest stands upright in its own size in the middle: to the bit, since 14
-whole pixels are left over.
+The canvas is that of RTS, 42 x 42. A digit at rest is upright, in its original size and in the middle. It is an exact
+copy, because the margin of 14 pixels is even.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,26 +18,26 @@ from stn_ref.nn import Layer, MaxPool2d, Sequential
 
 RTS = data.KINDS["RTS"]
 CANVAS = RTS.canvas
-TRAINED = {  # what RTS has shown a net: the farthest shift, angles, scales
-    "shift": (0.0, (CANVAS - 28) / 2),  # of a digit of scale 1; smaller ones go farther
+TRAINED = {  # the range of RTS in training: shifts, angles, scales
+    "shift": (0.0, (CANVAS - 28) / 2),  # of a digit of scale 1; smaller digits move farther
     "rotation": RTS.angle,
     "scale": RTS.scale,
 }
-DIRECTIONS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])  # (x, y) of a shift: the digits take them in turns
-AT_ONCE = 200  # digits: what is computed on the way then stays small
-SAME = 1e-5  # of the largest activation: below it a difference is rounding
+DIRECTIONS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])  # (x, y) of a shift; digit n uses direction n mod 4
+AT_ONCE = 200  # digits in one forward, which limits the memory
+SAME = 1e-5  # share of the largest activation: a smaller difference counts as rounding
 
 
 def posed(
     images: np.ndarray, *, shift: np.ndarray | tuple[float, float] = (0, 0), angle: float = 0.0, scale: float = 1.0
 ) -> np.ndarray:
-    """Return digits on the canvas of RTS, all in one pose: (N, 1, 42, 42) float32.
+    """Return digits (N, 1, 42, 42) float32 on the canvas of RTS, all in one pose.
 
     Args:
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
-        shift: (x, y) from the middle in pixels, for all or for each.
-        angle: degrees, counterclockwise as seen.
-        scale: canvas pixels to one pixel of the digit.
+        shift: (x, y) from the middle in pixels, one for all digits or one for each.
+        angle: degrees, counterclockwise on the screen.
+        scale: canvas pixels for one pixel of the digit.
     """
     pose = np.zeros(len(images), POSE)
     pose["angle"], pose["scale"], pose["centre"] = angle, scale, (CANVAS - 1) / 2 + np.asarray(shift)
@@ -46,7 +46,7 @@ def posed(
 
 @dataclass(frozen=True)
 class UprightDigits(data.DigitSource):
-    """A Source: digits at rest, the same in every epoch but for their order.
+    """A Source of digits at rest: the same images in every epoch, in another order.
 
     Args:
         dataset: from `data.load`.
@@ -68,7 +68,7 @@ class UprightDigits(data.DigitSource):
 def sweep(net: Layer, what: str, values: Sequence[float], images: np.ndarray, labels: np.ndarray) -> list[float]:
     """Return the accuracy in % at each value of "shift", "rotation" or "scale", the other two at rest.
 
-    A shift of d moves each digit by d pixels to the right, down, to the left or up, one after the other.
+    A shift of d moves the digits by d pixels right, down, left, up, right, and so on, in their order.
     """
     net, correct = net.share().eval(), np.zeros(len(values), int)
     for part in _parts(len(images)):
@@ -81,13 +81,14 @@ def sweep(net: Layer, what: str, values: Sequence[float], images: np.ndarray, la
 
 
 def one_pixel(net: Sequential, images: np.ndarray) -> dict[str, float]:
-    """Return what is left as it was when digits at rest move by one pixel; the mean over digits and all 8 shifts.
+    """Return what stays unchanged when digits at rest move by one pixel, as means over the digits and all 8 shifts.
 
     Returns:
-        class_stays_of_8: shifts that leave the class that the net decides for.
-        outputs_stay_of_8: shifts that leave an output of the net's first max-pooling, of those that see ink before or
-            after: the question of "3 of 8", asked of learnt features. They differ from what a blank canvas gives.
-        relative_change: |P(U_s) - P(U)| / |P(U) - P(0)|, P the output of that pooling, U_s the digit moved.
+        class_stays_of_8: number of shifts that do not change the class that the net predicts.
+        outputs_stay_of_8: number of shifts that do not change an output of the net's first max-pooling. This applies
+            the question of "3 of 8" to learnt features. Only outputs that see ink count, before or after the shift:
+            those that differ from the output for a blank canvas.
+        relative_change: |P(U_s) - P(U)| / |P(U) - P(0)|, where P is the output of this pooling and U_s the moved digit.
     """
     U, net = posed(images), net.share().eval()
     pooled = Sequential(*net.layers[: first_pooling(net) + 1]).eval()
@@ -119,5 +120,5 @@ def _outputs(net: Layer, U: np.ndarray) -> np.ndarray:
 
 
 def first_pooling(net: Sequential) -> int:
-    """Return the place of the net's first max-pooling; that of a localisation net is inside its transformer."""
+    """Return the index of the net's first max-pooling; layers inside a transformer do not count."""
     return next(k for k, layer in enumerate(net.layers) if isinstance(layer, MaxPool2d))

@@ -1,20 +1,21 @@
-"""Dropout, weight decay, early stopping and a consistency loss, alone and together, with 1,000 digits to learn from.
+"""Dropout, weight decay, early stopping and a consistency loss, alone and together, with 1,000 training digits.
 
 Reads: cell.py, ../training/consistency.py. Read next: run.py.
 
-Articles recommend them to whoever trains a spatial transformer; the paper, as far as is known, uses none of them, so
-there is no number to compare with, no `paper` scale, and every choice here is ours. A net that sees a digit turned anew
-in each epoch hardly overfits, so here each of the 1,000 training digits is turned once (R) and stays so: every net
-learns them by heart. `fresh-distortions` is the control: the same digits, turned anew in each epoch, and nothing else.
+Articles recommend these regularisers for spatial transformers. The paper uses none of them, as far as known. There is
+therefore no number to compare with and no `paper` scale, and every choice here is ours. A net that sees each digit
+with a new rotation in each epoch hardly overfits. Here each of the 1,000 training digits is rotated once (R) and stays
+the same in all epochs, so every net memorises them. `fresh-distortions` is the control: the same digits with new
+rotations in each epoch, without a regulariser.
 
-Two of them cost more than the others. Early stopping needs validation digits, here 1,000, as many as are learnt from;
-it is then the best epoch that is tested, without it the last. The consistency loss moves every digit anew in each step
-(without a look at the label), so it sees distortions that the others do not see; its gain, if any, has to be held
-against that of `fresh-distortions`. A CNN has no transformer to be consistent: its `together` is the first three.
+Two regularisers need more than the others. Early stopping needs validation digits, here 1,000, as many as there are
+training digits; then the best epoch is tested, and without it the last. The consistency loss moves every digit in each
+step, without use of its label. It thus sees distortions that the others do not see, and its gain must be compared with
+that of `fresh-distortions`. A CNN has no transformer, so its `together` has the first three only.
 
 The factors were chosen on 1,000 validation digits of seed 100, which is not reported: weight decay among 0.001 and
-0.01, consistency among 0.2, 1 and 5 (13.3, 12.4 and 14.3 % error, with a standard error of one point); dropout is the
-usual one. All nets are trained with Adam, a warm-up and a cosine, as in Table 1.
+0.01, consistency among 0.2, 1 and 5 (13.3, 12.4 and 14.3 % error, with a standard error of one point). Dropout has its
+usual value. All nets are trained with Adam, a warm-up and a cosine schedule, as in Table 1.
 """
 
 from dataclasses import dataclass, replace
@@ -55,11 +56,11 @@ ROWS = {"none": {}, **EACH, "together": TOGETHER, FRESH: {}}
 
 @dataclass(frozen=True)
 class OnceDistorted(data.DistortedDigits):
-    """A Source: digits of which each is distorted once, and comes like that in every epoch."""
+    """A Source of digits that are distorted once and stay the same in every epoch."""
 
     @property
     def name(self) -> str:
-        """The name of the data set, and what is done with it."""
+        """The name of the data set, with the note that each digit is distorted once."""
         return f"{self.dataset.name}, each distorted once"
 
     def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0):
@@ -71,7 +72,7 @@ class OnceDistorted(data.DistortedDigits):
 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
-    """Return the cells of one seed: 13, a net and a row each; a CNN has no transformer to be consistent."""
+    """Return the 13 cells of one seed, one for each net and row; a CNN has no row for the consistency loss."""
     dataset = digits(data_dir, seed, **SIZES[scale])
     unvalidated = replace(dataset, val_images=dataset.val_images[:0], val_labels=dataset.val_labels[:0])
     found = []
@@ -90,7 +91,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
 
 
 def measured(net: Sequential, source: data.DistortedDigits, seed: int) -> dict[str, float]:
-    """Return the training error in %, of digits as they were in the first epoch, and a transformer's inconsistency."""
+    """Return the training error in % on the digits of the first epoch, and the inconsistency of a transformer."""
     _, accuracy = evaluate(net, *next(source.batches(source.size("train"), seed, 0)))
     found = {"train_error_percent": round(100 * (1 - accuracy), 10)}
     if models.transformer_of(net):
@@ -99,14 +100,14 @@ def measured(net: Sequential, source: data.DistortedDigits, seed: int) -> dict[s
 
 
 def inconsistency(net: Sequential, source: data.Source, seed: int) -> float:
-    """Return the consistency loss of 1,000 test digits: 0 where the transformer follows every movement of a digit.
+    """Return the consistency loss of 1,000 test digits. It is 0 if the transformer follows every movement of a digit.
 
-    One that passes its image on, whatever it sees, has 0.13.
+    A transformer that always returns its input unchanged has 0.13.
 
     Args:
-        net: begins with a transformer.
-        source: whose test digits are looked at.
-        seed: of the movements.
+        net: a net that begins with a transformer.
+        source: the source of the test digits.
+        seed: the seed of the movements.
     """
     images = source.fixed("test", seed)[0][:1000]
     a = draw_similarities(len(images), images.shape[2:], data.stream(seed, "consistency"))
@@ -116,7 +117,7 @@ def inconsistency(net: Sequential, source: data.Source, seed: int) -> float:
 
 
 def table(results: list[dict]) -> list[str]:
-    """Return the table of training and test errors and `inconsistency`; several seeds: mean and standard deviation."""
+    """Return the table of training errors, test errors and inconsistency (mean and standard deviation over seeds)."""
     columns = {"train": "train_error_percent", "test": "test_error_percent", "inconsistency": "inconsistency_percent"}
     found = {title: over_seeds(results, key) for title, key in columns.items()}
     heads = [(net, title) for net in NETS for title in columns if (net, title) != ("cnn", "inconsistency")]

@@ -1,4 +1,4 @@
-"""`stn-ref experiment`: every cell that is not there yet, one after the other, and the table of those that are.
+"""`stn-ref experiment`: compute the missing cells one after another, and print the table of all results.
 
 Reads: cell.py, ../results/store.py, and the experiment by its name.
 """
@@ -40,21 +40,21 @@ def run(
     note: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> dict:
-    """Compute the cells that are missing in `out`, each into a file of its own as soon as it is done.
+    """Compute the cells that are missing in `out`; each result is written to its own file when it is complete.
 
-    Whenever it is stopped, the same call goes on from there: within the cell that was running, from its last
-    checkpoint. Several processes may work on one folder at a time: each takes cells that no other is at.
+    After an interruption the same call continues, within a cell from its last checkpoint. Several processes may work in
+    one folder at the same time: each takes cells that no other process is computing.
 
     Args:
         name: one of EXPERIMENTS.
         scale: "smoke", "small" or "paper".
-        data_dir: the directory of the data; "procedural": digits drawn on the spot (or colour images); default: for
-            smoke "procedural", else data/mnist or data/cifar10, where `stn-ref data fetch` puts it.
+        data_dir: the directory of the data; "procedural": drawn digits or colour images. Default: "procedural" for
+            smoke, else data/mnist or data/cifar10, where `stn-ref data fetch` stores them.
         out: the folder of the results.
         seed: the first seed.
-        seeds: how many seeds, one after the other.
-        only: names of cells, or patterns such as "st-cnn-*/R"; default: all.
-        again: compute also what is already there, and replace it. Stopped, it begins with the first cell again.
+        seeds: the number of consecutive seeds.
+        only: names of cells, or patterns, for example "st-cnn-*/R"; default: all.
+        again: recompute existing cells and overwrite them. After an interruption it starts again with the first cell.
         progress: show a bar on standard error.
         note: called with lines of progress.
         say: called with the table.
@@ -63,10 +63,10 @@ def run(
         The report for JSON: experiment, scale, the results in the order of the cells, missing, failed.
 
     Raises:
-        ValueError: an unknown experiment, scale or cell; a scale that the experiment does not have.
+        ValueError: the experiment, scale or cell is unknown, or the experiment does not have this scale.
         FileNotFoundError, DamagedFileError: the data cannot be read.
-        ResultError: a result that is already there is damaged, or of another cell or configuration.
-        OSError: a result cannot be written; those before it are kept.
+        ResultError: an existing result is damaged, or of another cell or configuration.
+        OSError: a result cannot be written; earlier results are kept.
     """
     cells = _planned(name, scale, data_dir=data_dir, out=out, seed=seed, seeds=seeds, only=only)
     stamps = {path: store.stamp(path) for path in cells}
@@ -82,7 +82,7 @@ def run(
             store.tidy(path)
             continue
         with files.claimed(path) as mine:
-            if not mine or store.stamp(path) != stamps[path]:  # another process is at it, or has finished meanwhile
+            if not mine or store.stamp(path) != stamps[path]:  # another process is computing it, or has finished it
                 continue
             if again:
                 store.half_done(path).unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def run(
 
 
 def listed(name: str, scale: str = "smoke", *, say: Callable[[str], None] = print, **options) -> list[dict]:
-    """Say which cells there are, and return them as {"cell", "seed", "file", "there"}; `options` as of `run`."""
+    """Print the cells and return them as {"cell", "seed", "file", "there"}; `options` as for `run`."""
     rows = [
         {"cell": cell.name, "seed": cell.seed, "file": str(path), "there": cell.known(path, name, scale) is not None}
         for path, cell in _planned(name, scale, **options).items()
@@ -139,7 +139,7 @@ def _planned(
     seeds: int,
     only: Iterable[str],
 ) -> dict[Path, Cell]:
-    """Return the cells in their order, by the files of their results; arguments and errors as of `run`."""
+    """Return path of the result -> cell, in the order of the cells; arguments and errors as for `run`."""
     experiment, only = module(name), tuple(only)
     checks.one_of("scale", scale, SCALES)
     if scale == "paper" and hasattr(experiment, "NO_PAPER"):
@@ -164,7 +164,7 @@ def _outcome(result: dict) -> str:
 
 
 def _left(results: dict[Path, dict | None], cells: dict[Path, Cell], failed: dict[str, str]) -> str:
-    """Say how long the cells that are not there, and have not failed, will take, going by those that are."""
+    """Return a text with the number of remaining cells and their expected duration, estimated from finished cells."""
     took = [(result["cell"], result["seconds"]) for result in results.values() if result is not None]
     waiting = [cell for path, cell in cells.items() if results[path] is None and _called(cell) not in failed]
     if not waiting:
@@ -173,7 +173,7 @@ def _left(results: dict[Path, dict | None], cells: dict[Path, Cell], failed: dic
 
 
 def _data_dir(wanted: str | None, scale: str, data_dir: str | os.PathLike | None) -> str | None:
-    """Return the directory of the data; None: procedural."""
+    """Return the directory of the data, None for procedural data."""
     if wanted is None:
         if data_dir is not None:
             raise ValueError("this experiment draws its own images: leave --data out")
@@ -189,7 +189,7 @@ def _data_dir(wanted: str | None, scale: str, data_dir: str | os.PathLike | None
 
 
 def _chosen(cells: list[Cell], only: tuple[str, ...]) -> list[Cell]:
-    """Return the cells that a name or a pattern asks for."""
+    """Return the cells whose name matches one of the names or patterns in `only`."""
     for pattern in only:
         if not any(fnmatch.fnmatchcase(cell.name, pattern) for cell in cells):
             names = ", ".join(cell.name for cell in cells[:3])

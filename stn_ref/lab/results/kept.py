@@ -1,4 +1,4 @@
-"""Results that are kept in a folder, for pages and figures: checked, and never mixed.
+"""Read the results in a folder, for pages and figures: check them, and never mix scales or data sets.
 
 Reads: store.py, ../lab/machine_report.py. Read next: summary.py.
 """
@@ -10,7 +10,7 @@ from stn_ref import checks
 from stn_ref.lab.machine_report import shipped
 from stn_ref.lab.results import SCALES, store
 
-SEEDED = ("seed", "data_crc32")  # what may differ between two seeds of a cell
+SEEDED = ("seed", "data_crc32")  # the settings that may differ between two seeds of a cell
 
 Group = tuple[str, str, str]  # experiment, scale, data
 
@@ -21,14 +21,15 @@ def groups(
     """Return (experiment, scale, data) -> results, in the order of cells and seeds.
 
     Args:
-        folder: where they are; default: figures/results, or where an installed package keeps them.
-        name: of one experiment; default: all.
-        known: the experiments that there are, in their order; default: any, by name.
+        folder: the folder of the results; default: figures/results, or its copy in an installed package.
+        name: the name of one experiment; default: all.
+        known: the known experiments, in their order; default: any, in alphabetical order.
 
     Raises:
-        NotADirectoryError: there is no such folder.
-        ResultError: a file is damaged; two are of one cell and seed; two seeds of a cell differ in more than that.
-        ValueError: an experiment or a scale that is unknown.
+        NotADirectoryError: the folder does not exist.
+        ResultError: a file is damaged; two files have the same cell and seed; two seeds of a cell differ in other
+            settings than SEEDED.
+        ValueError: an experiment or a scale is unknown.
     """
     if name is not None and known is not None:
         checks.one_of("experiment", name, known)
@@ -59,16 +60,17 @@ def groups(
 def shown(experiment: str, folder: Path | None = None) -> list[dict]:
     """Return the results of an experiment that a figure shows: of one scale and one data set.
 
-    They are those with the most cells, so that the first cell of a larger scale does not hide what is complete; of
-    equally many, those of the larger scale. `smoke` and drawn images are shown only where there is nothing else.
+    The group with the most cells is chosen, so that the first cell of a larger scale does not hide a complete group. If
+    two groups have equally many cells, the larger scale is chosen. `smoke` and drawn images are shown only if there are
+    no other results.
 
     Args:
         experiment: its name.
-        folder: as of `groups`.
+        folder: as for `groups`.
 
     Raises:
-        FileNotFoundError: there is none.
-        NotADirectoryError, ResultError, ValueError: as of `groups`.
+        FileNotFoundError: the experiment has no result.
+        NotADirectoryError, ResultError, ValueError: as for `groups`.
     """
     folder = shipped("results") if folder is None else folder
     found = groups(folder, experiment)

@@ -1,4 +1,4 @@
-"""Results on the disk: a cell is a file, written whole or not at all, and computed by one process at a time.
+"""Results on disk: each cell is a file, written completely or not at all, and computed by one process at a time.
 
 Reads: ../../files.py. Read next: kept.py.
 """
@@ -21,15 +21,15 @@ _KINDS = {
 
 
 class ResultError(checks.DamagedFileError):
-    """A file of results is damaged, or not ours, or of another cell or configuration; the message names it."""
+    """A file of results is damaged, of another format, or of another cell or configuration; the message names it."""
 
 
 def read(path: str | os.PathLike) -> dict:
     """Return the result in a file.
 
     Raises:
-        FileNotFoundError: there is none.
-        ResultError: it is damaged, or something else.
+        FileNotFoundError: the file does not exist.
+        ResultError: the file is damaged or not a file of results.
     """
     path = Path(path)
     try:
@@ -51,10 +51,10 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def write(path: Path, result: dict) -> dict:
-    """Write a result, all of it or nothing, and return what `read` will return; floats keep every bit.
+    """Write a result, completely or not at all, and return what `read` will return; floats keep every bit.
 
     Raises:
-        OSError: it cannot be written; the message names the file.
+        OSError: the file cannot be written; the message names it.
     """
     text = json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n"
     files.write(path, text)
@@ -62,7 +62,7 @@ def write(path: Path, result: dict) -> dict:
 
 
 def file_name(*parts: str | int) -> str:
-    """Return the parts joined to a name that every file system takes: letters, digits, dots, dashes.
+    """Return the parts joined to a name that every file system accepts: letters, digits, dots, dashes.
 
     >>> file_name("table1", "small", "st-cnn-affine/R", "seed0")
     'table1-small-st-cnn-affine-R-seed0'
@@ -71,11 +71,11 @@ def file_name(*parts: str | int) -> str:
 
 
 def difference(found: dict, wanted: dict) -> str:
-    """Say where two configurations differ, an empty string if nowhere.
+    """Return a text that names the first difference of two configurations, or an empty string.
 
-    A setting that the file does not know, because it is older, was off: 0, empty, None.
+    A setting that is missing in an older file counts as off: 0, empty or None.
     """
-    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as they did in the file
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
     for name in sorted(found.keys() | wanted.keys()):
         there, here = found.get(name), wanted.get(name)
         both_off = not (there or here) and (name not in found or name not in wanted)
@@ -85,27 +85,27 @@ def difference(found: dict, wanted: dict) -> str:
 
 
 def half_done(path: Path) -> Path:
-    """Return where the checkpoint of a cell is kept while it runs, beside its result."""
+    """Return the path of a cell's checkpoint while it runs, beside its result."""
     return path.with_suffix(".checkpoint.npz")
 
 
 def tidy(path: Path) -> None:
-    """Remove what a kill may have left beside an existing result: a checkpoint, part files, a lock.
+    """Remove the files that a killed process may have left beside a result: a checkpoint, part files, a lock.
 
-    Files that another process works on (where there are locks) and files that cannot be removed stay. Meanwhile another
-    claim on the same cell fails.
+    Files that another process has locked, on systems with locks, are kept, and so are files that cannot be removed.
+    During the call other claims on the same cell fail.
     """
     half = half_done(path)
     for file in (half, path):
         files.sweep(file)
     if half.exists() or files.lock_of(path).exists():
-        with contextlib.suppress(OSError), files.claimed(path) as mine:  # removes the lock in the end
+        with contextlib.suppress(OSError), files.claimed(path) as mine:  # removes the lock at the end
             if mine:
                 half.unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is replaced, None where there is none."""
+    """Return (inode, time of change), which differs once a file is replaced; None if there is no file."""
     with contextlib.suppress(FileNotFoundError):
         found = path.stat()
         return found.st_ino, found.st_mtime_ns

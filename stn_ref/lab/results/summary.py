@@ -1,6 +1,6 @@
-"""Results of several seeds as one number and its spread, tables of them, and how long a cell may take.
+"""Summarise results of several seeds by mean and spread, format tables, and estimate the duration of a cell.
 
-Reads: nothing but results, the dictionaries of store.py. Read next: ../experiments/cell.py.
+Reads: only results, the dictionaries of store.py. Read next: ../experiments/cell.py.
 """
 
 import math
@@ -11,12 +11,12 @@ from statistics import fmean, stdev
 
 @dataclass(frozen=True)
 class Summary:
-    """What several seeds gave.
+    """The summary of a number over several seeds.
 
     Attributes:
         mean: over the seeds.
         spread: the standard deviation over the seeds (n - 1); None with one seed.
-        n: how many seeds.
+        n: the number of seeds.
     """
 
     mean: float
@@ -31,11 +31,11 @@ class Summary:
 def over_seeds(
     results: Iterable[dict], number: str | Callable[[dict], float | None] = "test_error_percent"
 ) -> dict[str, Summary]:
-    """Return cell name -> Summary of a number over the seeds, leaving out results that have none.
+    """Return cell name -> Summary of a number over the seeds; results without this number are left out.
 
     Args:
         results: of any cells and seeds.
-        number: the entry of "result" that it is, or a function that takes a result to it.
+        number: the key of the number in "result", or a function from a result to the number.
     """
     values: dict[str, list[float]] = {}
     for result in results:
@@ -57,10 +57,10 @@ def standard_error(percent: float, n: int) -> float:
 
 
 def expected_seconds(name: str, took: Sequence[tuple[str, float]]) -> float:
-    """Return about how long a cell will take: the mean of those that share most of its name.
+    """Return an estimate of a cell's duration: the mean over the cells that share the most parts of its name.
 
     Args:
-        name: of the cell, its parts divided by "/".
+        name: the name of the cell, its parts divided by "/".
         took: (name, seconds) of at least one cell.
 
     >>> expected_seconds("cnn/R", [("cnn/E", 10.0), ("fcn/E", 2.0), ("cnn/P", 20.0)])
@@ -72,7 +72,7 @@ def expected_seconds(name: str, took: Sequence[tuple[str, float]]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words, to two digits or so.
+    """Return a time with its unit, to about two digits.
 
     >>> duration(8.24), duration(754.0), duration(12_600.0)
     ('8 s', '13 min', '3.5 h')
@@ -83,7 +83,7 @@ def duration(seconds: float) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines: the first column to the left, the others to the right.
+    """Return a table as lines: the first column is left-aligned, the others are right-aligned.
 
     >>> aligned([("net", "R"), ("cnn", "1.20")])
     ['net     R', 'cnn  1.20']
@@ -96,7 +96,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def piped(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table in Markdown: the first column to the left, the others to the right.
+    """Return a table in Markdown: the first column is left-aligned, the others are right-aligned.
 
     >>> piped([("net", "R"), ("cnn", "1.20")])
     ['| net | R |', '|---|---:|', '| cnn | 1.20 |']
@@ -106,7 +106,7 @@ def piped(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def samples_seen(results: Iterable[dict]) -> dict[str, int]:
-    """Return cell name -> how many training examples it was shown, over all epochs, where it was trained."""
+    """Return cell name -> number of training examples seen over all epochs, for the cells that were trained."""
     return {
         result["cell"]: len(result["history"]) * result["configuration"]["n_train"]
         for result in results
@@ -115,7 +115,7 @@ def samples_seen(results: Iterable[dict]) -> dict[str, int]:
 
 
 def span(values: Iterable[float], form: str = "{:g}") -> str:
-    """Return the one value, or from which to which they go; a dash for none.
+    """Return the value as text if all are equal, else the range "least to largest"; a dash if there are none.
 
     >>> span([3, 3]), span([3, 8, 5]), span([])
     ('3', '3 to 8', '-')

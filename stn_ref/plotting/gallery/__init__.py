@@ -1,4 +1,4 @@
-"""The figures of figures/: each a function that draws, and returns the numbers it drew.
+"""The figures of figures/. Each is a function that draws and returns a Drawing with the numbers in it.
 
 Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py, results.py, cifar10.py.
 """
@@ -39,15 +39,15 @@ OF_RESULTS = {  # figure -> the experiment whose results it shows
 
 
 def draw(name: str, results: Path | None = None):
-    """Return the Drawing of that name; call it within style.styled().
+    """Return the Drawing with this name; call the function inside style.styled().
 
     Args:
         name: one of FIGURES.
-        results: for one of OF_RESULTS the folder of the results; default: figures/results.
+        results: the folder of the results, for figures in OF_RESULTS; default: figures/results.
 
     Raises:
-        ValueError: an unknown figure; a result is damaged.
-        FileNotFoundError: the folder of results does not have what the figure shows.
+        ValueError: the figure is unknown, or a result is damaged.
+        FileNotFoundError: the folder of results lacks the results that the figure shows.
     """
     checks.one_of("figure", name, FIGURES)
     function = getattr(importlib.import_module(f"{__name__}.{FIGURES[name]}"), name)

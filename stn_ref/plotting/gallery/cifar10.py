@@ -1,4 +1,4 @@
-"""The figure of CIFAR-10: the accuracy that a README logged after each epoch, and over it ours, where we have it.
+"""The figure of CIFAR-10: the accuracy that a README logged after each epoch, and our accuracy if there are results.
 
 Reads: ../../lab/results/kept.py, ../../lab/published_numbers.py, drawing.py.
 """
@@ -18,11 +18,11 @@ NETS = {  # cell -> its name in the figure, colour, marker, dash
     "st-cnn": ("with its transformer", "blue", "s", "-"),
     "cnn": ("without", "vermillion", "o", "--"),
 }
-MARKS = 10  # markers on a curve, about
+MARKS = 10  # approximate number of markers on a curve
 
 
 def cifar10(folder: Path | None = None) -> Drawing:
-    """The README's accuracy over its 50 epochs, and ours."""
+    """Draw the README's accuracy over its 50 epochs, and ours."""
     try:
         return draw(kept.shown("cifar10", folder))
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def cifar10(folder: Path | None = None) -> Drawing:
 
 
 def draw(found: Sequence[dict]) -> Drawing:
-    """Return the figure of results of `cifar10`; of several seeds each as a thin line, and their mean."""
+    """Return the figure of results of `cifar10`: the mean over seeds, and each of several seeds as a thin line."""
     fig = style.figure(7.4, 4.0)
     ax = fig.subplots()
     numbers, label = {"README": LOGGED}, "a README's log, test images"

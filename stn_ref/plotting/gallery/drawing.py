@@ -1,4 +1,4 @@
-"""What a figure function returns: the picture, the numbers in it, and words for those who cannot see it."""
+"""The return value of a figure function: the figure, the numbers in it, its caption and its alt text."""
 
 from dataclasses import dataclass, field
 
@@ -14,11 +14,11 @@ class Drawing:
 
     Attributes:
         figure: the matplotlib figure.
-        alt: what is seen, for those who cannot see it.
-        caption: what it means, in one sentence.
-        numbers: name -> the numbers drawn, kept beside the file and compared by `stn-ref figures --check`.
+        alt: the alt text, a description for readers who cannot see the figure.
+        caption: the meaning of the figure, in one sentence.
+        numbers: name -> the numbers drawn. They are stored beside the file; `stn-ref figures --check` compares them.
         suffix: "svg" for line art, "png" for pixels.
-        tolerance: how far the numbers may be apart on another machine, as a share of the largest.
+        tolerance: the allowed difference of the numbers on another machine, as a share of the largest.
     """
 
     figure: Figure
@@ -30,7 +30,7 @@ class Drawing:
 
 
 def digit(label: int, size: int = 28) -> np.ndarray:
-    """Return one procedural digit of that label, (size, size), 0 to 1, in the middle of a black canvas.
+    """Return one procedural digit with this label, (size, size), 0 to 1, in the middle of a black canvas.
 
     >>> digit(3, 40).shape
     (40, 40)
@@ -42,6 +42,6 @@ def digit(label: int, size: int = 28) -> np.ndarray:
 
 
 def bare(ax) -> None:
-    """Take ticks and frame from axes that show an image."""
+    """Remove ticks and frame from axes that show an image."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)

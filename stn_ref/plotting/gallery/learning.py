@@ -13,11 +13,11 @@ from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
 from stn_ref.plotting.grids import draw_points
 from stn_ref.training import Config, Trainer
 
-EPOCHS, SHOWN = 6, (0, 1, 2, 4, 6)  # of the training behind two of the figures, and those that are drawn
+EPOCHS, SHOWN = 6, (0, 1, 2, 4, 6)  # of the training that two figures show, and the epochs drawn
 
 
 def pooling_shifts() -> Drawing:
-    """One bright pixel in a 4x4 image and its eight shifts, pooled 2x2: the outputs that stay are framed."""
+    """Draw one bright pixel in a 4x4 image and its eight shifts, pooled 2x2; frames mark unchanged outputs."""
     fig = style.figure(7.4, 2.5)
     image, pool = np.zeros((4, 4)), MaxPool2d(2).eval()
     image[1, 1] = 1
@@ -49,7 +49,7 @@ def pooling_shifts() -> Drawing:
 
 
 def pooling_counts() -> Drawing:
-    """The counts of lab/invariance.py."""
+    """Draw the counts of lab/invariance.py."""
     fig = pooling.pooling_figure()
     return Drawing(
         fig,
@@ -61,7 +61,7 @@ def pooling_counts() -> Drawing:
 
 
 def loss_basin() -> Drawing:
-    """The squared difference between a digit and its transformed self, over angle and shift."""
+    """Draw the squared difference between a digit and its transformed copy, over angle and shift."""
     fig = style.figure(6.4, 4.4)
     ax = fig.subplots()
     U, family = digit(4), transforms.get("rigid")
@@ -88,7 +88,7 @@ def loss_basin() -> Drawing:
 
 @functools.cache
 def _training() -> tuple:
-    """Train a small ST-CNN on RTS digits; return some of them, U, and epoch -> (theta, points, V) of these."""
+    """Train a small ST-CNN on RTS digits; return five of them, U, and a dict epoch -> (theta, points, V) of U."""
     dataset = data.load(n_train=4000, n_val=200, n_test=200, seed=0)
     first = [int(np.flatnonzero(dataset.test_labels == label)[0]) for label in (2, 3, 4, 5, 7)]
     U = data.fixed_distortion(dataset.test_images[first], "RTS", 0).images
@@ -104,7 +104,7 @@ def _training() -> tuple:
 
 
 def learned_warps() -> Drawing:
-    """What a trained transformer does to digits that are turned, scaled and anywhere on the canvas."""
+    """Draw the output of a trained transformer for digits that are turned, scaled and moved on the canvas."""
     U, looks = _training()
     _, points, V = looks[EPOCHS]
     fig = style.figure(7.2, 3.3)
@@ -130,7 +130,7 @@ def learned_warps() -> Drawing:
 
 
 def grid_over_training() -> Drawing:
-    """The grid over one digit, epoch by epoch."""
+    """Draw the grid over one digit, epoch by epoch."""
     U, looks = _training()
     fig = style.figure(7.2, 3.3)
     axes = fig.subplots(2, len(SHOWN))

@@ -10,7 +10,7 @@ from stn_ref.plotting import explore, style
 from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
 from stn_ref.plotting.grids import draw_points
 
-EXAMPLES = {  # a map of each family that shows what it can do
+EXAMPLES = {  # a typical map of each family
     "translation": (0.3, -0.2),
     "rigid": (0.5, 0.2, -0.1),
     "attention": (0.6, 0.2, 0.1),
@@ -28,7 +28,7 @@ def _example(family: str) -> np.ndarray:
 
 
 def transform_hierarchy() -> Drawing:
-    """A square net of lines under one map of each family."""
+    """Draw a square net of lines under one map of each family."""
     fig = style.figure(7.4, 4.4)
     axes = fig.subplots(2, 4).ravel()
     t = np.linspace(-1, 1, 41)
@@ -58,7 +58,7 @@ def transform_hierarchy() -> Drawing:
 
 
 def grids() -> Drawing:
-    """Identity, affine and thin-plate-spline grids over a digit, and what they sample: the paper's Fig. 3."""
+    """Draw identity, affine and thin-plate-spline grids over a digit, and their samples, as the paper's Fig. 3."""
     fig = style.figure(6.6, 4.4)
     U = digit(3, 40)
     numbers = {}
@@ -81,7 +81,7 @@ def grids() -> Drawing:
 
 
 def show(above, below, U: np.ndarray, points: np.ndarray, V: np.ndarray) -> None:
-    """Draw U with its sampling points into one pair of axes' upper half, V into the lower."""
+    """Draw U with its sampling points into the axes `above`, and V into the axes `below`."""
     H, W = U.shape[:2]
     span = {} if U.ndim == 3 else {"cmap": style.IMAGES, "vmin": 0, "vmax": max(1.0, float(U.max()))}
     above.imshow(U, **span)
@@ -93,7 +93,7 @@ def show(above, below, U: np.ndarray, points: np.ndarray, V: np.ndarray) -> None
 
 
 def architecture() -> Drawing:
-    """The module: localisation net, grid generator, sampler."""
+    """Draw the parts of the module: localisation net, grid generator, sampler."""
     fig = style.figure(7.2, 2.9)
     ax = fig.subplots()
     boxes = {  # centre and text
@@ -144,7 +144,7 @@ def architecture() -> Drawing:
 
 
 def aliasing() -> Drawing:
-    """Stripes shrunk four times: bilinear at two positions, and with a kernel that follows the map."""
+    """Draw stripes shrunk four times: bilinear at two positions, and with a kernel that follows the map."""
     fig = style.figure(7.2, 2.4)
     m = np.arange(64.0)
     U = np.broadcast_to(((m % 4 == 1) | (m % 4 == 2)) * 1.0, (1, 1, 64, 64)).copy()
@@ -179,7 +179,7 @@ def aliasing() -> Drawing:
 
 
 def explorer() -> Drawing:
-    """What `stn-ref explore` shows, at one theta and one output pixel."""
+    """Draw the picture that `stn-ref explore` shows for one theta and one output pixel."""
     state = explore.State(digit(3, 40), transforms.get("affine"), _example("affine")[0], (17, 22))
     fig = style.figure(7.4, 2.9)
     fig.set_layout_engine("none")
@@ -197,13 +197,13 @@ def explorer() -> Drawing:
 
 
 def own_picture(image: np.ndarray, transform, theta: np.ndarray, size: tuple[int, int] | None = None) -> Drawing:
-    """A reader's picture (H, W) or (H, W, 3), values 0 to 1, with the grid of T_theta over it, and what is sampled.
+    """Draw a user's image with the grid of T_theta over it, and the sampled output.
 
     Args:
-        image: float64.
-        transform: of stn_ref.transforms.
+        image: (H, W) or (H, W, 3) float64, values 0 to 1.
+        transform: a Transform, from stn_ref.transforms.
         theta: (K,).
-        size: (Ho, Wo) of the output; default that of the image.
+        size: (Ho, Wo) of the output; default: the size of the image.
     """
     channels = image[None, None] if image.ndim == 2 else image.transpose(2, 0, 1)[None]
     channels = np.ascontiguousarray(channels)

@@ -13,33 +13,33 @@ from stn_ref.lab.results import kept
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 
-CHANCE = 10.0  # %, of ten classes
+CHANCE = 10.0  # %, the accuracy of guessing among ten classes
 NETS = {  # cell of `pooling` -> its name in the figure, colour, marker, dash
     "cnn/upright": ("CNN, trained on upright digits", "vermillion", "o", "--"),
     "st-cnn-affine/upright": ("ST-CNN, trained on upright digits", "blue", "s", "--"),
     "cnn/RTS": ("CNN, trained on RTS", "vermillion", "o", "-"),
     "st-cnn-affine/RTS": ("ST-CNN, trained on RTS", "blue", "s", "-"),
 }
-AXES = {  # sweep -> label, distance of its ticks
+AXES = {  # sweep -> axis label, distance between ticks
     "shift": ("shift (pixels)", 2),
     "rotation": ("rotation (degrees)", 45),
     "scale": ("scale", 0.2),
 }
-PAPER_SHARE = 100 * (1 - 1 / 1.06)  # %, of a net that is 6 % slower than the one without
+PAPER_SHARE = 100 * (1 - 1 / 1.06)  # %, the share in a net that is 6 % slower than the net without
 
 
 def invariance(folder: Path | None = None) -> Drawing:
-    """The accuracy of trained nets on digits that are moved, turned or scaled."""
+    """Draw the accuracy of trained nets on digits that are moved, turned or scaled."""
     return _drawn("pooling", draw_invariance, folder)
 
 
 def overhead(folder: Path | None = None) -> Drawing:
-    """The transformer's share of time and multiplications."""
+    """Draw the transformer's share of time and multiplications."""
     return _drawn("overhead", draw_overhead, folder)
 
 
 def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None) -> Drawing:
-    """Return the figure of an experiment; where our own results are missing, one that says how to make them."""
+    """Return the figure of an experiment; without results, a figure with the command that computes them."""
     try:
         return draw(kept.shown(experiment, folder))
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path 
 
 
 def draw_invariance(found: list[dict]) -> Drawing:
-    """Return the figure of results of `pooling`; of several seeds the mean, and a band from the least to the most.
+    """Return the figure of results of `pooling`: the mean over seeds, and a band from the least to the largest.
 
     Raises:
         FileNotFoundError: a net has no result.
@@ -98,7 +98,7 @@ def draw_invariance(found: list[dict]) -> Drawing:
 
 
 def draw_overhead(found: list[dict]) -> Drawing:
-    """Return the figure of results of `overhead`; of several seeds the first."""
+    """Return the figure of results of `overhead`, from the first seed."""
     rows = {}
     for result in sorted(found, key=lambda result: result["seed"]):
         rows.setdefault(result["cell"], result["result"])
@@ -133,7 +133,7 @@ def draw_overhead(found: list[dict]) -> Drawing:
 
 
 def _source(found: list[dict]) -> str:
-    """Say what was run, on what."""
+    """Return a sentence that names the data or the machine, the scale and the number of seeds."""
     first, seeds = found[0], len({result["seed"] for result in found})
     trained = first["configuration"].get("n_train")
     what = f"{trained:,} {first['data']} digits" if trained else first["machine"].split(",")[0]

@@ -22,25 +22,25 @@ COLUMNS = {
     "E": "E: elastic",
     "TC": "TC: moved, cluttered",
 }
-NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # the fully-connected ones first, each family behind its plain net
-GAP = 0.7  # of a line, between the two
+NETS = sorted(TABLE_1, key=lambda net: "cnn" in net)  # FCNs, then CNNs; plain nets first
+GAP = 0.7  # of a line, between the two groups
 TICKS, FEW_TICKS = (0.5, 1, 2, 5, 10), (0.5, 2, 10, 50)  # %
-CROWDED = 20  # %, of the highest error: from here on the axis may be too long for TICKS; at 31 their labels touch
-ERRORS = 2  # binomial standard errors, the half of a bar
+CROWDED = 20  # %: if the highest error is larger, FEW_TICKS are used; at 31 % the labels of TICKS touch
+ERRORS = 2  # binomial standard errors, half the length of a bar
 
 
 def results(folder: Path | None = None) -> Drawing:
-    """The test error of every net of Table 1, ours and the paper's."""
+    """Draw the test error of every net of Table 1, ours and the paper's."""
     try:
         return draw(kept.shown("table1", folder))
-    except FileNotFoundError:  # nothing has been run yet: the paper's alone
+    except FileNotFoundError:  # no results yet: only the paper's numbers
         if folder is not None:
             raise
         return draw([])
 
 
 def draw(found: Sequence[dict]) -> Drawing:
-    """Return the figure of results of `table1`; of several seeds the mean."""
+    """Return the figure of results of `table1`, with the mean over seeds."""
     errors, n_test = over_seeds(found), found[0]["result"]["n_test"] if found else 1
     y = {net: k + GAP * ("cnn" in net) for k, net in enumerate(NETS)}
     fig, numbers = style.figure(9.2, 3.7), {}

@@ -11,13 +11,13 @@ _COLOURS = [style.OKABE_ITO[name] for name in ("blue", "vermillion", "green", "o
 
 
 def _on_line(row: np.ndarray, x: np.ndarray, **options) -> np.ndarray:
-    """Return V at the places x of one line of pixels."""
+    """Return V at the coordinates x of one line of pixels."""
     points = np.stack([x, np.zeros_like(x)], axis=-1)[None, None]
     return sampler.sample(row[None, None, None], points, **options).ravel()
 
 
 def hat_kernel() -> Drawing:
-    """The kernels of Eqs. (4) and (5) and of bicubic sampling, and their slopes, as the sampler computes them."""
+    """Draw the kernels of Eqs. (4) and (5) and of bicubic sampling, and their slopes, as the sampler computes them."""
     fig = style.figure(7.2, 3.4)
     d = np.linspace(-2.5, 2.5, 501)
     pixel = np.zeros(11)
@@ -47,7 +47,7 @@ def hat_kernel() -> Drawing:
 
 
 def bilinear_pixel() -> Drawing:
-    """One bilinear sample: four pixels, four weights, each the area of the opposite rectangle."""
+    """Draw one bilinear sample: four pixels and four weights, each the area of the opposite rectangle."""
     fig = style.figure(5.2, 4.6)
     ax = fig.subplots()
     U = np.array([[3.0, 7.0], [1.0, 9.0]])
@@ -95,7 +95,7 @@ def bilinear_pixel() -> Drawing:
 
 
 def padding_modes() -> Drawing:
-    """One line of pixels and what the sampler reads outside of it, for each padding and both conventions."""
+    """Draw one line of pixels and the samples outside it, for each padding and both conventions."""
     fig = style.figure(7.2, 5.4)
     row, x = np.array([1.0, 2.0, 4.0, 3.0]), np.linspace(-5, 8, 521)
     paddings = {
@@ -125,7 +125,7 @@ def padding_modes() -> Drawing:
 
 
 def align_corners() -> Drawing:
-    """Both conventions of normalised coordinates, on a line of four pixels."""
+    """Draw both conventions of normalised coordinates on a line of four pixels."""
     fig = style.figure(7.2, 3.0)
     numbers = {}
     for ax, flag in zip(fig.subplots(2, 1), (False, True), strict=True):
@@ -153,7 +153,7 @@ def align_corners() -> Drawing:
 
 
 def kinks() -> Drawing:
-    """V along a line of pixels, and the four slopes that can be had where it bends."""
+    """Draw V along a line of pixels, and the four possible slopes at each kink."""
     fig = style.figure(7.2, 4.6)
     above, below = fig.subplots(2, 1, sharex=True)
     row, x = np.array([2.0, 3.0, 5.0, 4.0, 4.0]), np.linspace(0, 4, 401)

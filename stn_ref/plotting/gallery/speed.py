@@ -1,4 +1,4 @@
-"""The figure about speed, drawn from what `stn-ref bench --json figures/bench/cpu.json` has measured."""
+"""The figure about speed, drawn from the report that `stn-ref bench --json figures/bench/cpu.json` writes."""
 
 import json
 from pathlib import Path
@@ -12,18 +12,18 @@ from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 
 NEEDED = ("sampler", "steps", "growth")  # parts of the report
-COLUMNS = (  # of groups: title -> part of the report, how the names of its rows begin
+COLUMNS = (  # of groups: title -> part of the report, start of its row names
     {
         "grid_sample, N,C,H,W → Ho,Wo": ("sampler", "grid_sample"),
         "grid + sampler, forward and backward": ("grid", "grid + sampler"),
     },
     {"affine_grid, N × Ho,Wo": ("grid", "affine_grid"), "training steps": ("steps", "")},
 )
-BESIDE = ("kernel_ratio", "layers_ratio")  # of what is timed beside a call
+BESIDE = ("kernel_ratio", "layers_ratio")  # of the calls that are timed beside ours
 PASSES = ("forward", "backward")
-BUSY = 0.15  # cores
+BUSY = 0.15  # cores that other programs used: from here on the caption says so
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
-_LOOKS = [  # of the numbers of threads, in their order: colour, marker, face
+_LOOKS = [  # one for each number of threads: colour, marker, face
     ("blue", "o", "none"),
     ("vermillion", "D", "full"),
 ]
@@ -33,7 +33,7 @@ def measured(path: Path) -> dict:
     """Return a report of `stn-ref bench`.
 
     Raises:
-        ValueError: it lacks a part of the figure, or was measured without PyTorch.
+        ValueError: the report lacks a part that the figure needs, or was measured without PyTorch.
     """
     report = json.loads(path.read_text(encoding="utf-8"))
     for part in NEEDED:
@@ -43,7 +43,7 @@ def measured(path: Path) -> dict:
 
 
 def speed() -> Drawing:
-    """How many times as fast as PyTorch, and how time and memory grow with the number of pixels."""
+    """Draw the speed relative to PyTorch, and the time and memory against the number of pixels."""
     return draw(measured(shipped("bench") / "cpu.json"))
 
 
@@ -81,7 +81,7 @@ def draw(report: dict) -> Drawing:
 
 
 def _rated(report: dict, part: str, start: str) -> dict[str, list[dict]]:
-    """Return label -> the rows that have ratios and names that begin so; the label is the rest of the name."""
+    """Return label -> rows with ratios whose names begin with `start`; the label is the rest of the name."""
     found = {}
     for row in report["parts"].get(part, ()):
         if "ratio" in row and row["name"].startswith(start):
@@ -91,13 +91,13 @@ def _rated(report: dict, part: str, start: str) -> dict[str, list[dict]]:
 
 
 def _dot(k: int) -> dict:
-    """Return the look of the k-th number of threads."""
+    """Return the line and marker style for the k-th number of threads."""
     colour, marker, fill = _LOOKS[k % len(_LOOKS)]
     return {"color": style.OKABE_ITO[colour], "marker": marker, "fillstyle": fill, "ms": 5, "mew": 1.3, "lw": 1.6}
 
 
 def _bar() -> dict:
-    """Return the look of what is timed beside a call."""
+    """Return the marker style for calls that are timed beside ours."""
     return {"color": style.ink(), "marker": "|", "ms": 8, "mew": 1.3, "ls": "none"}
 
 
