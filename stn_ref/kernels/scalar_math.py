@@ -295,5 +295,10 @@ def pixel(d, start, factor, shift):
 
 
 def bound(function: Callable, **names) -> Callable:
-    """Return a copy of a function above that uses another `floor` or `remainder`, for a backend to compile."""
-    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    """Return a copy of a function above that uses other functions for names such as `floor`, for a backend to compile.
+
+    Its qualified name lists them: in kept machine code two versions may not share a name (kernels/cpu/cache.py).
+    """
+    version = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    version.__qualname__ += repr({name: getattr(value, "__qualname__", value) for name, value in names.items()})
+    return version
