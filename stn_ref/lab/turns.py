@@ -83,8 +83,8 @@ def _turn(call: Callable[[], object], seconds: float, clock: Callable[[], float]
 class Others:
     """Measure how many cores were busy with other programs since this object was created.
 
-    Times measured under such a load are not reliable. The source are counters of the Linux kernel; other systems do not
-    report this.
+    Times measured under this load are not reliable. The numbers come from counters of the Linux kernel; other systems
+    do not report them.
     """
 
     def __init__(self):

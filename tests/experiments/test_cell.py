@@ -126,7 +126,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(source,
         half_done.write_bytes(b"PK half")
     else:
         before.compute(half_done, False, quiet)
-    with pytest.raises(store.ResultError, match=r"checkpoint\.npz is .*; move it away, and the cell begins anew$"):
+    with pytest.raises(store.ResultError, match=r"checkpoint\.npz is .*; move it away, and the cell starts over$"):
         run(made, tmp_path)
     assert half_done.exists()
 

@@ -75,7 +75,7 @@ def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path, monkeypat
         with style.styled():
             waiting = measured.invariance()
         assert "not measured yet" in waiting.figure.texts[0].get_text()
-    with pytest.raises(FileNotFoundError, match=r"there is none of cnn/upright, st-cnn-affine/RTS, st-cnn-affine/up"):
+    with pytest.raises(FileNotFoundError, match=r"missing: cnn/upright, st-cnn-affine/RTS, st-cnn-affine/up"):
         measured.invariance(tmp_path)
 
 

@@ -18,18 +18,18 @@ from stn_ref.lab.machine_report import environment, processor
 from stn_ref.lab.turns import Others
 
 PARTS = {  # name -> module, function that yields its cases, meaning of its numbers
-    "machine": ("machine", "cases", "what the machine can do: bytes copied, float operations of matrix products"),
+    "machine": ("machine", "cases", "limits of the machine: bytes copied, float operations of matrix products"),
     "sampler": ("sampler", "cases", "grid_sample and its backward, as users call them, beside the kernel alone on "
                 "ready pixel points; limit: a copy of the bytes that must move"),
     "grid": ("grid", "cases", "affine_grid and its backward, and grid + sampler forward and backward, as users call "
-             "them: by functions, beside that by layers; PyTorch's by autograd; limit: a copy, too"),
-    "modes": ("sampler", "mode_cases", "grid_sample's other modes, paddings and dtypes; limit: a copy, too"),
+             "them: by functions, and beside that by layers; PyTorch by autograd; limit: also a copy"),
+    "modes": ("sampler", "mode_cases", "grid_sample's other modes, paddings and dtypes; limit: also a copy"),
     "layers": ("layers", "cases", "layers; limit: a matrix product of as many operations, or a copy of x and y"),
     "steps": ("steps", "cases", "training steps; limit: the step's convolutions and Linear as matrix products"),
     "growth": ("sampler", "growth_cases", "grid_sample from small to large; limit: a copy; memory by tracemalloc"),
-    "memory": ("memory", "cases", "memory of training steps: growth of the resident set, in a process each"),
+    "memory": ("memory", "cases", "memory of training steps: growth of the resident set, in separate processes"),
     "startup": ("startup", "cases", "a new process, after `import numpy`: with an empty folder for machine code, then "
-                "with what the first process kept there"),
+                "with the code that the first process stored there"),
     "cuda": ("cuda", "cases", "the sampler on a GPU, timed by its events; limit: a copy from its memory to its memory"),
 }  # fmt: skip
 QUICK_SECONDS = 0.1  # of each row
@@ -98,7 +98,7 @@ def run(
     say(
         f"{result['environment']['processor']}, {os.cpu_count()} cores; float32 unless said; medians of rounds in turns"
     )
-    say("ratio: PyTorch's time over ours, above 1 ours is faster; of limit: 1 is as fast as the machine can")
+    say("ratio: PyTorch's time over ours, above 1 ours is faster; of limit: 1 is the limit of the machine")
     try:
         for name, rows in parts.items():
             _run_part(name, rows, counts, quick, say)

@@ -81,7 +81,7 @@ class Cell:
         try:
             computed = self.compute(half_done, progress, note)
         except CheckpointError as error:
-            raise store.ResultError(f"{error}; move it away, and the cell begins anew") from None
+            raise store.ResultError(f"{error}; move it away, and the cell starts over") from None
         known = versions()
         result = {
             **self._named(experiment, scale),

@@ -64,7 +64,7 @@ def draw_invariance(found: list[dict]) -> Drawing:
     """
     nets = [result for result in found if result["cell"] in NETS]
     if missing := NETS.keys() - {result["cell"] for result in nets}:
-        raise FileNotFoundError(f"the figure needs a result of each net; there is none of {', '.join(sorted(missing))}")
+        raise FileNotFoundError(f"the figure needs a result of each net; missing: {', '.join(sorted(missing))}")
     testing = nets[0]["configuration"]
     fig = style.figure(9.2, 3.9)
     axes = fig.subplots(1, 3, sharey=True)

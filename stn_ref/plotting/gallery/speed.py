@@ -21,7 +21,7 @@ COLUMNS = (  # of groups: title -> part of the report, start of its row names
 )
 BESIDE = ("kernel_ratio", "layers_ratio")  # of the calls that are timed beside ours
 PASSES = ("forward", "backward")
-BUSY = 0.15  # cores that other programs used: from here on the caption says so
+BUSY = 0.15  # cores that other programs used: at or above this the caption says so
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
 _LOOKS = [  # one for each number of threads: colour, marker, face
     ("blue", "o", "none"),
