@@ -231,6 +231,13 @@ def test_bad_numbers_in_theta_neither_crash_nor_warn(rng, T, bad):
                 assert np.isnan(mapped[1]).any()
 
 
+@pytest.mark.parametrize("bad", (np.nan, np.inf))
+def test_a_bad_coordinate_leaves_the_other_one_alone_where_the_matrix_has_no_term_for_it(bad):
+    xy = np.array([[bad, 1.0]])
+    assert_array_equal(Translation().apply(np.array([[2.0, 3.0]]), xy), [[[bad, 4.0]]])
+    assert_array_equal(Attention().apply(np.array([[0.5, 2.0, 3.0]]), xy)[0, 0, 1], 3.5)
+
+
 @each
 def test_float32_stays_float32(rng, T):
     theta, xy = near_identity(T, rng).astype(np.float32), rng.uniform(-1, 1, (2, 3, 4, 2)).astype(np.float32)
