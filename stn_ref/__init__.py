@@ -55,7 +55,8 @@ def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     __import__(f"{__name__}.{_HOME[name]}")  # not import_module: up to Python 3.10 a fork can leave its lock locked
-    return getattr(sys.modules[f"{__name__}.{_HOME[name]}"], name)
+    value = globals()[name] = getattr(sys.modules[f"{__name__}.{_HOME[name]}"], name)
+    return value
 
 
 def __dir__() -> list[str]:

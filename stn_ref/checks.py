@@ -48,7 +48,10 @@ def floating(name: str, array, like: tuple | None = None, gpu: bool = False) -> 
     on_gpu = gpu and hasattr(array, "copy_to_host")
     if not (isinstance(array, np.ndarray) or on_gpu) or array.dtype not in FLOATS:
         got = f"a NumPy array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        got = f"an array of {array.dtype} on a GPU" if on_gpu else got
+        if on_gpu:
+            got = f"an array of {array.dtype} on a GPU"
+        elif hasattr(array, "__cuda_array_interface__"):
+            got += " on a GPU, which backend='cuda' accepts"
         raise TypeError(f"{name} must be a float32 or float64 {'' if on_gpu else 'NumPy '}array; got {got}")
     if like is not None and array.dtype != like[1].dtype:
         wanted = like[1].dtype

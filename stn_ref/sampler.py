@@ -103,7 +103,8 @@ def sample(
     PyTorch round them to even.
     """
     _check_options(mode, padding, a, backend)
-    U, points = kernels.take(backend, U=U, points=points)
+    if backend in kernels.CUDA_BACKENDS:
+        U, points = kernels.get(backend).take(U=U, points=points)
     check_points(U, points, "points", backend)
     return kernels.get(backend).sample_forward(U, points, mode, padding, a)
 
@@ -156,7 +157,8 @@ def sample_backward(
     instead of 1 (scalar_math.py has the proof).
     """
     _check_options(mode, padding, a, backend, kink)
-    U, points, gV = kernels.take(backend, U=U, points=points, gV=gV)
+    if backend in kernels.CUDA_BACKENDS:
+        U, points, gV = kernels.get(backend).take(U=U, points=points, gV=gV)
     check_points(U, points, "points", backend)
     check_cotangent(U, points, gV, "points", backend)
     needs = checks.flags("needs", needs, ("U", "points"))
@@ -240,7 +242,8 @@ def grid_sample(
     """
     padding = pixel_padding(padding_mode, align_corners)
     _check_options(mode, padding, a, backend)
-    U, grid = kernels.take(backend, U=U, grid=grid)
+    if backend in kernels.CUDA_BACKENDS:
+        U, grid = kernels.get(backend).take(U=U, grid=grid)
     check_points(U, grid, "grid", backend)
     unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)
     return kernels.get(backend).sample_forward(U, grid, mode, padding, a, unit)
@@ -282,7 +285,8 @@ def grid_sample_backward(
     """
     padding = pixel_padding(padding_mode, align_corners)
     _check_options(mode, padding, a, backend, kink)
-    U, grid, gV = kernels.take(backend, U=U, grid=grid, gV=gV)
+    if backend in kernels.CUDA_BACKENDS:
+        U, grid, gV = kernels.get(backend).take(U=U, grid=grid, gV=gV)
     check_points(U, grid, "grid", backend)
     check_cotangent(U, grid, gV, "grid", backend)
     unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)

@@ -13,7 +13,7 @@ dtype of U: x in pixels is (x + before) scale_x + after_x, and y likewise. gpoin
 
 The CUDA backends have only the first pair, for bilinear and nearest; bicubic raises ValueError. They add
 
-    take(**arrays) -> views     views of GPU arrays of any library, without a copy
+    take(**arrays) -> views     views of GPU arrays of any library, without a copy; NumPy arrays as they are
     stream(handle)              a context manager: work on GPU arrays is queued on this stream
 
 `grids(backend)` returns the module that computes the sampling grid. An axis is (target, start, factor, shift), see
@@ -84,7 +84,6 @@ __all__ = [
     "compiled",
     "get",
     "grids",
-    "take",
 ]
 
 
@@ -112,28 +111,6 @@ def _home(backend: str, homes: dict[str, str]) -> ModuleType:
         f"backend {backend!r}",
         f", or use backend={'vectorised' if backend == 'cpu' else 'cpu'!r}",
     )
-
-
-def take(backend: str, **arrays) -> tuple:
-    """Return the arguments in the form that a backend reads: GPU arrays as views without a copy, others unchanged.
-
-    Args:
-        backend: a CUDA backend takes any object with `__cuda_array_interface__`, for example an array of CuPy or JAX
-            or a tensor of PyTorch.
-        arrays: name -> argument.
-
-    Raises:
-        TypeError: some arrays are on a GPU and others are not, or the backend does not run on a GPU.
-    """
-    on_gpu = [name for name, array in arrays.items() if hasattr(array, "__cuda_array_interface__")]
-    if not on_gpu:
-        return tuple(arrays.values())
-    if backend not in CUDA_BACKENDS:
-        raise TypeError(
-            f"{on_gpu[0]} must be a NumPy array with backend={backend!r}; got {type(arrays[on_gpu[0]]).__name__} on a "
-            "GPU, which backend='cuda' takes"
-        )
-    return get(backend).take(**arrays)
 
 
 def compiled(module: str, user: str, instead: str = "") -> ModuleType:

@@ -56,7 +56,7 @@ def test_an_array_of_a_gpu_is_sent_to_the_cuda_backend():
     class Tensor:
         __cuda_array_interface__ = None
 
-    wanted = "^points must be a NumPy array with backend='cpu'; got Tensor on a GPU, which backend='cuda' takes$"
+    wanted = "^points must be a float32 or float64 NumPy array; got Tensor on a GPU, which backend='cuda' accepts$"
     with pytest.raises(TypeError, match=wanted):
         sample(np.ones((1, 1, 3, 3)), Tensor())
 

@@ -67,12 +67,16 @@ def on_gpu(array) -> bool:
 
 
 def take(**arrays) -> tuple:
-    """Return GPU arrays as arrays of numba-cuda that share their memory.
+    """Return GPU arrays as arrays of numba-cuda that share their memory, and NumPy arrays as they are.
+
+    A GPU array is any object with `__cuda_array_interface__`, for example of CuPy, JAX or PyTorch.
 
     Raises:
         TypeError: some arrays are on a GPU and others are not, or an array has a mask.
     """
     at_home = [name for name, array in arrays.items() if not hasattr(array, "__cuda_array_interface__")]
+    if len(at_home) == len(arrays):
+        return tuple(arrays.values())
     if at_home:
         other = next(name for name in arrays if name not in at_home)
         raise TypeError(
