@@ -157,7 +157,10 @@ def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1
         least: a range has at least so many items, unless it is the only one, see `worth_a_thread`.
     """
     ranges = spans(count, max(1, min(_threads, count // least)))
-    parallel(lambda k: task(*ranges[k]), len(ranges))
+    if len(ranges) == 1:
+        task(0, count)
+    else:
+        parallel(lambda k: task(*ranges[k]), len(ranges))
 
 
 def spans(count: int, most: int = 16) -> list[tuple[int, int]]:
