@@ -19,16 +19,15 @@ from stn_ref.data.digits import draw_digits
 from stn_ref.data.distortions import Distorted, apply_pose, distort, draw_pose, to_float
 from stn_ref.data.idx import load_mnist
 
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # (U, labels) of each batch
+
 _STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "val": 4, "test": 5, "weights": 6, "consistency": 7}
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
     """Return the generator for one purpose in one epoch; different arguments give independent generators.
 
-    Args:
-        seed: at least 0.
-        purpose: "digits", "split", "order", "distortion", "val", "test", "weights" or "consistency".
-        epoch: at least 0.
+    A purpose is "digits", "split", "order", "distortion", "val", "test", "weights" or "consistency".
     """
     seed, epoch = checks.integer("seed", seed), checks.integer("epoch", epoch)
     checks.one_of("purpose", purpose, _STREAMS)
@@ -41,8 +40,7 @@ def batches(n: int, batch_size: int, *, seed: int, epoch: int, start: int = 0) -
     Args:
         n: how many examples.
         batch_size: at least 1.
-        seed: with `epoch`, decides the order.
-        epoch: at least 0.
+        seed, epoch: decide the order.
         start: batches to leave out at the beginning, for a training resumed within an epoch.
 
     Returns:
@@ -67,7 +65,7 @@ def epoch_batches(
     *,
     start: int = 0,
     backend: str = "cpu",
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Batches:
     """Iterate over one epoch of training batches, each image freshly distorted.
 
     An image's distortion follows from (seed, epoch, its index, how many images there are); neither the batch size nor
@@ -77,10 +75,7 @@ def epoch_batches(
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
         labels: (N,) integers.
         kind: one of data.KINDS.
-        batch_size: at least 1; the last batch may be shorter.
-        seed: at least 0.
-        epoch: at least 0.
-        start: batches to leave out at the beginning, for a training resumed within an epoch.
+        batch_size, seed, epoch, start: as of `batches`.
         backend: of the sampler.
 
     Returns:
@@ -95,8 +90,7 @@ def epoch_batches(
     indices = batches(len(images), batch_size, seed=seed, epoch=epoch, start=start)
 
     def distorted(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        U = to_float(images[batch])
-        U = apply_pose(U, pose[batch], kind, patches_from=images, backend=backend)
+        U = apply_pose(to_float(images[batch]), pose[batch], kind, patches_from=images, backend=backend)
         return U, labels[batch].astype(np.int64)
 
     return map(distorted, indices)
@@ -108,11 +102,8 @@ def fixed_distortion(
     """Distort a validation or test set once and for all: the seed decides, no epoch does.
 
     Args:
-        images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
-        kind: one of data.KINDS.
-        seed: at least 0.
-        part: "val" or "test", whose distortions are independent.
-        backend: of the sampler.
+        images, kind, backend: as of `epoch_batches`.
+        seed, part: decide the distortion; a part is "val" or "test".
 
     Returns:
         Distorted(images (N, 1, S, S) float32, pose (N,)).
@@ -159,13 +150,22 @@ class Dataset:
     fingerprint: int = field(init=False)
 
     def __post_init__(self):
-        crc = zlib.crc32(self.name.encode())
-        for part in ("train", "val", "test"):
-            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            _check_pair(images, labels)
-            crc = zlib.crc32(np.ascontiguousarray(images), crc)
-            crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), crc)
-        object.__setattr__(self, "fingerprint", crc)
+        parts = [self.part(name) for name in ("train", "val", "test")]
+        for part in parts:
+            _check_pair(*part)
+        object.__setattr__(self, "fingerprint", fingerprint(self.name, *parts))
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return (images, labels) of "train", "val" or "test"."""
+        return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
+
+
+def fingerprint(name: str, *parts: tuple[np.ndarray, np.ndarray]) -> int:
+    """Return the CRC-32 of a name and of the (images, labels) of every part."""
+    crc = zlib.crc32(name.encode())
+    for images, labels in parts:
+        crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), zlib.crc32(np.ascontiguousarray(images), crc))
+    return crc
 
 
 class Source(Protocol):
@@ -180,9 +180,7 @@ class Source(Protocol):
     def size(self, part: str) -> int:
         """Return how many examples "train", "val" or "test" has."""
 
-    def batches(
-        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Batches:
         """Iterate over an epoch from batch `start` on: (U (B, C, H, W) float32, labels (B,) int64)."""
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -191,11 +189,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class DigitSource:
-    """What every Source of digits has: the name of their data set, what it was, and how many there are.
-
-    Args:
-        dataset: from `load`.
-    """
+    """What every Source of digits has: the name of their data set, what it was, and how many there are."""
 
     dataset: Dataset
 
@@ -211,30 +205,22 @@ class DigitSource:
 
     def size(self, part: str) -> int:
         """Return how many digits a part has."""
-        return len(getattr(self.dataset, f"{part}_labels"))
+        return len(self.dataset.part(part)[1])
 
 
 @dataclass(frozen=True)
 class DistortedDigits(DigitSource):
-    """A Source: the digits of a data set, distorted anew in every epoch.
-
-    Args:
-        dataset: from `load`.
-        kind: of distortion, one of KINDS.
-    """
+    """A Source: the digits of a data set, distorted anew in every epoch; `kind` is one of KINDS."""
 
     kind: str
 
-    def batches(
-        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Batches:
         """See `epoch_batches`."""
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        return epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start)
+        return epoch_batches(*self.dataset.part("train"), self.kind, batch_size, seed, epoch, start=start)
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """See `fixed_distortion`."""
-        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
+        images, labels = self.dataset.part(part)
         return fixed_distortion(images, self.kind, seed, part=part).images, labels
 
 

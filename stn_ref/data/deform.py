@@ -14,17 +14,11 @@ FAR = 1e3  # half canvases; stands for points at infinity, which P may have besi
 
 
 def draw_corners(n: int, canvas: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw by how much the corners of n canvases move: N(0, deviation), until they are what a camera can see.
-
-    Args:
-        n: how many canvases.
-        canvas: S, pixels of a side.
-        deviation: standard deviation of each coordinate, pixels.
-        rng: the only source of randomness.
+    """Draw by how many pixels the corners of n canvases move: N(0, deviation), until they are what a camera can see.
 
     Returns:
         (n, 4, 2) pixels (x, y), in the order of CORNERS. The moved corners make a convex quadrilateral, not turned
-        over, about the middle.
+        over, about the middle of a canvas of `canvas` pixels a side.
     """
     moved = np.zeros((n, 4, 2))
     again = np.arange(n)

@@ -26,9 +26,6 @@ _PIECE = 1 << 20  # bytes read at once: a header that promises terabytes costs n
 def read_idx(path: str | os.PathLike) -> np.ndarray:
     """Read one IDX file, gzipped or not (its first bytes decide, not its name).
 
-    Args:
-        path: the file.
-
     Returns:
         An array with the axes and the type that the header states, in native byte order; writable.
 
@@ -105,9 +102,7 @@ def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
 def find_idx(directory: str | os.PathLike, stem: str) -> Path:
     """Return the path of one file of MNIST: <stem>-idxD-ubyte or <stem>.idxD-ubyte, with or without .gz.
 
-    Args:
-        directory: where to look.
-        stem: "train-images", "train-labels", "t10k-images" or "t10k-labels".
+    A stem is "train-images", "train-labels", "t10k-images" or "t10k-labels".
 
     Returns:
         The first that exists; the unpacked file before the gzipped one.
