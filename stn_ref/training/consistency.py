@@ -29,11 +29,7 @@ from stn_ref.kernels.vectorised_grid import at_infinity, replaced
 from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
 
-ANGLE, ZOOM, SHIFT = (
-    45.0,
-    1.25,
-    0.1,
-)  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
+ANGLE, ZOOM, SHIFT = (45.0, 1.25, 0.1)  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
 
 
 def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
