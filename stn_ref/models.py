@@ -71,13 +71,9 @@ def cnn(
     """Return the convolutional net: conv 9x9, max 2x2, conv 7x7, max 2x2, FC; ReLU after each pooling, no padding.
 
     Args:
-        size: side in pixels of the input (N, channels, size, size).
-        rng: generator for the weights, and then for dropout.
         filters: numbers of filters of the two convolutions.
-        channels: number of input channels.
-        classes: number of scores for each image.
         dropout: probability of dropping a feature before the fully-connected layer; 0: no dropout layer.
-        dtype: dtype of the weights.
+        size, rng, channels, classes, dtype: as of `fcn`.
     """
     first, second = filters
     left = ((size - 8) // 2 - 6) // 2
@@ -116,11 +112,7 @@ def cifar10(
 ) -> Sequential:
     """Return the CIFAR-10 net of a widely copied README, (N, 3, 32, 32) -> scores (N, 10): 1,585,008 parameters.
 
-    Args:
-        rng: generator for the weights, and then for dropout.
-        dropout: as for `tutorial`; the two nets differ only in their widths.
-        localisation_lr_scale: factor on the learning rate of the localisation net.
-        dtype: dtype of the weights.
+    The arguments are those of `tutorial`; the two nets differ only in their widths.
 
     Source: gokul-pv, DawnOfTransformers/SpacialTransformers, README.md on GitHub.
     """
@@ -142,12 +134,9 @@ def cifar10_cnn(rng: np.random.Generator, *, dropout: float = 0.5, dtype=np.floa
 def _with_transformer(in_shape, localisation, classifier, rng, dropout, lr_scale, dtype) -> Sequential:
     """Return transformer and classifier; each is described by ((filters, kernel), (filters, kernel), hidden width)."""
     affine = transforms.get("affine")
-    f_loc = Sequential(
-        *_features(in_shape, localisation, rng, dtype), regression_layer(localisation[-1], affine, dtype=dtype)
-    )
-    return Sequential(
-        SpatialTransformer(scaled(f_loc, lr_scale), affine), *_classifier(in_shape, classifier, rng, dropout, dtype)
-    )
+    last = regression_layer(localisation[-1], affine, dtype=dtype)
+    f_loc = scaled(Sequential(*_features(in_shape, localisation, rng, dtype), last), lr_scale)
+    return Sequential(SpatialTransformer(f_loc, affine), *_classifier(in_shape, classifier, rng, dropout, dtype))
 
 
 def _classifier(in_shape, classifier, rng, dropout, dtype) -> list:

@@ -19,11 +19,12 @@ import numpy as np
 from stn_ref import checks
 from stn_ref.grid import GridGenerator, grid_backend
 from stn_ref.nn import Layer, Linear, Sequential
+from stn_ref.nn.layer import Layers
 from stn_ref.sampler import Sampler
 from stn_ref.transforms import Transform
 
 
-class Parallel(Layer):
+class Parallel(Layers):
     """Layers in parallel: each receives the whole input, and their outputs are stacked along the channels.
 
         V = (f_1(U), f_2(U), ...),   gU = sum_k gU_k
@@ -59,15 +60,6 @@ class Parallel(Layer):
         pieces = np.split(gV, stops, axis=1)
         gUs = [layer.backward(piece, needs=needs) for layer, piece in zip(self.layers, pieces, strict=True)]
         return sum(gUs[1:], start=gUs[0]) if needs else None
-
-    def __repr__(self) -> str:
-        return f"Parallel({', '.join(type(layer).__name__ for layer in self.layers)})"
-
-    def __getitem__(self, k: int) -> Layer:
-        return self.layers[k]
-
-    def __len__(self) -> int:
-        return len(self.layers)
 
 
 class ParallelTransformers(Layer):
@@ -118,11 +110,8 @@ class ParallelTransformers(Layer):
         checks.floating("U", U)
         checks.shape("U", U, ("N", "C", "H", "W"))
         with self.undivided():
-            Vs = []
-            for theta, grid, sampler in zip(
-                self._cut(self.localisation.forward(U)), self.grids, self.samplers, strict=True
-            ):
-                Vs.append(sampler.forward(U, grid.forward(theta, U.shape[2:])))
+            steered = zip(self._cut(self.localisation.forward(U)), self.grids, self.samplers, strict=True)
+            Vs = [sampler.forward(U, grid.forward(theta, U.shape[2:])) for theta, grid, sampler in steered]
             return self.keep(*stacked(Vs))
 
     def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:

@@ -6,6 +6,7 @@ Read next: subject.py (what is checked), claims/ (the claims), run.py (runs them
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -46,15 +47,30 @@ class Claim:
         return {key: getattr(self, key) for key in ("name", "says", "failure", "known", "subject")}
 
 
-def claim(failure: str, *, known: str = "", subject: str = "sampler") -> Callable[[Callable], Claim]:
-    """Return a decorator that turns a check into a Claim: the name is the function's, the sentence its docstring."""
+def claim(failure: str, *, known: str = "", subject: str = "sampler", **choices: tuple) -> Callable[[Callable], Claim]:
+    """Return a decorator that turns a function into a Claim: the name is the function's, the sentence its docstring.
 
-    def decorate(check: Callable) -> Claim:
-        name = check.__name__.strip("_").replace("_", "-")
-        says = " ".join(inspect.getdoc(check).split())
-        return Claim(name, says, failure, known, subject, check)
+    A claim about a spline is a function of the Subject. Any other is a function of the Subject and the options of a
+    call, and is judged with every combination of options that the sampler offers.
+
+    Args:
+        choices: the values to try for each option; by default both values of align_corners.
+    """
+    choices = {"align_corners": (False, True), **choices}
+
+    def decorate(judge: Callable) -> Claim:
+        def check(given) -> None:
+            for options in given.offered("backward" if subject == "backward" else "forward", **choices):
+                judge(given, options)
+
+        name = judge.__name__.strip("_").replace("_", "-")
+        says = " ".join(inspect.getdoc(judge).split())
+        return Claim(name, says, failure, known, subject, judge if subject == "tps" else check)
 
     return decorate
+
+
+gradient_claim = partial(claim, subject="backward")
 
 
 def _round(number) -> str:

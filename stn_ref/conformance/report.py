@@ -62,18 +62,13 @@ def _refuse_absent_libraries(spec: Spec) -> None:
 
 
 def check(
-    spec: Spec,
-    *,
-    only: Iterable[str] | None = None,
-    time_limit: float = 60.0,
-    say: Callable[[str], None],
+    spec: Spec, *, only: Iterable[str] | None = None, time_limit: float = 60.0, say: Callable[[str], None]
 ) -> tuple[int, dict]:
     """Run the claims against the functions that `spec` names, and report each verdict.
 
     Args:
-        spec: the names of the functions.
+        spec, time_limit: as of `run`.
         only: names of claims; None: all claims about the given functions.
-        time_limit: seconds for each claim.
         say: called with the text of each verdict as soon as it is known.
 
     Returns:

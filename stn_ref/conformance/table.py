@@ -150,10 +150,7 @@ def check_peers(
     return (0 if ours else 1), {
         "passed": ours,
         "samplers": {
-            name: {
-                "title": column.title,
-                "verdicts": [verdict.to_dict() for verdict in column.verdicts.values()],
-            }
+            name: {"title": column.title, "verdicts": [verdict.to_dict() for verdict in column.verdicts.values()]}
             for name, column in columns.items()
         },
         "not_installed": absent,

@@ -19,16 +19,15 @@ from stn_ref.data.digits import draw_digits
 from stn_ref.data.distortions import Distorted, apply_pose, distort, draw_pose, to_float
 from stn_ref.data.idx import load_mnist
 
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # (U, labels) of each batch
+
 _STREAMS = {"digits": 0, "split": 1, "order": 2, "distortion": 3, "val": 4, "test": 5, "weights": 6, "consistency": 7}
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
     """Return the generator for one purpose in one epoch; different arguments give independent generators.
 
-    Args:
-        seed: at least 0.
-        purpose: "digits", "split", "order", "distortion", "val", "test", "weights" or "consistency".
-        epoch: at least 0.
+    A purpose is "digits", "split", "order", "distortion", "val", "test", "weights" or "consistency".
     """
     seed, epoch = checks.integer("seed", seed), checks.integer("epoch", epoch)
     checks.one_of("purpose", purpose, _STREAMS)
@@ -41,8 +40,7 @@ def batches(n: int, batch_size: int, *, seed: int, epoch: int, start: int = 0) -
     Args:
         n: number of examples.
         batch_size: at least 1.
-        seed: determines the order, together with `epoch`.
-        epoch: at least 0.
+        seed, epoch: together they determine the order.
         start: number of batches to skip at the beginning, to resume a training within an epoch.
 
     Returns:
@@ -67,7 +65,7 @@ def epoch_batches(
     *,
     start: int = 0,
     backend: str = "cpu",
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Batches:
     """Return an iterator over one epoch of training batches; each image gets a new distortion in each epoch.
 
     The distortion of an image depends on seed, epoch, its index and the number of images; it does not depend on the
@@ -77,10 +75,7 @@ def epoch_batches(
         images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
         labels: (N,) integers.
         kind: one of data.KINDS.
-        batch_size: at least 1; the last batch may be shorter.
-        seed: at least 0.
-        epoch: at least 0.
-        start: number of batches to skip at the beginning, to resume a training within an epoch.
+        batch_size, seed, epoch, start: as for `batches`.
         backend: backend of the sampler.
 
     Returns:
@@ -95,8 +90,7 @@ def epoch_batches(
     indices = batches(len(images), batch_size, seed=seed, epoch=epoch, start=start)
 
     def distorted(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        U = to_float(images[batch])
-        U = apply_pose(U, pose[batch], kind, patches_from=images, backend=backend)
+        U = apply_pose(to_float(images[batch]), pose[batch], kind, patches_from=images, backend=backend)
         return U, labels[batch].astype(np.int64)
 
     return map(distorted, indices)
@@ -108,11 +102,8 @@ def fixed_distortion(
     """Return a distorted validation or test set, which depends on the seed but not on an epoch.
 
     Args:
-        images: (N, 1, 28, 28) uint8, or float32 in [0, 1].
-        kind: one of data.KINDS.
-        seed: at least 0.
-        part: "val" or "test"; their distortions are independent.
-        backend: backend of the sampler.
+        images, kind, backend: as for `epoch_batches`.
+        seed, part: together they determine the distortion; part is "val" or "test".
 
     Returns:
         Distorted(images (N, 1, S, S) float32, pose (N,)).
@@ -159,13 +150,22 @@ class Dataset:
     fingerprint: int = field(init=False)
 
     def __post_init__(self):
-        crc = zlib.crc32(self.name.encode())
-        for part in ("train", "val", "test"):
-            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            _check_pair(images, labels)
-            crc = zlib.crc32(np.ascontiguousarray(images), crc)
-            crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), crc)
-        object.__setattr__(self, "fingerprint", crc)
+        parts = [self.part(name) for name in ("train", "val", "test")]
+        for part in parts:
+            _check_pair(*part)
+        object.__setattr__(self, "fingerprint", fingerprint(self.name, *parts))
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return (images, labels) of "train", "val" or "test"."""
+        return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
+
+
+def fingerprint(name: str, *parts: tuple[np.ndarray, np.ndarray]) -> int:
+    """Return the CRC-32 of a name and of the (images, labels) of every part."""
+    crc = zlib.crc32(name.encode())
+    for images, labels in parts:
+        crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), zlib.crc32(np.ascontiguousarray(images), crc))
+    return crc
 
 
 class Source(Protocol):
@@ -180,9 +180,7 @@ class Source(Protocol):
     def size(self, part: str) -> int:
         """Return the number of examples in "train", "val" or "test"."""
 
-    def batches(
-        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Batches:
         """Iterate over an epoch from batch `start` on: (U (B, C, H, W) float32, labels (B,) int64)."""
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -191,11 +189,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class DigitSource:
-    """Base class of the Sources of digits: name, fingerprint and sizes of their data set.
-
-    Args:
-        dataset: the result of `load`.
-    """
+    """Base class of the Sources of digits: name, fingerprint and sizes of their data set."""
 
     dataset: Dataset
 
@@ -211,30 +205,22 @@ class DigitSource:
 
     def size(self, part: str) -> int:
         """Return the number of digits in a part."""
-        return len(getattr(self.dataset, f"{part}_labels"))
+        return len(self.dataset.part(part)[1])
 
 
 @dataclass(frozen=True)
 class DistortedDigits(DigitSource):
-    """A Source: the digits of a data set, distorted anew in every epoch.
-
-    Args:
-        dataset: the result of `load`.
-        kind: the kind of distortion, one of KINDS.
-    """
+    """A Source: the digits of a data set, distorted anew in every epoch; `kind` is one of KINDS."""
 
     kind: str
 
-    def batches(
-        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Batches:
         """Return the iterator of `epoch_batches`."""
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        return epoch_batches(images, labels, self.kind, batch_size, seed, epoch, start=start)
+        return epoch_batches(*self.dataset.part("train"), self.kind, batch_size, seed, epoch, start=start)
 
     def fixed(self, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (images, labels) of `fixed_distortion`."""
-        images, labels = getattr(self.dataset, f"{part}_images"), getattr(self.dataset, f"{part}_labels")
+        images, labels = self.dataset.part(part)
         return fixed_distortion(images, self.kind, seed, part=part).images, labels
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from stn_ref import checks, files
 from stn_ref.checks import DamagedFileError
-from stn_ref.data.batching import batches
+from stn_ref.data.batching import Batches, batches, fingerprint
 from stn_ref.data.idx import ADVICE, refuse_strangers
 
 SHAPE = (3, 32, 32)
@@ -26,6 +26,7 @@ RECORD = 1 + 3 * 32 * 32  # bytes
 PER_BATCH = 10_000  # records
 TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
 TEST = "test_batch.bin"
+FILES = (*TRAIN, TEST)
 META = "batches.meta.txt"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE, FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"  # the archive holds the folder
@@ -54,30 +55,21 @@ def load_cifar10(
     """
     place = find_cifar10(directory)
     if place.is_dir():
-        content = {name: (place / name).read_bytes() for name in (*TRAIN, TEST) if (place / name).is_file()}
-        if (place / META).is_file():
-            content[META] = (place / META).read_bytes()
+        content = {name: (place / name).read_bytes() for name in (*FILES, META) if (place / name).is_file()}
     else:
         content = dict(members(place, per_batch=per_batch))
-    for name in (*TRAIN, TEST):
+    for name in FILES:
         if name not in content:
-            raise FileNotFoundError(f"{place} holds no {name}; expected {', '.join((*TRAIN, TEST))}")
+            raise FileNotFoundError(f"{place} holds no {name}; expected {', '.join(FILES)}")
     if META in content:
         check_names(place / META, content.pop(META))
-    parts = {name: parse(place / name, content.pop(name), per_batch) for name in (*TRAIN, TEST)}
+    parts = {name: parse(place / name, content.pop(name), per_batch) for name in FILES}
     images, labels = (np.concatenate(arrays) for arrays in zip(*(parts[name] for name in TRAIN), strict=True))
     return images, labels, *parts[TEST]
 
 
 def find_cifar10(directory: str | os.PathLike) -> Path:
-    """Return the folder that holds the batches, or the archive.
-
-    Args:
-        directory: see `load_cifar10`.
-
-    Raises:
-        FileNotFoundError: the directory does not exist, or holds neither of them.
-    """
+    """Return the folder that holds the batches, or the archive; raise FileNotFoundError if there is neither."""
     directory = Path(directory)
     if directory.is_file():
         return directory
@@ -95,19 +87,14 @@ def find_cifar10(directory: str | os.PathLike) -> Path:
 def find_folder(directory: Path) -> Path | None:
     """Return the folder of the unpacked batches, `directory` or cifar-10-batches-bin in it; None without batches."""
     folders = (directory, directory / FOLDER)
-    return next((f for f in folders if any((f / name).exists() for name in (*TRAIN, TEST))), None)
+    return next((f for f in folders if any((f / name).exists() for name in FILES)), None)
 
 
 def parse(path: Path, content: bytes, per_batch: int = PER_BATCH) -> tuple[np.ndarray, np.ndarray]:
     """Return (images (N, 3, 32, 32), labels (N,)), uint8, from the bytes of a batch.
 
-    Args:
-        path: name of the file for an error message.
-        content: the bytes of the file.
-        per_batch: the expected number of records N.
-
     Raises:
-        DamagedFileError: the length does not fit N records, or a label is above 9.
+        DamagedFileError: the length does not fit `per_batch` records, or a label is above 9; the message names `path`.
     """
     refuse_strangers(path, content[:256], "a batch of CIFAR-10")
     if content.startswith(b"\x1f\x8b"):
@@ -136,16 +123,12 @@ def check_names(path: Path, content: bytes) -> None:
 def members(archive: Path, *, per_batch: int = PER_BATCH) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the batches and of batches.meta.txt in the archive; skip everything else.
 
-    Args:
-        archive: a gzipped tar file.
-        per_batch: records per file; larger members are not read.
-
     Raises:
-        DamagedFileError: the file is not a gzipped tar file, or is cut short.
+        DamagedFileError: the file is no gzipped tar file, is cut short, or has a batch of more than `per_batch` records.
     """
     with open(archive, "rb") as file:
         refuse_strangers(archive, file.read(256), ARCHIVE)
-    sizes = dict.fromkeys((*TRAIN, TEST), per_batch * RECORD) | {META: 1000}
+    sizes = dict.fromkeys(FILES, per_batch * RECORD) | {META: 1000}
     try:
         with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
@@ -166,10 +149,6 @@ def unpack(archive: Path, *, per_batch: int = PER_BATCH) -> list[Path]:
 
     Only files with these names are written, each completely or not at all; no name or path is taken from the archive.
     Existing files are never overwritten.
-
-    Args:
-        archive: see `members`.
-        per_batch: records per file.
 
     Returns:
         The files written.
@@ -206,12 +185,8 @@ class ColourImages:
     So 0, the padding of a transformer, is the mean colour.
 
     Args:
-        name: name of the data.
-        train: images (N, 3, H, W) uint8 and labels (N,).
-        val: the same for validation.
-        test: the same for test.
-        mean: mean of each channel, for values in [0, 1].
-        std: standard deviation of each channel, for values in [0, 1].
+        train, val, test: images (N, 3, H, W) uint8 and labels (N,).
+        mean, std: mean and standard deviation of each channel, for values in [0, 1].
 
     Attributes:
         fingerprint: CRC-32 of everything above: two runs with the same fingerprint saw the same data.
@@ -226,23 +201,20 @@ class ColourImages:
     fingerprint: int = field(init=False)
 
     def __post_init__(self):
-        crc = zlib.crc32(repr((self.name, self.mean, self.std)).encode())
-        for part in ("train", "val", "test"):
-            images, labels = getattr(self, part)
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for part, (images, labels) in parts.items():
             checks.shape(f"{part} images", images, ("N", 3, "H", "W"))
             checks.shape(f"{part} labels", labels, ("N",), N=(len(images), "images"))
             if images.dtype != np.uint8:
                 raise TypeError(f"{part} images must be uint8; got {images.dtype}")
-            crc = zlib.crc32(np.ascontiguousarray(labels, "<i8"), zlib.crc32(np.ascontiguousarray(images), crc))
+        crc = fingerprint(repr((self.name, self.mean, self.std)), *parts.values())
         object.__setattr__(self, "fingerprint", crc)
 
     def size(self, part: str) -> int:
         """Return the number of images in a part."""
         return len(getattr(self, part)[1])
 
-    def batches(
-        self, batch_size: int, seed: int, epoch: int, *, start: int = 0
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0) -> Batches:
         """Yield (U (B, 3, H, W) float32, labels (B,) int64) of an epoch, from batch `start` on."""
         images, labels = self.train
         for batch in batches(len(labels), batch_size, seed=seed, epoch=epoch, start=start):

@@ -14,19 +14,11 @@ FAR = 1e3  # half canvases; replaces points at infinity, which P may have outsid
 
 
 def draw_corners(n: int, canvas: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Return random displacements N(0, deviation) of the corners of n canvases, as a camera can see them.
-
-    Other displacements are drawn again.
-
-    Args:
-        n: number of canvases.
-        canvas: S, side in pixels.
-        deviation: standard deviation of each coordinate, in pixels.
-        rng: the only source of randomness.
+    """Return random displacements N(0, deviation) of the corners of n canvases of canvas x canvas pixels.
 
     Returns:
-        (n, 4, 2) pixels (x, y), in the order of CORNERS. The moved corners are a convex quadrilateral around the
-        middle of the canvas, without reflection.
+        (n, 4, 2) pixels (x, y), in the order of CORNERS. The moved corners are a convex quadrilateral around the middle
+        of the canvas, without reflection, as a camera can see it; other displacements are drawn again.
     """
     moved = np.zeros((n, 4, 2))
     again = np.arange(n)

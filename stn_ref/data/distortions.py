@@ -21,6 +21,7 @@ What no source states, so that we chose it:
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,18 +81,11 @@ POSE = np.dtype(
 )
 
 
-@dataclass(frozen=True)
-class Distorted:
-    """The result of `distort`: images (N, 1, S, S) float32, and pose (N,), a structured array with the fields of POSE.
-
-    It can be unpacked: `images, pose = distort(...)`.
-    """
+class Distorted(NamedTuple):
+    """The result of `distort`: images (N, 1, S, S) float32, and pose (N,), a structured array with POSE's fields."""
 
     images: np.ndarray
     pose: np.ndarray
-
-    def __iter__(self):
-        return iter((self.images, self.pose))
 
 
 def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
@@ -102,16 +96,11 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     which keeps the grey levels. R, P and E put the digit in the middle. A patch of TC comes from one of the other n - 1
     images (from the same one if n = 1).
 
-    Args:
-        n: number of distortions.
-        kind: one of KINDS.
-        rng: the only source of randomness.
-
     Returns:
-        (n,) structured array with the fields of POSE.
+        (n,) structured array with the fields of POSE; `rng` is the only source of randomness.
 
     Raises:
-        TypeError, ValueError: n is not an integer of at least 0, kind is unknown, or rng is not a Generator.
+        TypeError, ValueError: n is not an integer of at least 0, kind is not one of KINDS, rng is not a Generator.
 
     Source: Jaderberg et al. 2015, Sec. 4.1 and appendix A.4; see the head of this file.
     """
@@ -219,16 +208,14 @@ def apply_pose(
     if rule.clutter:
         patches_from = images if patches_from is None else patches_from
         checks.shape("patches_from", patches_from, ("M", 1, 28, 28))
-        steps = np.arange(PATCH)
+        square = np.stack(np.meshgrid(np.arange(PATCH), np.arange(PATCH)), axis=-1)  # (x, y) of a patch's pixels
         n = np.arange(len(images))[:, None, None]
         for k in range(PATCHES):
             others = to_float(patches_from[pose["patch_image"][:, k]])
-            points = np.empty((len(images), PATCH, PATCH, 2), np.float32)
-            points[..., 0] = (pose["patch_cut"][:, k, 0, None] + steps)[:, None, :]
-            points[..., 1] = (pose["patch_cut"][:, k, 1, None] + steps)[:, :, None]
-            x, y = pose["patch_place"][:, k, :, None, None].transpose(1, 0, 2, 3)
-            at = n, 0, y + steps[:, None], x + steps
-            canvas[at] = np.maximum(canvas[at], sample(others, points, backend=backend)[:, 0])
+            points = (pose["patch_cut"][:, k, None, None] + square).astype(np.float32)
+            x, y = np.moveaxis(pose["patch_place"][:, k, None, None] + square, -1, 0)
+            patch = sample(others, points, backend=backend)[:, 0]
+            canvas[n, 0, y, x] = np.maximum(canvas[n, 0, y, x], patch)
     return canvas
 
 

@@ -61,45 +61,23 @@ class KnownSet:
     unpacked: ModuleType | None = None
 
 
+MNIST = (
+    ("train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+    ("train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+    ("t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+    ("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+)
+CIFAR10 = (cifar.ARCHIVE, 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
+
 SETS = {
     "mnist": KnownSet(
         "handwritten digits, 60,000 for training and 10,000 for test, 28 x 28 (LeCun, Cortes, Burges)",
-        (
-            KnownFile(
-                "train-images-idx3-ubyte.gz",
-                9912422,
-                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            ),
-            KnownFile(
-                "train-labels-idx1-ubyte.gz",
-                28881,
-                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            ),
-            KnownFile(
-                "t10k-images-idx3-ubyte.gz",
-                1648877,
-                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            ),
-            KnownFile(
-                "t10k-labels-idx1-ubyte.gz",
-                4542,
-                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            ),
-        ),
-        (
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
+        tuple(KnownFile(*row) for row in MNIST),
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
     ),
     "cifar10": KnownSet(
         "colour photographs of ten classes, 50,000 for training and 10,000 for test, 32 x 32 (Krizhevsky), 170 MB",
-        (
-            KnownFile(
-                cifar.ARCHIVE,
-                170052171,
-                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-            ),
-        ),
+        (KnownFile(*CIFAR10),),
         ("https://www.cs.toronto.edu/~kriz/",),
         _batches,
         cifar,
@@ -125,21 +103,14 @@ def verify(directory: str | os.PathLike, name: str = "mnist") -> list[dict]:
     checks.one_of("name", name, SETS)
     dataset, directory = SETS[name], Path(directory)
     paths = {directory / known.name: known for known in dataset.files}
-    report = [
-        _row(
-            dataset,
-            path,
-            path.is_file() and sha256(path) == known.sha256,
-            "not the published file (its SHA-256 differs)",
-        )
-        for path, known in paths.items()
-    ]
+    other, report = "not the published file (its SHA-256 differs)", []
+    for path, known in paths.items():
+        report.append(_row(dataset, path, path.is_file() and sha256(path) == known.sha256, other))
     if dataset.unpacked and (folder := dataset.unpacked.find_folder(directory)):
         (archive,), (row,) = paths, report
         published = row["canonical"] and dataset.unpacked.is_unpacked(archive, folder)
-        other = (
-            "not what the archive holds" if row["canonical"] else f"the published {archive.name} is not here to compare"
-        )
+        absent = f"the published {archive.name} is not here to compare"
+        other = "not what the archive holds" if row["canonical"] else absent
         report.append(_row(dataset, folder, published, other))
         if not archive.exists():  # the archive is no longer needed
             del report[0]

@@ -26,9 +26,6 @@ _PIECE = 1 << 20  # bytes read at once: a header that announces terabytes costs 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
     """Read one IDX file, gzipped or not (the first bytes decide, not the name).
 
-    Args:
-        path: the file.
-
     Returns:
         A writable array with the axes and the type of the header, in native byte order.
 
@@ -105,9 +102,7 @@ def _parse(path: Path, stream: BinaryIO) -> np.ndarray:
 def find_idx(directory: str | os.PathLike, stem: str) -> Path:
     """Return the path of one file of MNIST: <stem>-idxD-ubyte or <stem>.idxD-ubyte, with or without .gz.
 
-    Args:
-        directory: the directory to search.
-        stem: "train-images", "train-labels", "t10k-images" or "t10k-labels".
+    The stem is "train-images", "train-labels", "t10k-images" or "t10k-labels".
 
     Returns:
         The first of these files that exists; the unpacked file comes before the gzipped one.

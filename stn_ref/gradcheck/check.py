@@ -14,7 +14,7 @@ from stn_ref import checks
 from stn_ref.gradcheck.float32 import input_in_float32, outputs_in_float32
 from stn_ref.gradcheck.judge import Probe, judge
 from stn_ref.gradcheck.report import GradEntry, GradReport
-from stn_ref.gradcheck.slopes import measure
+from stn_ref.gradcheck.slopes import Slope, measure
 from stn_ref.gradcheck.subject import LayerUse, Pair, subject_of
 from stn_ref.nn.layer import Layer
 
@@ -107,15 +107,14 @@ def gradcheck(
             return GradReport([], plan.tolerance, [*subject.problems, f"{wrong}; nothing was checked"])
         gys = [dice.normal(size=out.shape) for out in y]
         gradients = subject.gradients(subject.arrays, gys)
-        point = _Point(subject, _flat(y), _flat(gys))
-        entries = [_check(point, k, g, plan) for k, g in enumerate(gradients)]
-        rounded = [
-            k for k, g in enumerate(gradients) if g is not None and input_in_float32(point.at(k), subject.arrays[k])
-        ]
+        point = _Point(subject, _flat(y), _flat(gys), plan)
+        entries = [_check(point, k, g) for k, g in enumerate(gradients)]
+        judged = [k for k, g in enumerate(gradients) if g is not None]
+        rounded = [k for k in judged if input_in_float32(point.at(k), subject.arrays[k])]
     problems = subject.problems + [f"forward rounds {subject.names[k]} to float32: work in float64" for k in rounded]
     if not all(entry.passed for entry in entries) and outputs_in_float32(point.y):
         problems.append("all outputs are float32 numbers: forward computes in float32 somewhere")
-    if all(g is None for g in gradients):
+    if not judged:
         problems.append("backward gives None for every input: nothing was differentiated")
     return GradReport(entries, plan.tolerance, problems)
 
@@ -132,35 +131,26 @@ class _Plan(NamedTuple):
 
 @dataclass
 class _Point:
-    """The point where gradients are checked: its outputs and cotangents, flat."""
+    """The point where gradients are checked: its outputs and cotangents, flat; and how to check."""
 
     subject: Pair | LayerUse
     y: np.ndarray
     gy: np.ndarray
-
-    def along_value(self, k: int, index: tuple) -> Callable[[float], np.ndarray]:
-        """Return the function t -> outputs when one value of array k changes by t."""
-
-        def line(t):
-            x = self.subject.arrays[k].copy("K")
-            x[index] += t
-            return self.at(k)(x)
-
-        return line
-
-    def along(self, k: int, direction: np.ndarray) -> Callable[[float], np.ndarray]:
-        """Return the function t -> outputs when array k changes by t * direction."""
-        return lambda t: self.at(k)(self.subject.arrays[k] + t * direction)
+    plan: _Plan
 
     def at(self, k: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function x -> outputs when array k is x."""
         arrays = self.subject.arrays
         return lambda x: _flat(self.subject.outputs([*arrays[:k], x, *arrays[k + 1 :]]))
 
+    def slope(self, line: Callable[[float], np.ndarray], scale: float, x: float) -> Slope:
+        """Return the slope along t -> outputs, for a gradient of size `scale`; x is the number that t changes."""
+        return measure(line, self.y, self.gy, step=self.plan.step, tolerance=self.plan.tolerance, scale=scale, x=x)
 
-def _check(point: _Point, k: int, g: np.ndarray | None, plan: _Plan) -> GradEntry:
+
+def _check(point: _Point, k: int, g: np.ndarray | None) -> GradEntry:
     """Check one array; return its entry of the report."""
-    x, name = point.subject.arrays[k], point.subject.names[k]
+    x, name, plan = point.subject.arrays[k], point.subject.names[k], point.plan
     entry = GradEntry(name, point.subject.kinds[k], x.shape)
     if g is None:
         entry.note = "not differentiated: backward gives None"
@@ -169,41 +159,42 @@ def _check(point: _Point, k: int, g: np.ndarray | None, plan: _Plan) -> GradEntr
     else:
         entry.method = "full" if x.size <= plan.full_limit else "directional"
         largest = float(np.max(np.abs(g), where=np.isfinite(g), initial=0))
-        values = list(_values(point, k, g, largest, plan))
+        values = list(_values(point, k, g, largest))
         along, typical = [], 0.0
         if entry.method == "directional" and np.isfinite(g).all():
             size = np.maximum(1, np.abs(x))
             typical = largest * float(np.linalg.norm(g / largest * size)) if largest else 0.0
-            along = list(_directions(point, k, g, size, typical, plan))
+            along = list(_directions(point, k, g, size, typical))
         judge(entry, values, largest, along, typical, plan.tolerance, plan.kinks[name] == "judge")
     return entry
 
 
-def _values(point: _Point, k: int, g: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
+def _values(point: _Point, k: int, g: np.ndarray, scale: float) -> Iterator[Probe]:
     """Yield a probe of every value, or of a sample and of as many values whose gradient is not finite."""
-    x = point.subject.arrays[k]
+    x, plan = point.subject.arrays[k], point.plan
     chosen = np.arange(x.size)
     if x.size > plan.full_limit:
         chosen = plan.dice.choice(x.size, min(plan.sample, x.size), replace=False)
         chosen = np.union1d(chosen, np.flatnonzero(~np.isfinite(g))[: plan.sample])
     for c in chosen:
         index = tuple(int(i) for i in np.unravel_index(c, x.shape))
-        line = point.along_value(k, index)
-        slope = measure(
-            line, point.y, point.gy, step=plan.step, tolerance=plan.tolerance, scale=scale, x=float(x[index])
-        )
-        yield Probe(index, float(g[index]), slope)
+
+        def line(t, index=index):
+            moved = x.copy("K")
+            moved[index] += t
+            return point.at(k)(moved)
+
+        yield Probe(index, float(g[index]), point.slope(line, scale, float(x[index])))
 
 
-def _directions(point: _Point, k: int, g: np.ndarray, size: np.ndarray, scale: float, plan: _Plan) -> Iterator[Probe]:
+def _directions(point: _Point, k: int, g: np.ndarray, size: np.ndarray, scale: float) -> Iterator[Probe]:
     """Yield probes along random directions; replace one that meets a kink, up to twice as many in all."""
-    smooth = 0
+    x, plan, smooth = point.subject.arrays[k], point.plan, 0
     for _ in range(2 * plan.directions):
         if smooth == plan.directions:
             break
         direction = plan.dice.normal(size=g.shape) * size
-        line = point.along(k, direction)
-        slope = measure(line, point.y, point.gy, step=plan.step, tolerance=plan.tolerance, scale=scale, x=1.0)
+        slope = point.slope(lambda t, direction=direction: point.at(k)(x + t * direction), scale, 1.0)
         smooth += slope.kind == "smooth"
         yield Probe(None, float(np.sum(g * direction)), slope)
 

@@ -107,15 +107,10 @@ class GradReport:
 
 
 def table(reports: Mapping[str, GradReport]) -> str:
-    """Return a text with one line for each array of each report, and one for each problem.
-
-    Args:
-        reports: name of what was checked -> its report.
-    """
+    """Return a text with one line for each array of each report, by its name, and one for each problem."""
     rows = [("layer", "array", "error", "kinks", "")]
     for name, report in reports.items():
-        for e in report.entries:
-            rows.append((name, e.name, _error(e), _kinks(e), _outcome(e)))
+        rows += [(name, e.name, _error(e), _kinks(e), _outcome(e)) for e in report.entries]
         rows += [(name, text, "", "", _verdict(False)) for text in report.problems]
     return "\n".join(_aligned(rows))
 

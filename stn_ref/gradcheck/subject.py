@@ -10,6 +10,7 @@ their results are copied: they may reuse a buffer in the next call. Read next: c
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -44,16 +45,21 @@ class Pair:
 
     def outputs(self, arrays: list) -> list[np.ndarray]:
         """Return copies of the outputs of forward."""
-        given = _copies(arrays)
-        y = _outputs(self.forward(*given))
-        self._compare("forward modifies", self.names, given, arrays)
+        self.given = _copies(arrays)  # a layer may keep these very arrays until backward
+        y = _outputs(self.forward(*self.given))
+        self._compare("forward modifies", self.names[: len(arrays)], self.given, arrays)
         return y
 
     def gradients(self, arrays: list, gys: list) -> list[np.ndarray | None]:
         """Return copies of what backward returns."""
-        given, cotangents = _copies(arrays), _copies(gys)
-        gradients = _gradients(self.backward(*given, *cotangents), arrays, self.names)
-        self._compare("backward modifies", self.names, given, arrays)
+        self.given = _copies(arrays)
+        return self._run_backward(partial(self.backward, *self.given), arrays, gys)
+
+    def _run_backward(self, backward, inputs, gys):
+        """Return copies of the gradients that backward(*gys) returns, one for each input."""
+        cotangents, names = _copies(gys), self.names[: len(inputs)]
+        gradients = _gradients(backward(*cotangents), inputs, names)
+        self._compare("backward modifies", names, self.given, inputs)
         self._compare("backward modifies", [f"gy {k}" for k in range(len(gys))], cotangents, gys)
         return gradients
 
@@ -91,11 +97,7 @@ class LayerUse(Pair):
             rng.bit_generator.state = state
         for param, value in zip(self.params, arrays[self.n_inputs :], strict=True):
             param.value[...] = value
-        given = _copies(arrays[: self.n_inputs])
-        y = _outputs(self.layer.forward(*given))
-        self._compare("forward modifies", self.names[: self.n_inputs], given, arrays[: self.n_inputs])
-        self.given = given  # the layer may have kept these very arrays
-        return y
+        return super().outputs(arrays[: self.n_inputs])
 
     def gradients(self, arrays: list, gys: list) -> list[np.ndarray | None]:
         """Return the gradients of backward; run it twice: the second run must add to the gradients of parameters."""
@@ -117,11 +119,7 @@ class LayerUse(Pair):
 
     def _backward(self, arrays, gys):
         self.outputs(arrays)
-        cotangents = _copies(gys)
-        returned = self.layer.backward(*cotangents)
-        gradients = _gradients(returned, arrays[: self.n_inputs], self.names[: self.n_inputs])
-        self._compare("backward modifies", self.names[: self.n_inputs], self.given, arrays[: self.n_inputs])
-        self._compare("backward modifies", [f"gy {k}" for k in range(len(gys))], cotangents, gys)
+        gradients = self._run_backward(self.layer.backward, arrays[: self.n_inputs], gys)
         values = [param.value for param in self.params]
         self._compare("backward modifies", self.names[self.n_inputs :], values, arrays[self.n_inputs :])
         for name, param in zip(self.names[self.n_inputs :], self.params, strict=True):

@@ -52,14 +52,7 @@ class Dropout2d(Dropout):
 
         y[n,c] = x[n,c] m[n,c] / (1 - p),   m ~ Bernoulli(1 - p),   gx[n,c] = gy[n,c] m[n,c] / (1 - p)
 
-    Args:
-        p: probability of zeroing, in [0, 1].
-        rng: generator that draws the masks; a checkpoint must keep its state.
-
-    Raises:
-        TypeError: rng is not a Generator; in forward, x is not float32 or float64.
-        ValueError: p is outside [0, 1].
-        ShapeError: in forward, x is not (N, C, H, W).
+    The arguments and errors are those of Dropout; forward also raises ShapeError unless x is (N, C, H, W).
 
     Source: Tompson et al. 2015, "Efficient object localization using convolutional networks".
     """

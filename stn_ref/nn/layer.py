@@ -144,11 +144,10 @@ class Layer:
 
     def named_params(self) -> Iterator[tuple[str, Param]]:
         """Yield (name, Param), each Param once; names like 'layers.0.W' are the keys of a checkpoint."""
-        seen = set()
+        first = {}
         for name, param in self._named_params():
-            if id(param) not in seen:
-                seen.add(id(param))
-                yield name, param
+            first.setdefault(id(param), (name, param))
+        yield from first.values()
 
     def params(self) -> Iterator[Param]:
         """Yield each Param once."""
@@ -157,11 +156,7 @@ class Layer:
 
     def rngs(self) -> Iterator[np.random.Generator]:
         """Yield each random generator once (dropout has one); a checkpoint must keep their states."""
-        seen = set()
-        for rng in self._rngs():
-            if id(rng) not in seen:
-                seen.add(id(rng))
-                yield rng
+        yield from {id(rng): rng for rng in self._rngs()}.values()
 
     def _held(self, kind: type) -> Iterator[tuple[str, object]]:
         for name, value in vars(self).items():
@@ -238,7 +233,22 @@ def cotangent(gy: np.ndarray | None, shape: tuple, dtype: np.dtype) -> np.ndarra
     return gy
 
 
-class Sequential(Layer):
+class Layers(Layer):
+    """A layer that holds others in the list `layers`."""
+
+    layers: list[Layer]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(type(layer).__name__ for layer in self.layers)})"
+
+    def __getitem__(self, k: int) -> Layer:
+        return self.layers[k]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+class Sequential(Layers):
     """Layers one after another: y = f_k(...f_2(f_1(x))); backward is the same list, read from its end.
 
     Args:
@@ -268,22 +278,10 @@ class Sequential(Layer):
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return the gradient of the input. Without `needs`, skip the layers before the first Param and return None."""
-        first = (
-            0
-            if needs
-            else next((k for k, f in enumerate(self.layers) if any(True for _ in f.params())), len(self.layers))
-        )
+        with_params = (k for k, layer in enumerate(self.layers) if any(True for _ in layer.params()))
+        first = 0 if needs else next(with_params, len(self.layers))
         for k in range(len(self.layers) - 1, first - 1, -1):
             gy = self.layers[k].backward(gy, needs=needs or k > first)
         for layer in self.layers[:first]:
             layer.forget()
         return gy if needs else None
-
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(type(layer).__name__ for layer in self.layers)})"
-
-    def __getitem__(self, k: int) -> Layer:
-        return self.layers[k]
-
-    def __len__(self) -> int:
-        return len(self.layers)

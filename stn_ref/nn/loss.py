@@ -7,9 +7,6 @@ from stn_ref.nn.layer import Layer
 
 
 class _Loss(Layer):
-    def _keep(self, loss: np.ndarray, gradient: np.ndarray) -> float:
-        return float(self.keep(loss, gradient))
-
     def backward(self) -> np.ndarray:
         """Return dL/dscores, shape and dtype of scores."""
         _, (gscores,) = self.take(None)  # dL/dL = 1: no cotangent is passed
@@ -61,7 +58,7 @@ class SoftmaxCrossEntropy(_Loss):
             p /= total[:, None]
             p[rows, labels] -= 1
             p /= N
-        return self._keep(loss, p)
+        return float(self.keep(loss, p))
 
 
 class MeanSquaredError(_Loss):
@@ -94,4 +91,5 @@ class MeanSquaredError(_Loss):
         if scores.size == 0:
             raise checks.ShapeError(f"scores must have at least one element; got shape {scores.shape}")
         difference = scores - targets
-        return self._keep(np.square(difference).mean(), difference * scores.dtype.type(2 / scores.size))
+        gscores = difference * scores.dtype.type(2 / scores.size)
+        return float(self.keep(np.square(difference).mean(), gscores))

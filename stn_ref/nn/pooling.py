@@ -65,16 +65,7 @@ class AvgPool2d(_Pool):
         y[n,c,i,j] = 1/(kh kw) sum_{k<kh, l<kw} x[n,c, i*sy + k, j*sx + l]
         gx[n,c,h,w] = 1/(kh kw) sum of gy[n,c,i,j] over the windows that cover (h, w)
 
-    Args:
-        kernel: size of the window (kh, kw), or one number for both.
-        stride: (sy, sx), or one number; default: the kernel, so that the windows tile the image.
-
-    Raises:
-        TypeError, ValueError: a size is not an integer of at least 1; in forward, x is not float32 or float64.
-        ShapeError: in forward, x is not (N, C, H, W), or is smaller than the kernel.
-        ImportError: in forward, numba is not installed.
-
-    Ho = (H - kh) // sy + 1, and Wo has the same form. Rows and columns after the last window are not read.
+    The arguments, errors and sizes (Ho, Wo) are those of MaxPool2d.
 
     Source: as torch.nn.AvgPool2d with ceil_mode=False.
 

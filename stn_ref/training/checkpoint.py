@@ -49,7 +49,8 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     except CheckpointError:
         raise
     except Exception as error:  # zip and npy readers raise many kinds of errors for damaged files
-        raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {_one_line(error)}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path} is damaged or not a stn_ref checkpoint: {reason}") from None
     try:
         meta = json.loads(arrays.pop("meta.json").tobytes())
         known, names = meta.pop("format"), meta.pop("arrays")
@@ -58,11 +59,6 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     if known != FORMAT:
         raise CheckpointError(f"{path} has format {known!r}; this version reads {FORMAT!r}")
     if sorted(arrays) != names:
-        raise CheckpointError(
-            f"{path} is damaged: expected {len(names)} arrays as in its header; got {len(arrays)} others"
-        )
+        got = f"expected {len(names)} arrays from its header, got {len(arrays)} others"
+        raise CheckpointError(f"{path} is damaged: {got}")
     return arrays, meta
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -29,7 +29,7 @@ from stn_ref.nn import Layer, Sequential
 from stn_ref.sampler import sample
 from stn_ref.transforms.base import at_infinity, replaced
 
-ANGLE, ZOOM, SHIFT = 45.0, 1.25, 0.1  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
+ANGLE, ZOOM, SHIFT = (45.0, 1.25, 0.1)  # bounds of `draw_similarities`: degrees, a factor, a fraction of the sides
 
 
 def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -171,7 +171,8 @@ class Trainer:
 
     def _step(self, U: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         """Do forward, backward and one update; return (classification loss, number of correct labels)."""
-        config, at, factor = self.config, self.position, np.asarray(self.config.consistency, U.dtype)
+        config, at = self.config, self.position
+        factor = np.asarray(config.consistency, U.dtype)
         if self.consistent:
             rng = data.stream(config.seed, "consistency", at["epoch"] * self.steps_per_epoch + at["batch"])
             a = draw_similarities(len(U), U.shape[2:], rng)
@@ -185,8 +186,8 @@ class Trainer:
             self.consistent.backward(self.loss.backward(), factor, needs=False)
         else:
             self.net.backward(self.loss.backward(), needs=False)
-        if self.config.clip:
-            clip_grad_norm(self.params.values(), self.config.clip)
+        if config.clip:
+            clip_grad_norm(self.params.values(), config.clip)
         self.optimiser.step()
         return loss, int((scores.argmax(1) == y).sum())
 
@@ -246,14 +247,11 @@ class Trainer:
         for name, value in self._identity().items():
             if not isinstance(run, dict) or name not in run:
                 raise checkpoint.CheckpointError(f"{self.path} does not fit this version: it does not say its {name}")
-            if run[name] != value and name == "fingerprint":
-                raise checkpoint.CheckpointError(
-                    f"{self.path} is of another run: it saw other data (images, their number, or the seed)"
-                )
             if run[name] != value:
-                raise checkpoint.CheckpointError(
-                    f"{self.path} is of another run: its {name} is {run[name]!r}, not {value!r}"
-                )
+                fault = f"its {name} is {run[name]!r}, not {value!r}"
+                if name == "fingerprint":
+                    fault = "it saw other data (images, their number, or the seed)"
+                raise checkpoint.CheckpointError(f"{self.path} is of another run: {fault}")
         try:
             part = {key: {} for key in ("param", "best", "optimiser")}
             for key, value in arrays.items():

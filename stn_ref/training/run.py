@@ -29,9 +29,7 @@ def run(
     Args:
         config: what to train, and how.
         data_dir: MNIST's directory; None: procedural digits.
-        n_train: number of training images; None: the default of data.load.
-        n_val: number of validation images; None: the default of data.load.
-        n_test: number of test images; None: the default of data.load.
+        n_train, n_val, n_test: numbers of images; None: the default of data.load.
         out: directory of checkpoint.npz; default runs/MODEL-DISTORTION-DATA-seedSEED.
         resume: continue from the checkpoint in `out`; the result has the same bits as without the interruption.
         progress: show a bar on standard error.
@@ -61,7 +59,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     parameters = sum(param.value.size for param in trainer.net.params())
-    sizes = {f"n_{part}": len(getattr(dataset, f"{part}_labels")) for part in ("train", "val", "test")}
+    sizes = {f"n_{part}": len(dataset.part(part)[1]) for part in ("train", "val", "test")}
     note(f"{config.model} on {config.distortion}: {parameters:,} parameters, {sizes['n_train']:,} {name} digits")
     for row in trainer.epochs():
         val = "" if row.val_accuracy is None else f", validation accuracy {row.val_accuracy:.2%}"

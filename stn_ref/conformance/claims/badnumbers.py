@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stn_ref.conformance.claim import Violated, claim, expect
-from stn_ref.conformance.claims.points import BOTH, EXACT, MODES, PADDINGS, image, normalised
+from stn_ref.conformance.claim import Violated, claim, expect, gradient_claim
+from stn_ref.conformance.claims.points import EVERY, EXACT, MODES, PADDINGS, image, normalised
 
 HUGE = (1e5, 3e9, 1e20, 1e300)
 
@@ -28,45 +28,45 @@ def _told(name: str, bad: float) -> str:
 @claim(
     "One bad coordinate crashes the program or spoils the whole batch.",
     known="segfaults: pytorch#24823, #51911, PR 35506",
+    **EVERY,
 )
-def nan_coordinate_stays_local(subject):
+def nan_coordinate_stays_local(subject, options):
     """A NaN coordinate raises no exception and changes no other sample."""
-    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        U, good, grid, where = _with(np.nan, options)
-        V, expected = subject.forward(U, grid, **options), subject.forward(U, good, **options)
-        expect(_told("another sample", np.nan), V[..., ~where], expected[..., ~where])
+    U, good, grid, where = _with(np.nan, options)
+    V, expected = subject.forward(U, grid, **options), subject.forward(U, good, **options)
+    expect(_told("another sample", np.nan), V[..., ~where], expected[..., ~where])
 
 
 @claim(
     "A diverged network seems to work: its NaN appears as an ordinary pixel.",
     known="PyTorch gives a pixel with border and reflection, 0 with nearest and zeros, and NaN otherwise",
+    **EVERY,
 )
-def nan_coordinate_gives_nan(subject):
+def nan_coordinate_gives_nan(subject, options):
     """The sample at a NaN coordinate is NaN, in all channels."""
-    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        U, _, grid, where = _with(np.nan, options)
-        expect(_told("V", np.nan), subject.forward(U, grid, **options)[..., where], np.nan)
+    U, _, grid, where = _with(np.nan, options)
+    expect(_told("V", np.nan), subject.forward(U, grid, **options)[..., where], np.nan)
 
 
 @claim(
     "A transform that zooms out too far reads memory outside the image, or wraps around to the opposite side.",
     known="pytorch#42616, #19826; SciPy 1.17 'nearest' and OpenCV 5.0 give the wrong edge at 1e20",
+    **EVERY,
 )
-def huge_coordinate_is_outside(subject):
+def huge_coordinate_is_outside(subject, options):
     """A huge coordinate is outside: V is 0 with zeros, the edge on that side with border, a pixel with reflection."""
-    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        for bad in HUGE:
-            _judge_outside(subject, bad, options)
+    for bad in HUGE:
+        _judge_outside(subject, bad, options)
 
 
 @claim(
     "A division by 0 in a transform crashes the program or appears as an ordinary picture.",
     known="PyTorch gives NaN with bilinear and zeros, and with bicubic; the homogeneous divide: kornia#367",
+    **EVERY,
 )
-def infinite_coordinate_is_outside(subject):
+def infinite_coordinate_is_outside(subject, options):
     """A coordinate of +-infinity is outside, like a huge one."""
-    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        _judge_outside(subject, np.inf, options)
+    _judge_outside(subject, np.inf, options)
 
 
 def _judge_outside(subject, bad: float, options: dict) -> None:
@@ -85,59 +85,61 @@ def _judge_outside(subject, bad: float, options: dict) -> None:
         raise Violated(f"{_told('V', bad)}: expected values of the image, got {V.tolist()}")
 
 
-@claim("One NaN pixel spoils the whole picture.", known="0 * NaN is NaN: a sum over all pixels spreads it everywhere")
-def nan_pixel_stays_local(subject):
-    """A NaN pixel changes only the samples within one pixel of it (bicubic: two)."""
-    for options in subject.offered(mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        size = EXACT[options["align_corners"]]
-        U = image(size)
-        points = np.array([(3.25, 2.25), (6.5, 0.5), (2.5, 2.75), (5.5, 1.25)])  # two pixels and more from (0, 0)
-        grid = normalised(points, size, options["align_corners"])[None, None]
-        expected = subject.forward(U[None, None], grid, **options)
-        U[0, 0] = np.nan
-        expect("V far from the NaN pixel", subject.forward(U[None, None], grid, **options), expected)
-
-
-def _spares(subject, paddings: tuple) -> None:
-    for options in subject.offered("backward", mode=MODES, padding_mode=paddings, align_corners=BOTH):
-        U, good, grid, where = _with(np.nan, options)
-        gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
-        gU, ggrid = subject.backward(U, grid, gV, **options)
-        expected_gU, expected = subject.backward(U, good, np.where(where, 0, gV), **options)
-        expect(_told("gU", np.nan), gU, expected_gU)
-        expect(_told("ggrid of another sample", np.nan), ggrid[:, ~where], expected[:, ~where])
-
-
 @claim(
+    "One NaN pixel spoils the whole picture.",
+    known="0 * NaN is NaN: a sum over all pixels spreads it everywhere",
+    **EVERY,
+)
+def nan_pixel_stays_local(subject, options):
+    """A NaN pixel changes only the samples within one pixel of it (bicubic: two)."""
+    size = EXACT[options["align_corners"]]
+    U = image(size)
+    points = np.array([(3.25, 2.25), (6.5, 0.5), (2.5, 2.75), (5.5, 1.25)])  # two pixels and more from (0, 0)
+    grid = normalised(points, size, options["align_corners"])[None, None]
+    expected = subject.forward(U[None, None], grid, **options)
+    U[0, 0] = np.nan
+    expect("V far from the NaN pixel", subject.forward(U[None, None], grid, **options), expected)
+
+
+def _judge_spared(subject, options: dict) -> None:
+    U, good, grid, where = _with(np.nan, options)
+    gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
+    gU, ggrid = subject.backward(U, grid, gV, **options)
+    expected_gU, expected = subject.backward(U, good, np.where(where, 0, gV), **options)
+    expect(_told("gU", np.nan), gU, expected_gU)
+    expect(_told("ggrid of another sample", np.nan), ggrid[:, ~where], expected[:, ~where])
+
+
+@gradient_claim(
     "A diverging transform crashes the program in the backward pass, or spoils the gradients of earlier layers.",
     known="segfaults: pytorch#24823, #51911",
-    subject="backward",
+    mode=MODES,
 )
-def nan_coordinate_spares_the_image_gradient(subject):
+def nan_coordinate_spares_the_image_gradient(subject, options):
     """With zeros a NaN coordinate adds nothing to dL/dU, and does not change dL/dgrid of the other samples."""
-    _spares(subject, PADDINGS[:1])
+    _judge_spared(subject, options)
 
 
-@claim(
+@gradient_claim(
     "A diverging transform crashes the program in the backward pass, or spoils the gradients of earlier layers.",
     known="PyTorch's backward on the CPU still ends with a segfault: pytorch#24823, #51911",
-    subject="backward",
+    mode=MODES,
+    padding_mode=PADDINGS[1:],
 )
-def nan_coordinate_spares_the_padded_gradient(subject):
+def nan_coordinate_spares_the_padded_gradient(subject, options):
     """With border or reflection a NaN coordinate adds nothing to dL/dU and does not change other samples' gradients."""
-    _spares(subject, PADDINGS[1:])
+    _judge_spared(subject, options)
 
 
-@claim("A transform that has left the image gets large gradients that mean nothing.", subject="backward")
-def huge_coordinate_has_no_gradient(subject):
+@gradient_claim("A transform that has left the image gets large gradients that mean nothing.", **EVERY)
+def huge_coordinate_has_no_gradient(subject, options):
     """With zeros and border the gradient along a huge coordinate is 0; with every padding all gradients are finite."""
-    for options in subject.offered("backward", mode=MODES, padding_mode=PADDINGS, align_corners=BOTH):
-        for bad in HUGE:
-            U, _, grid, _ = _with(bad, options)
-            gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
-            gU, ggrid = subject.backward(U, grid, gV, **options)
-            if not (np.isfinite(gU).all() and np.isfinite(ggrid).all()):
-                raise Violated(f"{_told('a gradient', bad)} is not finite")
-            if options["padding_mode"] != "reflection":
-                along = [ggrid[0, 1, 2, 0], ggrid[0, 2, 0, 1]]
-                expect(_told("dL/dgrid along the huge coordinate", bad), along, 0.0)
+    for bad in HUGE:
+        U, _, grid, _ = _with(bad, options)
+        gV = np.random.default_rng(8).standard_normal((1, 2, 3, 4))
+        gU, ggrid = subject.backward(U, grid, gV, **options)
+        if not (np.isfinite(gU).all() and np.isfinite(ggrid).all()):
+            raise Violated(f"{_told('a gradient', bad)} is not finite")
+        if options["padding_mode"] != "reflection":
+            along = [ggrid[0, 1, 2, 0], ggrid[0, 2, 0, 1]]
+            expect(_told("dL/dgrid along the huge coordinate", bad), along, 0.0)

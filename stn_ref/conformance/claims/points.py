@@ -8,7 +8,7 @@ import numpy as np
 
 MODES = ("bilinear", "nearest", "bicubic")
 PADDINGS = ("zeros", "border", "reflection")
-BOTH = (False, True)  # both values of align_corners
+EVERY = {"mode": MODES, "padding_mode": PADDINGS}
 EXACT = {False: (4, 8), True: (5, 9)}  # (H, W) whose pixel centres have exact normalised coordinates
 
 

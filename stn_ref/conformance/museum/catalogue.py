@@ -1,5 +1,15 @@
 """For each exhibit, exactly the claims that catch it. A test checks every line."""
 
+# What a sampler violates if it reads all its points in the wrong places.
+MISPLACED = """
+    width-goes-with-x target-to-source output-is-laid-out-as-the-grid equation-5 zeros-fade-over-one-pixel
+    zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge gradient-is-per-normalised-unit
+    slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
+    each-sample-has-its-own-gradient gradient-at-pixels-is-alive padded-border-is-flat nearest-rounds
+    nearest-reaches-the-edge nearest-has-no-slope bicubic-is-keys-with-three-quarters huge-coordinate-is-outside
+    infinite-coordinate-is-outside
+"""
+
 CAUGHT_BY = {
     # forward.py
     "clip-before-weight": """
@@ -9,63 +19,35 @@ CAUGHT_BY = {
         equation-6 golden-zeros-align-corners-false golden-zeros-align-corners-true huge-coordinate-is-outside
         infinite-coordinate-is-outside
     """,
-    "scaled-by-two-less": """
-        identity x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-true-reaches-the-centres equation-5 single-pixel-image zeros-fade-over-one-pixel
-        zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-centres
-        gradient-is-per-normalised-unit slope-of-a-cell-by-hand image-gradient-adds-up equation-6
-        grid-gradient-is-the-slope each-sample-has-its-own-gradient constant-image-has-no-slope-in-a-cell
-        gradient-at-pixels-is-alive padded-border-is-flat golden-zeros-align-corners-true golden-padded
-        nearest-rounds nearest-reaches-the-edge nearest-has-no-slope bicubic-is-keys-with-three-quarters
-        bicubic-pads-taps float64-is-computed-in-float64 huge-coordinate-is-outside infinite-coordinate-is-outside
+    "scaled-by-two-less": f"""
+        {MISPLACED} identity x-before-y align-corners-true-reaches-the-centres single-pixel-image
+        reflection-about-the-centres constant-image-has-no-slope-in-a-cell golden-zeros-align-corners-true golden-padded
+        bicubic-pads-taps float64-is-computed-in-float64
     """,
-    "row-before-column": """
-        identity constant-stays-constant x-before-y width-goes-with-x target-to-source
-        output-is-laid-out-as-the-grid align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres
-        equation-5 zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel
-        border-repeats-the-edge reflection-about-the-edge reflection-about-the-centres
-        gradient-is-per-normalised-unit slope-of-a-cell-by-hand image-gradient-adds-up equation-6
-        grid-gradient-is-the-slope each-sample-has-its-own-gradient gradient-at-pixels-is-alive
-        padded-border-is-flat golden-zeros-align-corners-false golden-zeros-align-corners-true golden-padded
-        nearest-rounds nearest-reaches-the-edge nearest-has-no-slope bicubic-is-keys-with-three-quarters
-        bicubic-pads-taps huge-coordinate-is-outside infinite-coordinate-is-outside
+    "row-before-column": f"""
+        {MISPLACED} identity constant-stays-constant x-before-y align-corners-false-reaches-the-edges
+        align-corners-true-reaches-the-centres reflection-about-the-edge reflection-about-the-centres
+        golden-zeros-align-corners-false golden-zeros-align-corners-true golden-padded bicubic-pads-taps
     """,
     "transposed-output": """
         identity target-to-source output-is-laid-out-as-the-grid image-gradient-is-the-transpose
         grid-gradient-is-the-slope nan-coordinate-stays-local nan-coordinate-gives-nan
     """,
-    "height-for-width": """
-        identity constant-stays-constant width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5
-        zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge
-        reflection-about-the-edge reflection-about-the-centres gradient-is-per-normalised-unit
-        slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
-        each-sample-has-its-own-gradient gradient-at-pixels-is-alive constant-image-has-no-slope-at-pixels
-        padded-border-is-flat nearest-rounds nearest-reaches-the-edge nearest-has-no-slope
-        bicubic-is-keys-with-three-quarters huge-coordinate-is-outside infinite-coordinate-is-outside
+    "height-for-width": f"""
+        {MISPLACED} identity constant-stays-constant align-corners-false-reaches-the-edges
+        align-corners-true-reaches-the-centres reflection-about-the-edge reflection-about-the-centres
+        constant-image-has-no-slope-at-pixels nan-pixel-stays-local
+    """,
+    "align-corners-ignored": f"""
+        {MISPLACED} identity x-before-y align-corners-false-reaches-the-edges single-pixel-image
+        reflection-about-the-edge golden-zeros-align-corners-false bicubic-pads-taps
+    """,
+    "source-to-target": f"""
+        {MISPLACED} constant-stays-constant x-before-y align-corners-false-reaches-the-edges
+        align-corners-true-reaches-the-centres single-pixel-image reflection-about-the-edge reflection-about-the-centres
+        constant-image-has-no-slope-in-a-cell constant-image-has-no-slope-at-pixels kink-takes-the-right-slope
+        golden-zeros-align-corners-false golden-zeros-align-corners-true golden-padded bicubic-pads-taps
         nan-pixel-stays-local
-    """,
-    "align-corners-ignored": """
-        identity x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges equation-5 single-pixel-image zeros-fade-over-one-pixel
-        zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge reflection-about-the-edge
-        gradient-is-per-normalised-unit slope-of-a-cell-by-hand image-gradient-adds-up equation-6
-        grid-gradient-is-the-slope each-sample-has-its-own-gradient gradient-at-pixels-is-alive
-        padded-border-is-flat golden-zeros-align-corners-false nearest-rounds nearest-reaches-the-edge
-        nearest-has-no-slope bicubic-is-keys-with-three-quarters bicubic-pads-taps huge-coordinate-is-outside
-        infinite-coordinate-is-outside
-    """,
-    "source-to-target": """
-        constant-stays-constant x-before-y width-goes-with-x target-to-source output-is-laid-out-as-the-grid
-        align-corners-false-reaches-the-edges align-corners-true-reaches-the-centres equation-5 single-pixel-image
-        zeros-fade-over-one-pixel zeros-keep-a-quarter-at-a-corner zeros-beyond-one-pixel border-repeats-the-edge
-        reflection-about-the-edge reflection-about-the-centres gradient-is-per-normalised-unit
-        slope-of-a-cell-by-hand image-gradient-adds-up equation-6 grid-gradient-is-the-slope
-        each-sample-has-its-own-gradient constant-image-has-no-slope-in-a-cell gradient-at-pixels-is-alive
-        constant-image-has-no-slope-at-pixels kink-takes-the-right-slope padded-border-is-flat
-        golden-zeros-align-corners-false golden-zeros-align-corners-true golden-padded nearest-rounds
-        nearest-reaches-the-edge nearest-has-no-slope bicubic-is-keys-with-three-quarters bicubic-pads-taps
-        huge-coordinate-is-outside infinite-coordinate-is-outside nan-pixel-stays-local
     """,
     "point-tested-instead-of-taps": """
         output-is-laid-out-as-the-grid equation-5 single-pixel-image zeros-fade-over-one-pixel
@@ -141,9 +123,7 @@ CAUGHT_BY = {
         nan-coordinate-gives-nan nan-coordinate-spares-the-image-gradient nan-coordinate-spares-the-padded-gradient
     """,
     "dense-sum": "nan-pixel-stays-local",
-    "masks-by-multiplying": """
-        nan-coordinate-spares-the-image-gradient nan-coordinate-spares-the-padded-gradient
-    """,
+    "masks-by-multiplying": "nan-coordinate-spares-the-image-gradient nan-coordinate-spares-the-padded-gradient",
     # splines.py
     "silently-affine": "tps-goes-through-its-destinations tps-bends tps-has-minimum-bending",
     "distances-to-the-destinations": "tps-has-minimum-bending tps-moves-and-turns-with-its-points",

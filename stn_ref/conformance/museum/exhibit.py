@@ -48,12 +48,7 @@ class Exhibit:
 
 
 def exhibit(telltale: str, *, seen: str) -> Callable:
-    """Return a decorator that turns a class of samplers, or a function that is a spline, into an Exhibit.
-
-    Args:
-        telltale: the name of the claim that describes the fault most directly.
-        seen: where the fault was seen.
-    """
+    """Return a decorator that turns a class of samplers, or a function that is a spline, into an Exhibit."""
 
     def decorate(wrong) -> Exhibit:
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", wrong.__name__).lower().replace("_", "-")

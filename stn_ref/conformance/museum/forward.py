@@ -155,10 +155,7 @@ class BicubicIsBilinear(Reference):
         return self.bilinear(x, size)
 
 
-@exhibit(
-    "bicubic-is-keys-with-three-quarters",
-    seen="the other common cubic, which Keys and Pillow chose",
-)
+@exhibit("bicubic-is-keys-with-three-quarters", seen="the other common cubic, which Keys and Pillow chose")
 class BicubicWithOneHalf(Reference):
     """The bicubic kernel has a = -1/2 instead of -3/4."""
 

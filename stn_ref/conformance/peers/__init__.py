@@ -8,6 +8,8 @@ Each raises NotImplementedError for what its library does not offer. A name for 
 stn_ref.conformance.peers:pytorch. Reading order: libraries.py, registry.py. Read next: table.py.
 """
 
+# ruff: noqa: F401 -- functions that are found here by name
+
 from stn_ref.conformance.peers.libraries import (
     jax,
     jax_backward,
@@ -23,21 +25,3 @@ from stn_ref.conformance.peers.libraries import (
     skimage_tps,
 )
 from stn_ref.conformance.peers.registry import OURS, PEERS, Peer
-
-__all__ = [
-    "OURS",
-    "PEERS",
-    "Peer",
-    "jax",
-    "jax_backward",
-    "kornia",
-    "kornia_backward",
-    "kornia_tps",
-    "opencv",
-    "pytorch",
-    "pytorch_backward",
-    "scipy",
-    "scipy_tps",
-    "skimage",
-    "skimage_tps",
-]

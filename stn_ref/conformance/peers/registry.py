@@ -15,9 +15,7 @@ class Peer:
         title: the usual name of the library.
         library: the module to import.
         distributions: names under which it can be installed; its version is read from them.
-        sampler: the name of its f, or None.
-        backward: the name of its g, or None.
-        tps: the name of its h, or None.
+        sampler, backward, tps: the names of its f, g and h, or None.
         calls: role -> the function of the library.
         remark: what a reader of its verdicts should know.
         module: the module that defines f, g and h.
