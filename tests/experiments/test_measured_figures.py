@@ -112,7 +112,7 @@ def test_ours_is_drawn_over_the_readmes_log():
     ]
     assert "ours with its transformer from 42.0 to 51.0 % in 2 epochs, ours without from 30.0 to 45.0 %" in drawing.alt
     assert "of test images of cifar10, scale paper, 2 seeds." in drawing.caption and len(drawing.caption) < 220
-    assert set(cifar10_figure.NETS) == set(cifar10.PARAMETERS)
+    assert set(cifar10_figure.NETS) == set(cifar10.NETS)
 
 
 def test_images_that_chose_the_epoch_are_called_so():

@@ -29,7 +29,7 @@ import numpy as np
 
 from stn_ref import checks, data, models, transforms
 from stn_ref.lab.experiments import table1
-from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.published_numbers import ADDITION as PAPER
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.localisation import fc_localisation
@@ -100,14 +100,7 @@ class DigitPairs(data.DigitSource):
 
 
 def build(name: str, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32) -> Sequential:
-    """Return a net of the experiment: (N, 2, 42, 42) -> scores (N, 19).
-
-    Args:
-        name: one of NETS.
-        rng: for the weights.
-        localisation_lr_scale: factor on the learning rate of the localisation nets.
-        dtype: of the weights.
-    """
+    """Return a net of NETS, (N, 2, 42, 42) -> scores (N, 19); arguments as of `models.build`."""
     checks.one_of("name", name, NETS)
     wanted = {"channels": 2, "classes": SUMS, "dtype": dtype}
     if name in ("fcn", "cnn"):
@@ -128,13 +121,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     source = DigitPairs(table1.digits(data_dir, seed, **SIZES[scale]))
     recipe = Recipe(seed=seed, **RECIPES[scale])
     return [
-        Cell(
-            name,
-            seed,
-            source.name,
-            described(recipe, source, model=name, distortion=KIND),
-            trained(recipe, lambda: source, functools.partial(fresh, build, name, recipe)),
-        )
+        training_cell(name, recipe, source, build=functools.partial(build, name), model=name, distortion=KIND)
         for name in NETS
     ]
 

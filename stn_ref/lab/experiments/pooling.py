@@ -23,7 +23,7 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.lab import invariance
 from stn_ref.lab.experiments import poses
-from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.experiments.table1 import RECIPES, SIZES, digits
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.nn import MaxPool2d, Sequential
@@ -146,9 +146,6 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
     source = poses.UprightDigits(dataset) if seen == "upright" else data.DistortedDigits(dataset, seen)
     testing = TESTING[scale]
 
-    def build(name: str, rng: np.random.Generator, **options) -> Sequential:
-        return models.build(name, poses.CANVAS, rng, **options)
-
     def measure(trained_net: Sequential, source: data.Source) -> dict:
         images, labels = (array[: testing["n_posed"]] for array in (dataset.test_images, dataset.test_labels))
         return {
@@ -159,13 +156,8 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
             "one_pixel": poses.one_pixel(trained_net, images[: testing["n_one_pixel"]]),
         }
 
-    return Cell(
-        f"{net}/{seen}",
-        seed,
-        dataset.name,
-        described(recipe, source, model=net, seen=seen, **testing),
-        trained(recipe, lambda: source, functools.partial(fresh, build, net, recipe), measure),
-    )
+    build = functools.partial(models.build, net, poses.CANVAS)
+    return training_cell(f"{net}/{seen}", recipe, source, build=build, measure=measure, model=net, seen=seen, **testing)
 
 
 # The tables.

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stn_ref import data, models
-from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.experiments.table1 import digits
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.nn import Sequential
@@ -85,8 +85,8 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
             config = Config(model=net, distortion=DISTORTION, seed=seed, **RECIPES[scale], **switches)
             kind = data.DistortedDigits if row == FRESH else OnceDistorted
             source = kind(dataset if config.patience else unvalidated, DISTORTION)
-            compute = trained(config, lambda source=source: source, measure=partial(measured, seed=seed))
-            found.append(Cell(f"{net}/{row}", seed, dataset.name, described(config, source), compute))
+            cell = training_cell(f"{net}/{row}", config, source, measure=partial(measured, seed=seed))
+            found.append(replace(cell, data=dataset.name))
     return found
 
 
