@@ -56,6 +56,12 @@ def styled(dark: bool = False):
     return matplotlib.rc_context(RC | (DARK if dark else {}))
 
 
+def bare(ax) -> None:
+    """Remove ticks and frame from axes that show an image."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
 def ink() -> str:
     """Return the colour of lines and text on the current background."""
     return matplotlib.rcParams["text.color"]

@@ -58,23 +58,15 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
 
 
-def test_a_figure_without_results_of_ours_says_so_and_with_them_draws_them(tmp_path, monkeypatch):
+def test_a_figure_draws_the_results_of_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
-    with style.styled():
-        waiting = measured.overhead()
-    assert "not measured yet" in waiting.figure.texts[0].get_text() and "which are not there yet" in waiting.caption
     keep(tmp_path, shares("tutorial/28", 57.0, 40.0))
     with style.styled():
         assert measured.overhead().numbers["multiplications"].tolist() == [40]
 
 
-def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
-    for found in (made("counts/2x2", experiment="pooling"), net("cnn/RTS")):
-        keep(tmp_path, found)
-        with style.styled():
-            waiting = measured.invariance()
-        assert "not measured yet" in waiting.figure.texts[0].get_text()
+def test_of_nets_that_are_not_all_there_nothing_is_drawn(tmp_path):
+    keep(tmp_path, made("counts/2x2", experiment="pooling"), net("cnn/RTS"))
     with pytest.raises(FileNotFoundError, match=r"there is none of cnn/upright, st-cnn-affine/RTS, st-cnn-affine/up"):
         measured.invariance(tmp_path)
 

@@ -252,9 +252,3 @@ def test_the_labels_of_the_axis_do_not_touch(error):
         boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
         boxes = [box for box in boxes if ax.bbox.x0 <= (box.x0 + box.x1) / 2 <= ax.bbox.x1]
         assert len(boxes) >= 3 and all(one.x1 < two.x0 for one, two in itertools.pairwise(boxes))
-
-
-def test_with_nothing_kept_the_figure_shows_the_papers_errors():
-    with style.styled():
-        drawing = figure.draw([])
-    assert {len(pair) for pair in drawing.numbers.values()} == {1} and "not been computed" in drawing.alt

@@ -3,7 +3,6 @@
 Reads: ../../results/kept.py, ../style.py, drawing.py.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,30 +29,12 @@ PAPER_SHARE = 100 * (1 - 1 / 1.06)  # %, the share in a net that is 6 % slower t
 
 def invariance(folder: Path | None = None) -> Drawing:
     """Draw the accuracy of trained nets on digits that are moved, turned or scaled."""
-    return _drawn("pooling", draw_invariance, folder)
+    return draw_invariance(kept.shown("pooling", folder))
 
 
 def overhead(folder: Path | None = None) -> Drawing:
     """Draw the transformer's share of time and multiplications."""
-    return _drawn("overhead", draw_overhead, folder)
-
-
-def _drawn(experiment: str, draw: Callable[[list[dict]], Drawing], folder: Path | None) -> Drawing:
-    """Return the figure of an experiment; without results, a figure with the command that computes them."""
-    try:
-        return draw(kept.shown(experiment, folder))
-    except FileNotFoundError:
-        if folder is not None:
-            raise
-        command = f"stn-ref experiment {experiment} --scale small --out figures/results"
-        fig = style.figure(7.4, 1.2)
-        fig.text(0.5, 0.5, f"not measured yet:\n{command}", ha="center", va="center", family="monospace")
-        return Drawing(
-            fig,
-            f"No curves: the experiment {experiment} has no results in figures/results yet, from which this is drawn.",
-            f"To be drawn from the results of {experiment}, which are not there yet: `{command}`.",
-            {"results": np.zeros(1)},
-        )
+    return draw_overhead(kept.shown("overhead", folder))
 
 
 def draw_invariance(found: list[dict]) -> Drawing:
@@ -105,19 +86,18 @@ def draw_overhead(found: list[dict]) -> Drawing:
     order = sorted(rows, key=lambda cell: rows[cell]["multiplications_share_percent"]["step"])
     fig = style.figure(7.4, 1.3 + 0.3 * len(order))
     ax = fig.subplots()
-    colours = {what: style.OKABE_ITO[colour] for what, colour in (("time", "blue"), ("count", "vermillion"))}
+    blue, red = (style.OKABE_ITO[name] for name in ("blue", "vermillion"))
     time = np.array([rows[cell]["share_percent"]["step"] for cell in order])
     count = np.array([rows[cell]["multiplications_share_percent"]["step"] for cell in order])
     slower = np.array([rows[cell]["slower_percent"]["step"][0] for cell in order])
     y = np.arange(len(order))
-    ax.hlines(y, time[:, 1], time[:, 2], color=colours["time"], lw=1.6)
-    ax.plot(time[:, 0], y, "o", color=colours["time"], ms=6, label="of the time of a training step")
-    ax.plot(count, y, "D", color=colours["count"], mfc=ax.get_facecolor(), ms=6, label="of its multiplications")
+    ax.hlines(y, time[:, 1], time[:, 2], color=blue, lw=1.6)
+    ax.plot(time[:, 0], y, "o", color=blue, ms=6, label="of the time of a training step")
+    ax.plot(count, y, "D", color=red, mfc=ax.get_facecolor(), ms=6, label="of its multiplications")
     ax.axvline(PAPER_SHARE, color=style.ink(), lw=1, ls="--", label="the paper's 6 % (SVHN)")
     ax.set_yticks(y, [cell.replace("/", ", ") + " px" for cell in order], size=9)
-    ax.set(
-        xlabel="share of the transformer, %", xlim=(min(0.0, float(time.min())), None), ylim=(-0.7, len(order) - 0.3)
-    )
+    ax.set(xlim=(min(0.0, float(time.min())), None), ylim=(-0.7, len(order) - 0.3))
+    ax.set_xlabel("share of the transformer, %")
     ax.grid(axis="x", color=style.ink(), alpha=0.15)
     fig.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return Drawing(
