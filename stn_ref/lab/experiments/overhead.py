@@ -42,11 +42,12 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.grid import GridGenerator
 from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench.steps import our_step
 from stn_ref.lab.experiments import addition
 from stn_ref.lab.experiments.cell import Cell
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.lab.turns import Others, interleaved
-from stn_ref.nn import SGD, AvgPool2d, Layer, Linear, Sequential, SoftmaxCrossEntropy
+from stn_ref.nn import AvgPool2d, Layer, Linear, Sequential
 from stn_ref.nn.operations import leaves, step_operations
 from stn_ref.transformer import SpatialTransformer
 
@@ -146,7 +147,8 @@ class Taken:
         """Return times in ms, and share and "slower" in %, each as median, 10 % and 90 % over the rounds."""
         calls = {}
         for which, (net, U) in self.nets.items():
-            calls[f"{which} forward"], calls[f"{which} step"] = _calls(net, U, self.labels)
+            calls[f"{which} forward"] = functools.partial(_forward, net, U)
+            calls[f"{which} step"] = our_step(net, U, self.labels, lr=1e-9)  # a rate too small to learn anything
         others = Others()
         times = {name: np.array(found) for name, found in interleaved(calls, seconds, clock=time.process_time).items()}
         busy = others.cores()
@@ -206,21 +208,10 @@ def _look_elsewhere(localisation: Layer, rng: np.random.Generator) -> None:
     W.value[...] = 0.1 / np.sqrt(W.value.shape[1]) * rng.standard_normal(W.value.shape)
 
 
-def _calls(net: Layer, U: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return two calls: a forward in training and a training step, with a rate too small to learn anything."""
-    loss, optimiser = SoftmaxCrossEntropy(), SGD(net.params(), 1e-9, momentum=0.9, nesterov=True)
-
-    def forward() -> None:
-        net.forward(U)
-        net.forget()
-
-    def step() -> None:
-        loss.forward(net.forward(U), labels)
-        optimiser.zero_grad()
-        net.backward(loss.backward(), needs=False)
-        optimiser.step()
-
-    return forward, step
+def _forward(net: Layer, U: np.ndarray) -> None:
+    """Do one forward in training."""
+    net.forward(U)
+    net.forget()
 
 
 def _spread(values: np.ndarray) -> list[float]:

@@ -97,29 +97,25 @@ def counted(k: int, n_drawn: int, seed: int) -> dict[str, dict]:
     """
     rng = np.random.default_rng((seed, k))
     isolated = invariance.isolated_counts(k)
-    cases = {
-        "one maximum, anywhere in its window": (
-            Fraction(int(isolated.sum()), k * k),
-            1,
-            lambda n: invariance.one_maximum(k, rng.integers(0, k * k, n)),
-        ),
-        "independent pixels, one window": (invariance.random_count(k), 1, functools.partial(_noise, rng, k, 1)),
-        "independent pixels, all of 2x2 windows": (
-            invariance.random_count(k, side=2),
-            2,
-            functools.partial(_noise, rng, k, 2),
-        ),
+
+    def maximum(n: int, side: int) -> np.ndarray:
+        return invariance.one_maximum(k, rng.integers(0, k * k, n))
+
+    def noise(n: int, side: int) -> np.ndarray:
+        return rng.random((n, 1, (side + 2) * k, (side + 2) * k))
+
+    cases = {  # assumption -> exact mean, windows on a side, images
+        "one maximum, anywhere in its window": (Fraction(int(isolated.sum()), k * k), 1, maximum),
+        "independent pixels, one window": (invariance.random_count(k), 1, noise),
+        "independent pixels, all of 2x2 windows": (invariance.random_count(k, side=2), 2, noise),
     }
     found = {}
+    parts = [min(DRAWN_AT_ONCE, n_drawn - done) for done in range(0, n_drawn, DRAWN_AT_ONCE)]
     for name, (exact, side, draw) in cases.items():
-        parts = [min(DRAWN_AT_ONCE, n_drawn - done) for done in range(0, n_drawn, DRAWN_AT_ONCE)]
-        mean, error = invariance.mean_and_error(np.concatenate([invariance.surviving(draw(n), k, side) for n in parts]))
+        counts = np.concatenate([invariance.surviving(draw(n, side), k, side) for n in parts])
+        mean, error = invariance.mean_and_error(counts)
         found[name] = {"exact": str(exact), "value": float(exact), "simulated": mean, "standard_error": error}
     return found
-
-
-def _noise(rng: np.random.Generator, k: int, side: int, n: int) -> np.ndarray:
-    return rng.random((n, 1, (side + 2) * k, (side + 2) * k))
 
 
 def counted_on_digits(k: int, images: np.ndarray) -> dict[str, dict]:
