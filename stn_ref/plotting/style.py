@@ -74,9 +74,6 @@ def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
         fig: the figure.
         path: ends in .svg, .png or .pdf, which sets the format; missing folders are created.
         dark: whether the figure was drawn on a dark background.
-
-    Returns:
-        path as a Path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

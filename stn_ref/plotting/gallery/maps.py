@@ -86,30 +86,28 @@ def architecture() -> Drawing:
     """Draw the parts of the module: localisation net, grid generator, sampler."""
     fig = style.figure(7.2, 2.9)
     ax = fig.subplots()
-    boxes = {  # centre and text
-        "U": ((0.6, 1.0), "U\n(N, C, H, W)"),
-        "loc": ((3.0, 2.2), "localisation net\nSec. 3.1"),
-        "grid": ((5.6, 2.2), "grid generator\n$T_\\theta(G)$, Sec. 3.2"),
-        "sampler": ((5.6, 1.0), "sampler\nEq. (5), Sec. 3.3"),
-        "V": ((8.4, 1.0), "V\n(N, C, Ho, Wo)"),
+    boxes = {  # centre -> text
+        (0.6, 1.0): "U\n(N, C, H, W)",
+        (3.0, 2.2): "localisation net\nSec. 3.1",
+        (5.6, 2.2): "grid generator\n$T_\\theta(G)$, Sec. 3.2",
+        (5.6, 1.0): "sampler\nEq. (5), Sec. 3.3",
+        (8.4, 1.0): "V\n(N, C, Ho, Wo)",
     }
-    for (x, y), text in boxes.values():
+    for (x, y), text in boxes.items():
         box = FancyBboxPatch((x - 0.95, y - 0.36), 1.9, 0.72, boxstyle="round,pad=0.06", fc="none", ec=style.ink())
         ax.add_patch(box)
         ax.text(x, y, text, **CENTRED, size=10)
-    arrows = [
-        ((0.6, 1.45), (2.0, 2.2), ""),
-        ((4.0, 2.2), (4.6, 2.2), "θ"),
-        ((5.6, 1.8), (5.6, 1.42), "points"),
-        ((1.6, 1.0), (4.6, 1.0), ""),
-        ((6.6, 1.0), (7.4, 1.0), ""),
+    arrows = [  # start, end
+        ((0.6, 1.45), (2.0, 2.2)),
+        ((4.0, 2.2), (4.6, 2.2)),
+        ((5.6, 1.8), (5.6, 1.42)),
+        ((1.6, 1.0), (4.6, 1.0)),
+        ((6.6, 1.0), (7.4, 1.0)),
     ]
-    for start, end, text in arrows:
+    for start, end in arrows:
         ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=14, color=style.OKABE_ITO["blue"]))
-        if text == "points":
-            ax.text(5.7, 1.61, text, size=10, va="center")
-        else:
-            ax.text((start[0] + end[0]) / 2, start[1] + 0.12, text, ha="center", size=11)
+    ax.text(4.3, 2.32, "θ", ha="center", size=11)
+    ax.text(5.7, 1.61, "points", size=10, va="center")
     red = style.OKABE_ITO["vermillion"]
     curve = {"connectionstyle": "arc3,rad=-0.18", "linestyle": "--", "mutation_scale": 14}
     ax.add_patch(FancyArrowPatch((8.4, 0.55), (5.6, 0.55), arrowstyle="-|>", color=red, **curve))
