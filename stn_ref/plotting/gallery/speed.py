@@ -41,7 +41,7 @@ def measured(path: Path) -> dict:
 
 def speed() -> Drawing:
     """Draw the speed relative to PyTorch, and the time and memory against the number of pixels."""
-    return draw(measured(shipped("bench") / "cpu.json"))
+    return draw(measured(shipped("figures/bench") / "cpu.json"))
 
 
 def draw(report: dict) -> Drawing:
