@@ -38,7 +38,7 @@ def regenerate(
     results: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[str]:
-    """Draw figures; write each with its numbers, and the captions of all that lie there.
+    """Draw figures; write each with its numbers, and the captions of all that lie there; return the files written.
 
     Args:
         names: which; none: all.
@@ -48,9 +48,6 @@ def regenerate(
         dark: light lines on dark paper.
         results: the folder of results, for figures that show some; default: figures/results.
         note: called with lines of progress.
-
-    Returns:
-        the files written.
     """
     from stn_ref.plotting import style
 
