@@ -42,27 +42,16 @@ TITLE = "MNIST addition: the error of the sum of two distorted digits, with no, 
 DATA = "mnist"
 KIND, CANVAS, SUMS = "RTS", 42, 19
 NETS = tuple(PAPER)
-SIZES = {
-    "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
-    "small": table1.SIZES["small"],
-    "paper": table1.SIZES["paper"],
-}
-RECIPES = {
-    "smoke": {"epochs": 1, "batch_size": 50},
-    "small": {"epochs": 30, "batch_size": 64, "lr": 0.001, "localisation_lr_scale": 0.2},
-    "paper": table1.RECIPES["paper"],
-}
+SIZES = table1.SIZES | {"smoke": {"n_train": 100, "n_val": 20, "n_test": 50}}
+RECIPES = table1.RECIPES | {"small": {"epochs": 30, "batch_size": 64, "lr": 0.001, "localisation_lr_scale": 0.2}}
 
 
 @dataclass(frozen=True)
 class DigitPairs(data.DigitSource):
     """A Source of pairs of digits, each distorted separately, U (B, 2, 42, 42), and their sums (B,).
 
-    (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit.
-
-    Args:
-        dataset: the digits.
-        kind: the distortion, one of data.KINDS except TC.
+    (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit. `kind`
+    is the distortion, one of data.KINDS except TC.
     """
 
     kind: str = KIND

@@ -88,14 +88,10 @@ def net(name: str, rng: np.random.Generator, *, localisation_lr_scale: float = 1
 
 @functools.lru_cache(maxsize=1)
 def images(data_dir: str | None, seed: int, n_train: int, n_val: int, n_test: int) -> cifar.ColourImages:
-    """Return CIFAR-10, or as many drawn images. If n_val is 0, the test images also serve as validation images.
+    """Return CIFAR-10 from data_dir, or as many drawn images if data_dir is None.
 
-    Args:
-        data_dir: see load_cifar10; None: drawn images.
-        seed: the seed of the drawing, or of the choice of the validation images.
-        n_train: the number of training images.
-        n_val: the number of validation images, chosen at random from the training set.
-        n_test: the number of test images; the first ones are used.
+    The seed determines the drawing, or chooses the validation images from the training set. If n_val is 0, the test
+    images also serve as validation images. Of the test images the first n_test are used.
     """
     if data_dir is None:
         U, y = cifar.draw_colour_images(n_train + n_val + n_test, data.stream(seed, "digits"))

@@ -73,27 +73,16 @@ def _counting(k: int, seed: int, dataset: data.Dataset, n_drawn: int) -> Cell:
             }
         }
 
-    configuration = {
-        "k": k,
-        "seed": seed,
-        "n_drawn": n_drawn,
-        "data": dataset.name,
-        "n_digits": len(dataset.test_labels),
-        "data_crc32": dataset.fingerprint,
-    }
+    configuration = {"k": k, "seed": seed, "n_drawn": n_drawn, "data": dataset.name}
+    configuration |= {"n_digits": len(dataset.test_labels), "data_crc32": dataset.fingerprint}
     return Cell(f"counts/{k}x{k}", seed, dataset.name, configuration, compute)
 
 
 def counted(k: int, n_drawn: int, seed: int) -> dict[str, dict]:
     """Return, for each assumption on the image, the mean number of shifts (of 8) that k x k max-pooling survives.
 
-    Args:
-        k: size and stride of the pooling.
-        n_drawn: the number of drawn images.
-        seed: the seed of the drawing.
-
-    Returns:
-        assumption -> {"exact": a fraction as text, "value": the fraction as a number, "simulated", "standard_error"}
+    The result is assumption -> {"exact": a fraction as text, "value": the fraction as a number, "simulated": the mean
+    over n_drawn images, "standard_error"}.
     """
     rng = np.random.default_rng((seed, k))
     isolated = invariance.isolated_counts(k)
@@ -188,10 +177,8 @@ def _nets_table(results: list[dict]) -> list[str]:
     rows = [("%; trained on", "test error", *shown, "class stays", "outputs stay")]
     columns = [over_seeds(results)]
     columns += [over_seeds(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
-    columns += [
-        over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key])
-        for key in ("class_stays_of_8", "outputs_stay_of_8")
-    ]
+    for key in ("class_stays_of_8", "outputs_stay_of_8"):
+        columns.append(over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key]))
     for cell in dict.fromkeys(result["cell"] for result in results):
         rows.append((cell, *(f"{column[cell]}" for column in columns)))
     n_posed, n_one_pixel = (results[0]["configuration"][key] for key in ("n_posed", "n_one_pixel"))

@@ -100,14 +100,9 @@ def measured(net: Sequential, source: data.DistortedDigits, seed: int) -> dict[s
 
 
 def inconsistency(net: Sequential, source: data.Source, seed: int) -> float:
-    """Return the consistency loss of 1,000 test digits. It is 0 if the transformer follows every movement of a digit.
+    """Return the consistency loss of 1,000 test digits, for a net that begins with a transformer.
 
-    A transformer that always returns its input unchanged has 0.13.
-
-    Args:
-        net: a net that begins with a transformer.
-        source: the source of the test digits.
-        seed: the seed of the movements.
+    It is 0 if the transformer follows every movement of a digit, and 0.13 if it always returns its input unchanged.
     """
     images = source.fixed("test", seed)[0][:1000]
     a = draw_similarities(len(images), images.shape[2:], data.stream(seed, "consistency"))
