@@ -105,11 +105,11 @@ def test_the_command_line_lists_and_copies(tmp_path, capsys):
 
 
 def test_the_map_shows_every_tutorial_and_leads_somewhere():
-    page = (tutorials.folder() / "README.md").read_text(encoding="utf-8")
+    page = (tutorials.FOLDER / "README.md").read_text(encoding="utf-8")
     for path in SCRIPTS:
         assert f"({path.name})" in page and f"(notebooks/{path.stem}.ipynb)" in page
     for target in re.findall(r"\]\((?!http)([^)#]+)\)|src=\"([^\"]+)\"", page):
-        assert (tutorials.folder() / "".join(target)).exists(), target
+        assert (tutorials.FOLDER / "".join(target)).exists(), target
 
 
 @each_script

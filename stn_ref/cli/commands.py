@@ -136,7 +136,7 @@ def tutorials(args, note, say):
     if args.action == "list":
         for path in paths:
             say(f"{path.stem:<24} {shelf.title(path)}")
-        say(f"in {shelf.folder()}; `stn-ref tutorials copy DIR` puts them where you work")
+        say(f"in {shelf.FOLDER}; `stn-ref tutorials copy DIR` puts them where you work")
         return 0, {"tutorials": [path.stem for path in paths]}
     if args.action == "run":
         return shelf.run(paths, note), {"run": [path.stem for path in paths]}

@@ -35,16 +35,13 @@ def run(
     note: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> dict:
-    """Run the demo; write figures, report.json and index.html to `out`.
+    """Run the demo; write figures, report.json and index.html to the directory `out`; return the report.
 
     Args:
-        out: directory, made if it is not there.
-        seed: of data, weights and order.
+        out: the directory; it is created if it is missing.
+        seed: determines data, weights and order.
         note: called with lines of progress.
-        say: called with results: the gradient table, the test errors, where to look.
-
-    Returns:
-        The report for JSON: test accuracies, histories, gradient table.
+        say: called with results: the gradient table, the test errors, and the path of the page.
     """
     checks.integer("seed", seed)
     began = time.monotonic()

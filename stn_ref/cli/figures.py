@@ -17,8 +17,6 @@ from stn_ref.plotting.gallery import FIGURES, OF_RESULTS, draw
 FOLDER = Path("figures")
 FORMATS = ("svg", "png", "pdf")
 
-__all__ = ["FOLDER", "FORMATS", "OF_RESULTS", "caption", "chosen", "picture", "regenerate", "stale"]
-
 
 def chosen(names: Iterable[str], results: Path | None = None) -> list[str]:
     """Return the names, all figures if there are none; ValueError for one that is unknown, or shows no `results`."""
@@ -40,7 +38,7 @@ def regenerate(
     results: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[str]:
-    """Draw figures; write each with its numbers, and the captions of all that lie there.
+    """Draw figures; write each with its numbers, and the captions of all that lie there; return the files written.
 
     Args:
         names: which; none: all.
@@ -50,13 +48,10 @@ def regenerate(
         dark: light lines on dark paper.
         results: the folder of results, for figures that show some; default: figures/results.
         note: called with lines of progress.
-
-    Returns:
-        the files written.
     """
     from stn_ref.plotting import style
 
-    written, words, size = [], {}, _size(size)
+    written, size = [], _size(size)
     for name in chosen(names, results):
         note(f"drawing {name}")
         with style.styled(dark):
@@ -64,10 +59,9 @@ def regenerate(
             if size:
                 drawing.figure.set_size_inches(*size)
             written.append(str(style.save(drawing.figure, out / f"{name}.{format or drawing.suffix}", dark=dark)))
-        words[name] = {"alt": drawing.alt, "caption": drawing.caption}
-        numbers = out / "numbers" / f"{name}.json"
-        numbers.parent.mkdir(exist_ok=True)
-        files.write(numbers, json.dumps(words[name] | {"numbers": _lists(drawing.numbers)}) + "\n")
+        shown = {"alt": drawing.alt, "caption": drawing.caption, "numbers": _lists(drawing.numbers)}
+        (out / "numbers").mkdir(exist_ok=True)
+        files.write(_numbers_file(out, name), json.dumps(shown) + "\n")
     _write_captions(out)
     return written
 
@@ -81,12 +75,10 @@ def stale(names: Iterable[str], folder: Path, note: Callable[[str], None] = prin
         note(f"checking {name}")
         with style.styled():
             drawing = draw(name)
-        kept = folder / "numbers" / f"{name}.json"
-        if not (folder / f"{name}.{drawing.suffix}").is_file() or not kept.is_file():
+        before = _kept(folder, name)
+        if not (folder / f"{name}.{drawing.suffix}").is_file() or not before:
             found[name] = "it is missing"
-            continue
-        before = json.loads(kept.read_text(encoding="utf-8"))
-        if (before["alt"], before["caption"]) != (drawing.alt, drawing.caption):
+        elif (before["alt"], before["caption"]) != (drawing.alt, drawing.caption):
             found[name] = "its words have changed"
         elif why := _difference(before["numbers"], drawing.numbers, drawing.tolerance):
             found[name] = why
@@ -135,8 +127,17 @@ def picture(
 
 def caption(name: str, folder: Path = FOLDER) -> str:
     """Return the caption kept beside a figure, an empty string if there is none."""
-    kept = folder / "numbers" / f"{name}.json"
-    return json.loads(kept.read_text(encoding="utf-8"))["caption"] if kept.is_file() else ""
+    return _kept(folder, name).get("caption", "")
+
+
+def _numbers_file(folder: Path, name: str) -> Path:
+    return folder / "numbers" / f"{name}.json"
+
+
+def _kept(folder: Path, name: str) -> dict:
+    """Return what is kept beside a figure: alt, caption and numbers; an empty dict if there is nothing."""
+    kept = _numbers_file(folder, name)
+    return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
 
 
 def _size(size: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -167,9 +168,7 @@ def _write_captions(folder: Path) -> None:
     """Write captions.toml: alt text and caption of every figure whose numbers lie in the folder."""
     lines = ["# Written by `stn-ref figures`: what each figure shows, and what it means.", ""]
     for name in FIGURES:
-        kept = folder / "numbers" / f"{name}.json"
-        if kept.is_file():
-            words = json.loads(kept.read_text(encoding="utf-8"))
-            lines += [f"[{name}]", f"alt = {json.dumps(words['alt'], ensure_ascii=False)}"]
-            lines += [f"caption = {json.dumps(words['caption'], ensure_ascii=False)}", ""]
+        if words := _kept(folder, name):
+            said = [f"{key} = {json.dumps(words[key], ensure_ascii=False)}" for key in ("alt", "caption")]
+            lines += [f"[{name}]", *said, ""]
     files.write(folder / "captions.toml", "\n".join(lines))

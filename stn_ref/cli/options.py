@@ -38,6 +38,7 @@ FORMS = {
     ),
     "explore": (("--image FILE", "image", "transform"), ("--digit D", "", "transform digit")),
 }
+SEVERAL = {"action": "extend", "nargs": "+", "default": []}  # an option that takes names and may be repeated
 POSITIONAL = {"name": "NAME", "names": "NAME", "sampler": "MODULE:FUNCTION"}
 
 
@@ -167,14 +168,8 @@ def _add_bench_options(bench: argparse.ArgumentParser) -> None:
         "and on all."
     )
     bench.add_argument("--quick", action="store_true", help="a few rows, a fraction of a second each: half a minute")
-    bench.add_argument(
-        "--only",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="PART",
-        help="only these: machine, sampler, grid, modes, layers, steps, growth, memory, startup, cuda (needs a GPU)",
-    )
+    parts = "machine, sampler, grid, modes, layers, steps, growth, memory, startup, cuda (needs a GPU)"
+    bench.add_argument("--only", **SEVERAL, metavar="PART", help=f"only these: {parts}")
 
 
 def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
@@ -199,9 +194,7 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
     )
     experiment.add_argument("--out", metavar="DIR", help="folder of the results (default: runs/experiments)")
     experiment.add_argument("--seeds", type=int, default=1, metavar="N", help="N seeds, from --seed on (default: 1)")
-    experiment.add_argument(
-        "--only", action="extend", nargs="+", default=[], metavar="CELL", help="such as st-cnn-affine/R or 'st-cnn-*/R'"
-    )
+    experiment.add_argument("--only", **SEVERAL, metavar="CELL", help="such as st-cnn-affine/R or 'st-cnn-*/R'")
     experiment.add_argument("--again", action="store_true", help="compute also what is there, and replace it")
     experiment.add_argument("--list", action="store_true", help="list the cells of NAME, and which of them are there")
     experiment.add_argument(

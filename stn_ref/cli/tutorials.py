@@ -16,18 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stn_ref import files
+from stn_ref.lab.machine_report import shipped
 
-
-def folder() -> Path:
-    """Return the folder of the scripts: in an installed package inside it, in a checkout beside it."""
-    package = Path(__file__).parents[1]
-    installed = package / "_tutorials"
-    return installed if installed.is_dir() else package.parent / "tutorials"
+FOLDER = shipped("tutorials")
 
 
 def scripts() -> list[Path]:
     """Return the scripts, in their order."""
-    return sorted(folder().glob("[0-9][0-9]_*.py"))
+    return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 
 
 def find(name: str) -> Path:
@@ -64,8 +60,8 @@ def run(paths: list[Path], note: Callable[[str], None]) -> int:
 def copy(target: Path, say: Callable[[str], None]) -> list[str]:
     """Copy scripts, pages and notebooks to a folder; what is there already, perhaps worked on, is left as it is."""
     copied, kept = [], 0
-    for source in sorted(path for path in folder().rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        goal = target / source.relative_to(folder())
+    for source in sorted(path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        goal = target / source.relative_to(FOLDER)
         if goal.exists():
             kept += 1
             continue
@@ -123,14 +119,10 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
             if "solution" in tags:
                 cell.metadata["jupyter"] = {"source_hidden": True}
         book["metadata"] = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-        before = os.environ.pop("MPLBACKEND", None)  # the notebook's own backend puts figures into it
-        try:
-            where = {"metadata": {"path": str(path.parent)}}
-            client = nbclient.NotebookClient(book, timeout=600, resources=where, coalesce_streams=True)
-            client.execute()
-        finally:
-            if before is not None:
-                os.environ["MPLBACKEND"] = before
+        where = {"metadata": {"path": str(path.parent)}}
+        client = nbclient.NotebookClient(book, timeout=600, resources=where, coalesce_streams=True)
+        # without MPLBACKEND the notebook's own backend puts figures into it
+        client.execute(env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"})
         for cell in book.cells:
             cell.metadata.pop("execution", None)
         book["metadata"] |= {"stn_ref": {"script": path.name, "sha256": source_hash(path)}}

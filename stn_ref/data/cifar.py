@@ -124,7 +124,7 @@ def members(archive: Path, *, per_batch: int = PER_BATCH) -> Iterator[tuple[str,
     """Yield (name, content) of the batches and of batches.meta.txt in the archive; skip everything else.
 
     Raises:
-        DamagedFileError: the file is no gzipped tar file, is cut short, or has a batch of more than `per_batch` records.
+        DamagedFileError: it is no gzipped tar file, is cut short, or has a batch of more than `per_batch` records.
     """
     with open(archive, "rb") as file:
         refuse_strangers(archive, file.read(256), ARCHIVE)

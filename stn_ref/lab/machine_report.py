@@ -49,11 +49,14 @@ def versions() -> dict[str, str]:
     return {package: _version(package) for package in PACKAGES} | {"python": platform.python_version()}
 
 
-def shipped(name: str) -> Path:
-    """Return the folder figures/NAME: inside an installed package, or beside the package in a checkout."""
+def shipped(folder: str) -> Path:
+    """Return a folder that comes with the package: inside an installed package, or beside the package in a checkout.
+
+    `folder` is "tutorials", "figures/results" or "figures/bench"; inside the package its name begins with "_".
+    """
     package = Path(__file__).parents[1]
-    installed = package / f"_{name}"
-    return installed if installed.is_dir() else package.parent / "figures" / name
+    installed = package / f"_{Path(folder).name}"
+    return installed if installed.is_dir() else package.parent / folder
 
 
 def environment() -> dict[str, str]:

@@ -1,28 +1,15 @@
 """Time calls in turns, so that a slow phase of the machine affects all of them; measure the load of other programs."""
 
-import contextlib
 import functools
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 TURN = 0.02  # seconds of calls in one turn
 LEAST_ROUNDS = 5
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def interleaved(
@@ -55,8 +42,10 @@ def interleaved(
     for call in calls.values():
         call()
     names, times = list(calls), {name: [] for name in calls}
-    rounds, end = 0, clock() + seconds
-    with _no_garbage_collection():
+    rounds, end, collects = 0, clock() + seconds, gc.isenabled()
+    gc.collect()
+    gc.disable()  # a collection would be part of the call that it interrupts
+    try:
         while rounds < LEAST_ROUNDS or clock() < end:
             first = rounds % len(names)
             for name in names[first:] + names[:first]:
@@ -64,6 +53,9 @@ def interleaved(
                     sleep(rest)
                 times[name].append(take_turn(calls[name], turn))
             rounds += 1
+    finally:
+        if collects:
+            gc.enable()
     return times
 
 

@@ -17,9 +17,6 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
         runs: name -> rows with "epoch" and "val_accuracy" (History.to_list()).
         title: the title of the figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: there is no run, or more runs than line styles; a run has no rows, or a row has no validation
             accuracy.
@@ -47,15 +44,8 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
         last = max(rows[-1]["epoch"] for rows in runs.values())
         heights = apart([curve[-1] for curve in errors.values()], 0.075 * top)
         for (name, curve), height, (colour, _, _) in zip(errors.items(), heights, looks, strict=True):
-            ax.annotate(
-                f"{name} {curve[-1]:.1f} %",
-                (last, height),
-                xytext=(10, 0),
-                textcoords="offset points",
-                va="center",
-                color=style.OKABE_ITO[colour],
-                annotation_clip=False,
-            )
+            beside = {"xytext": (10, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+            ax.annotate(f"{name} {curve[-1]:.1f} %", (last, height), color=style.OKABE_ITO[colour], **beside)
         ax.set(xlabel="epoch", ylabel="validation error, %", title=title, ylim=(0, 1.05 * top))
         ax.set_xlim(right=last + 0.25 * max(1, last - 1))
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -64,10 +54,6 @@ def error_figure(runs: dict[str, list[dict]], title: str = "") -> Figure:
 
 def apart(values: list[float], gap: float) -> list[float]:
     """Return the values, moved up where necessary so that labels at them are at least `gap` apart.
-
-    Args:
-        values: heights, in any order.
-        gap: the least distance between two results.
 
     >>> apart([3.0, 1.0, 1.5], 1.0)
     [3.0, 1.0, 2.0]

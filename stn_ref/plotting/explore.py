@@ -55,11 +55,10 @@ class State:
 
 def draw(figure: Figure, state: State, *, below: float = 0.0) -> tuple:
     """Draw a state into a figure and return the three axes; `below` is the share of the height that stays free."""
-    left, middle, right = figure.subplots(
-        1, 3, gridspec_kw={"bottom": below + 0.12, "top": 0.84, "left": 0.03, "right": 0.97}
-    )
-    redraw((left, middle, right), state)
-    return left, middle, right
+    place = {"bottom": below + 0.12, "top": 0.84, "left": 0.03, "right": 0.97}
+    axes = tuple(figure.subplots(1, 3, gridspec_kw=place))
+    redraw(axes, state)
+    return axes
 
 
 def redraw(axes: tuple, state: State) -> None:
@@ -92,11 +91,7 @@ def redraw(axes: tuple, state: State) -> None:
 
 
 class Explorer:
-    """The window: three pictures, and a slider for each parameter, or control points to drag.
-
-    Args:
-        U: (H, W) image.
-        transform: the transform family.
+    """The window of an image U (H, W): three pictures, and a slider for each parameter, or control points to drag.
 
     In a notebook the window needs an interactive backend (`%matplotlib widget`), in a terminal a display.
     """

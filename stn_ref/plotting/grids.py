@@ -29,6 +29,25 @@ def draw_points(ax, points: np.ndarray, lines: int = 7) -> None:
         ax.plot(points[:, j, 0], points[:, j, 1], color=colour, lw=0.7)
 
 
+def show(above, below, U: np.ndarray, points: np.ndarray, V: np.ndarray) -> None:
+    """Draw U with its sampling points into the axes `above`, and V into the axes `below`.
+
+    Args:
+        above, below: matplotlib axes; they lose their ticks and frames.
+        U: (H, W) grey values from 0 to 1, or (H, W, 3).
+        points: (Ho, Wo, 2) source points (x_s, y_s), pixels.
+        V: (h, w) or (h, w, 3).
+    """
+    H, W = U.shape[:2]
+    span = {} if U.ndim == 3 else {"cmap": style.IMAGES, "vmin": 0, "vmax": 1}
+    above.imshow(U, **span)
+    draw_points(above, points)
+    above.set(xlim=(-0.5, W - 0.5), ylim=(H - 0.5, -0.5))
+    below.imshow(V, **span)
+    for ax in (above, below):
+        style.bare(ax)
+
+
 def transformer_figure(U: np.ndarray, points: np.ndarray, V: np.ndarray, titles: list[str] | None = None) -> Figure:
     """Draw inputs with their sampling grids, and below them the outputs of the transformer.
 
@@ -55,14 +74,8 @@ def transformer_figure(U: np.ndarray, points: np.ndarray, V: np.ndarray, titles:
         fig = style.figure(1.45 * N, 3.3)
         axes = fig.subplots(2, N, squeeze=False)
         for b in range(N):
-            above, below = axes[:, b]
-            above.imshow(U[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-            draw_points(above, points[b])
-            above.set(xlim=(-0.5, W - 0.5), ylim=(H - 0.5, -0.5), title=titles[b] if titles else "")
-            below.imshow(V[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-            for ax in (above, below):
-                ax.set(xticks=[], yticks=[])
-                ax.spines[:].set_visible(False)
+            show(*axes[:, b], U[b, 0], points[b], V[b, 0])
+            axes[0, b].set_title(titles[b] if titles else "")
         axes[0, 0].set_ylabel(f"input U\n{H}×{W} pixels")
         axes[1, 0].set_ylabel(f"output V\n{V.shape[2]}×{V.shape[3]} pixels")
     return fig

@@ -56,6 +56,12 @@ def styled(dark: bool = False):
     return matplotlib.rc_context(RC | (DARK if dark else {}))
 
 
+def bare(ax) -> None:
+    """Remove ticks and frame from axes that show an image."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
 def ink() -> str:
     """Return the colour of lines and text on the current background."""
     return matplotlib.rcParams["text.color"]
@@ -68,9 +74,6 @@ def save(fig: Figure, path: str | os.PathLike, *, dark: bool = False) -> Path:
         fig: the figure.
         path: ends in .svg, .png or .pdf, which sets the format; missing folders are created.
         dark: whether the figure was drawn on a dark background.
-
-    Returns:
-        path as a Path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

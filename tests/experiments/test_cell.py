@@ -5,7 +5,7 @@ import pytest
 from stn_ref import data
 from stn_ref.lab.experiments import addition, parts, pooling
 from stn_ref.lab.experiments import cell as cell_module
-from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.results import store
 from stn_ref.training import Config, Recipe, Trainer
 
@@ -22,9 +22,7 @@ def source(digits):
 
 
 def cell(source, config=CONFIG, **more):
-    return Cell(
-        "st-fcn-affine/none", 0, source.name, described(config, source, **more), trained(config, lambda: source)
-    )
+    return training_cell("st-fcn-affine/none", config, source, **more)
 
 
 def run(made, folder):
@@ -52,7 +50,7 @@ def test_measure_sees_the_best_weights_and_adds_to_the_result(source, digits, tm
     def measure(net, fed):
         return {"weights": [param.value.sum().item() for param in net.params()], "same": fed is source}
 
-    _, result = run(Cell("x", 0, "d", {}, trained(CONFIG, lambda: source, measure=measure)), tmp_path)
+    _, result = run(training_cell("x", CONFIG, source, measure=measure), tmp_path)
     trainer = Trainer(CONFIG, digits)
     for _ in trainer.epochs():
         pass

@@ -34,13 +34,17 @@ def forget():
     cifar10.images.cache_clear()
 
 
+def made(name):
+    return cifar10.net(name, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(("name", "parameters"), [("st-cnn", 1_585_008), ("cnn", 844_522)])
 def test_the_nets_have_the_published_size(name, parameters):
-    assert sum(param.value.size for param in cifar10.net(name, 0).params()) == parameters
+    assert sum(param.value.size for param in made(name).params()) == parameters
 
 
 def test_the_baseline_is_the_net_without_its_transformer(rng):
-    full, bare = cifar10.net("st-cnn", 0), cifar10.net("cnn", 0)
+    full, bare = made("st-cnn"), made("cnn")
     pairs = zip([p for layer in full.layers[1:] for p in layer.params()], bare.params(), strict=True)
     for mine, its in pairs:
         its.value[...] = mine.value
@@ -128,22 +132,22 @@ def test_the_table_of_several_seeds_by_hand():
 
 def test_a_view_by_hand():
     """Half the side, turned by 30 degrees, its middle moved by (0.3, 0.4), for every image."""
-    net = cifar10.net("st-cnn", 0)
+    net = made("st-cnn")
     half = 0.5 * np.array([[np.cos(np.pi / 6), -np.sin(np.pi / 6)], [np.sin(np.pi / 6), np.cos(np.pi / 6)]])
     *_, bias = net[0].localisation.params()
     bias.value[...] = np.hstack([half, [[0.3], [0.4]]]).ravel()
     seen = cifar10.view("st-cnn", net, cifar10.images(None, 0, 10, 0, 10))["view"]
     wanted = {"side": 0.5, "side_sd": 0.0, "angle_degrees": 30.0, "shift": 0.5}
     assert seen == {key: pytest.approx(value, abs=1e-5) for key, value in wanted.items()}  # float32
-    assert cifar10.view("cnn", cifar10.net("cnn", 0), None) == {}
+    assert cifar10.view("cnn", made("cnn"), None) == {}
 
 
 def test_both_nets_can_learn_the_drawn_classes():
     """With a larger rate, so that a few seconds do: the README's would take thousands of steps."""
     fed = cifar10.images(None, 0, 640, 0, 16)
-    for name in cifar10.PARAMETERS:
+    for name in cifar10.NETS:
         schedule = cifar10.Schedule(model=name, epochs=2, lr=0.05, momentum=0.9)
-        trainer = Trainer(schedule, fed, net=cifar10.net(name, 0))
+        trainer = Trainer(schedule, fed, net=made(name))
         losses = [row.train_loss for row in trainer.epochs()]
         assert losses[-1] < np.log(10) - 0.2  # chance, and a fifth of a nat better
 
@@ -154,7 +158,7 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path):
     schedule = cifar10.Schedule(model="cnn", epochs=2, batch_size=16)
 
     def trainer(**more):
-        return Trainer(schedule, fed, net=cifar10.net("cnn", 0), **more)
+        return Trainer(schedule, fed, net=made("cnn"), **more)
 
     whole = trainer()
     rows = [row.train_loss for row in whole.epochs()]

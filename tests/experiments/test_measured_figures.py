@@ -9,7 +9,6 @@ from stn_ref.cli import main
 from stn_ref.lab.experiments import cifar10, pooling
 from stn_ref.lab.results import kept
 from stn_ref.plotting import gallery, style
-from stn_ref.plotting.gallery import cifar10 as cifar10_figure
 from stn_ref.plotting.gallery import measured
 
 
@@ -58,23 +57,15 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
 
 
-def test_a_figure_without_results_of_ours_says_so_and_with_them_draws_them(tmp_path, monkeypatch):
+def test_a_figure_draws_the_results_of_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
-    with style.styled():
-        waiting = measured.overhead()
-    assert "not measured yet" in waiting.figure.texts[0].get_text() and "which are not there yet" in waiting.caption
     keep(tmp_path, shares("tutorial/28", 57.0, 40.0))
     with style.styled():
         assert measured.overhead().numbers["multiplications"].tolist() == [40]
 
 
-def test_of_nets_that_are_not_all_there_nothing_is_drawn_yet(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
-    for found in (made("counts/2x2", experiment="pooling"), net("cnn/RTS")):
-        keep(tmp_path, found)
-        with style.styled():
-            waiting = measured.invariance()
-        assert "not measured yet" in waiting.figure.texts[0].get_text()
+def test_of_nets_that_are_not_all_there_nothing_is_drawn(tmp_path):
+    keep(tmp_path, made("counts/2x2", experiment="pooling"), net("cnn/RTS"))
     with pytest.raises(FileNotFoundError, match=r"missing: cnn/upright, st-cnn-affine/RTS, st-cnn-affine/up"):
         measured.invariance(tmp_path)
 
@@ -100,7 +91,7 @@ def trained(cell, *accuracies, seed=0, watched="test", **more):
 def test_ours_is_drawn_over_the_readmes_log():
     found = trained("cnn", 30, 45), trained("st-cnn", 40, 50), trained("st-cnn", 44, 52, seed=1)
     with style.styled():
-        drawing = cifar10_figure.draw(found)
+        drawing = measured.draw_cifar10(found)
     ax = drawing.figure.axes[0]
     lines = [[round(y, 9) for y in line.get_ydata()] for line in ax.lines]
     assert lines == [list(cifar10.LOGGED), [40, 50], [44, 52], [42, 51], [30, 45]]
@@ -112,12 +103,12 @@ def test_ours_is_drawn_over_the_readmes_log():
     ]
     assert "ours with its transformer from 42.0 to 51.0 % in 2 epochs, ours without from 30.0 to 45.0 %" in drawing.alt
     assert "of test images of cifar10, scale paper, 2 seeds." in drawing.caption and len(drawing.caption) < 220
-    assert set(cifar10_figure.NETS) == set(cifar10.PARAMETERS)
+    assert set(measured.CURVES) == set(cifar10.NETS)
 
 
 def test_images_that_chose_the_epoch_are_called_so():
     with style.styled():
-        drawing = cifar10_figure.draw([trained("cnn", 30, 45, watched="validation", scale="small")])
+        drawing = measured.draw_cifar10([trained("cnn", 30, 45, watched="validation", scale="small")])
     assert drawing.numbers["cnn"].tolist() == [30, 45] and "of validation images of cifar10" in drawing.caption
     assert "validation" in drawing.figure.axes[0].get_legend().get_texts()[1].get_text()
 
@@ -125,7 +116,7 @@ def test_images_that_chose_the_epoch_are_called_so():
 def test_without_results_the_log_is_drawn_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "shipped", lambda name: tmp_path)
     with style.styled():
-        drawing = cifar10_figure.cifar10()
+        drawing = measured.cifar10()
     assert list(drawing.numbers) == ["README"] and len(drawing.figure.axes[0].lines) == 1
     assert "from 34.4 to 65.7 % in 50 epochs" in drawing.alt and "has not been computed yet" in drawing.alt
 

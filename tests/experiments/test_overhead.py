@@ -11,7 +11,7 @@ from stn_ref.transformer import SpatialTransformer
 
 
 def test_multiplications_of_an_st_fcn_are_those_counted_by_hand():
-    found = overhead.Taken.apart("st-fcn-affine", 28, 3, 0).counted()
+    found = overhead.counted(overhead.apart("st-fcn-affine", 28, 3, 0))
     points, later = 28 * 28, 256 * 200 + 200 * 10
     behind = {"forward": points * 256 + later, "backward": points * 256 + 2 * later}  # no gradient of the image
     localisation = {"forward": points * 32 + 2 * 32 * 32 + 32 * 6, "backward": points * 32 + 2 * (2 * 32 * 32 + 32 * 6)}
@@ -46,8 +46,7 @@ def test_sampling_is_counted_for_every_transformer_in_the_net(rng):
     ],
 )
 def test_a_net_is_taken_apart_where_its_transformer_ends(name, size, behind, plain):
-    taken = overhead.Taken.apart(name, size, 2, 0)
-    nets = taken.nets
+    nets = overhead.apart(name, size, 2, 0)
     assert nets["behind"][1].shape == behind
     assert (nets["plain"][1].shape if "plain" in nets else None) == plain
     (whole, U), (classifier, V) = nets["whole"], nets["behind"]
@@ -63,7 +62,7 @@ def test_a_net_is_taken_apart_where_its_transformer_ends(name, size, behind, pla
 
 
 def test_shares_are_taken_round_by_round(monkeypatch):
-    taken = overhead.Taken.apart("st-fcn-affine", 28, 2, 0)
+    nets = overhead.apart("st-fcn-affine", 28, 2, 0)
     times = {
         "whole forward": [0.002, 0.004, 0.004],
         "whole step": [0.006, 0.008, 0.008],
@@ -71,7 +70,7 @@ def test_shares_are_taken_round_by_round(monkeypatch):
         "behind step": [0.003, 0.004, 0.003],
     }
     monkeypatch.setattr(overhead, "interleaved", lambda calls, seconds, clock: {name: times[name] for name in calls})
-    found = taken.timed(1.0)
+    found = overhead.timed(nets, 1.0)
     assert found["share_percent"]["forward"] == [50, 50, 70]  # of 50, 50, 75
     assert found["share_percent"]["step"][0] == 50 and found["slower_percent"]["step"][0] == 100
     assert found["share_percent"]["backward"] == [50, 50, 50]  # 1 - 2/4, always

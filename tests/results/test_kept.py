@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_kept_results_are_found_in_a_checkout():
-    assert shipped("results") == ROOT / "figures" / "results"
+    assert shipped("figures/results") == ROOT / "figures" / "results"
 
 
 def test_every_kept_result_is_one_under_its_own_name():

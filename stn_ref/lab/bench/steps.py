@@ -38,9 +38,9 @@ def example(name: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
     return data.distort(images, {28: "R", 42: "RTS", 60: "TC"}[size], rng).images, labels
 
 
-def our_step(net: Layer, U: np.ndarray, y: np.ndarray) -> Callable[[], float]:
+def our_step(net: Layer, U: np.ndarray, y: np.ndarray, *, lr: float = 1e-3) -> Callable[[], float]:
     """Return a call that does one training step of our net and returns the loss."""
-    loss, optimizer = SoftmaxCrossEntropy(), SGD(net.params(), 1e-3, momentum=0.9, nesterov=True)
+    loss, optimizer = SoftmaxCrossEntropy(), SGD(net.params(), lr, momentum=0.9, nesterov=True)
 
     def step() -> float:
         value = loss.forward(net.forward(U), y)

@@ -21,19 +21,12 @@ REST = 0.02
 
 @dataclass
 class Case:
-    """One row of the report before its measurement.
-
-    Attributes:
-        name: for example "grid_sample forward 64,16,32,32 -> 32,32".
-        threads: the number of threads.
-        measure: called with the seconds that it may take; returns the numbers of the row.
-        seconds: the planned duration.
-    """
+    """One row of the report before its measurement."""
 
     name: str
-    threads: int
-    measure: Callable[[float], dict]
-    seconds: float = 1.5
+    threads: int  # in use
+    measure: Callable[[float], dict]  # called with the seconds that it may take; returns the numbers of the row
+    seconds: float = 1.5  # planned duration
 
 
 def has_torch() -> bool:

@@ -29,7 +29,7 @@ import numpy as np
 
 from stn_ref import checks, data, models, transforms
 from stn_ref.lab.experiments import table1
-from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.published_numbers import ADDITION as PAPER
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.localisation import fc_localisation
@@ -42,27 +42,16 @@ TITLE = "MNIST addition: the error of the sum of two distorted digits, with no, 
 DATA = "mnist"
 KIND, CANVAS, SUMS = "RTS", 42, 19
 NETS = tuple(PAPER)
-SIZES = {
-    "smoke": {"n_train": 100, "n_val": 20, "n_test": 50},
-    "small": table1.SIZES["small"],
-    "paper": table1.SIZES["paper"],
-}
-RECIPES = {
-    "smoke": {"epochs": 1, "batch_size": 50},
-    "small": {"epochs": 30, "batch_size": 64, "lr": 0.001, "localisation_lr_scale": 0.2},
-    "paper": table1.RECIPES["paper"],
-}
+SIZES = table1.SIZES | {"smoke": {"n_train": 100, "n_val": 20, "n_test": 50}}
+RECIPES = table1.RECIPES | {"small": {"epochs": 30, "batch_size": 64, "lr": 0.001, "localisation_lr_scale": 0.2}}
 
 
 @dataclass(frozen=True)
 class DigitPairs(data.DigitSource):
     """A Source of pairs of digits, each distorted separately, U (B, 2, 42, 42), and their sums (B,).
 
-    (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit.
-
-    Args:
-        dataset: the digits.
-        kind: the distortion, one of data.KINDS except TC.
+    (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit. `kind`
+    is the distortion, one of data.KINDS except TC.
     """
 
     kind: str = KIND
@@ -100,14 +89,7 @@ class DigitPairs(data.DigitSource):
 
 
 def build(name: str, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32) -> Sequential:
-    """Return a net of the experiment: (N, 2, 42, 42) -> scores (N, 19).
-
-    Args:
-        name: one of NETS.
-        rng: for the weights.
-        localisation_lr_scale: factor on the learning rate of the localisation nets.
-        dtype: of the weights.
-    """
+    """Return a net of NETS, (N, 2, 42, 42) -> scores (N, 19); arguments as of `models.build`."""
     checks.one_of("name", name, NETS)
     wanted = {"channels": 2, "classes": SUMS, "dtype": dtype}
     if name in ("fcn", "cnn"):
@@ -128,13 +110,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     source = DigitPairs(table1.digits(data_dir, seed, **SIZES[scale]))
     recipe = Recipe(seed=seed, **RECIPES[scale])
     return [
-        Cell(
-            name,
-            seed,
-            source.name,
-            described(recipe, source, model=name, distortion=KIND),
-            trained(recipe, lambda: source, functools.partial(fresh, build, name, recipe)),
-        )
+        training_cell(name, recipe, source, build=functools.partial(build, name), model=name, distortion=KIND)
         for name in NETS
     ]
 

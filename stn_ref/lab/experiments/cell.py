@@ -100,30 +100,38 @@ class Cell:
         return {"experiment": experiment, "scale": scale, "cell": self.name, "seed": self.seed, "data": self.data}
 
 
-def trained(
+def training_cell(
+    name: str,
     recipe: Recipe,
-    source: Callable[[], data.Source],
-    net: Callable[[], Layer] | None = None,
+    source: data.Source,
+    *,
+    build: Callable[..., Layer] | None = None,
     measure: Callable[[Layer, data.Source], dict] = lambda net, source: {},
-    watched: str = "validation",
-) -> Callable[[Path, bool, Callable[[str], None]], dict]:
-    """Return the `compute` of a cell that trains a net and tests the best weights.
+    **settings,
+) -> Cell:
+    """Return a cell that trains a net and tests the best weights.
 
     Args:
-        recipe: how to train.
-        source: returns the source of training data.
-        net: returns the net with initial weights; default: the model that the recipe, a Config, names.
+        name: the name of the cell.
+        recipe: how to train, and the seed.
+        source: the training data.
+        build: (rng of the weights, localisation_lr_scale=...) -> the net; default: the model that the recipe, a Config,
+            names.
         measure: (net with the best weights, source) -> more entries of the result.
-        watched: the name of the validation images in progress lines.
+        settings: more entries of the configuration. `watched` also names the validation images in progress lines.
     """
+    sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}
+    about = {"data": source.name, **sizes, "data_crc32": source.fingerprint}
 
     def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
-        fed = source()
-        trainer = Trainer(recipe, fed, net=net and net(), path=path, resume=True, progress=progress)
+        rng = data.stream(recipe.seed, "weights")
+        net = build and build(rng, localisation_lr_scale=recipe.localisation_lr_scale)
+        trainer = Trainer(recipe, source, net=net, path=path, resume=True, progress=progress)
         if done := len(trainer.history.epochs):
             note(f"  continuing after epoch {done}")
         for row in trainer.epochs():
-            val = "" if row.val_accuracy is None else f", {watched} error {100 * (1 - row.val_accuracy):.2f} %"
+            error = None if row.val_accuracy is None else 100 * (1 - row.val_accuracy)
+            val = "" if error is None else f", {settings.get('watched', 'validation')} error {error:.2f} %"
             left = fmean(row.seconds for row in trainer.history.epochs) * (recipe.epochs - row.epoch)
             left = f", {duration(left)} left" if left else ""
             note(f"  epoch {row.epoch}/{recipe.epochs}: loss {row.train_loss:.4f}{val}, {row.seconds:.0f} s{left}")
@@ -131,26 +139,14 @@ def trained(
         return {
             "result": {
                 "test_error_percent": None if accuracy is None else round(100 * (1 - accuracy), 10),
-                "n_test": fed.size("test"),
+                "n_test": source.size("test"),
                 "parameters": sum(param.value.size for param in trainer.net.params()),
                 "best_epoch": trainer.history.best.epoch,
                 "training_seconds": round(sum(row.seconds for row in trainer.history.epochs), 1),
                 "weights_crc32": trainer.weights_crc(),
-                **measure(trainer.net, fed),
+                **measure(trainer.net, source),
             },
             "history": trainer.history.to_list(),
         }
 
-    return compute
-
-
-def fresh(build: Callable[..., Layer], name: str, recipe: Recipe) -> Layer:
-    """Return build(name, rng of the weights), with the recipe's learning rate for localisation nets."""
-    rng = data.stream(recipe.seed, "weights")
-    return build(name, rng, localisation_lr_scale=recipe.localisation_lr_scale)
-
-
-def described(recipe: Recipe, source: data.Source, **more) -> dict:
-    """Return the configuration of a cell that trains: the recipe, the data, and `more`."""
-    sizes = {f"n_{part}": source.size(part) for part in ("train", "val", "test")}
-    return {**more, **asdict(recipe), "data": source.name, **sizes, "data_crc32": source.fingerprint}
+    return Cell(name, recipe.seed, source.name, {**settings, **asdict(recipe), **about}, compute)

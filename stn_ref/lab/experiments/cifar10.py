@@ -24,14 +24,14 @@ numbers: they are six numbers without labels, and none differs by 0.001 from tha
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import numpy as np
 
 from stn_ref import data, models
 from stn_ref.data import cifar
-from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.published_numbers import CIFAR10_CORRECT
 from stn_ref.lab.results.summary import aligned, over_seeds, standard_error
 from stn_ref.nn import Layer
@@ -39,7 +39,7 @@ from stn_ref.training import Recipe
 
 TITLE = "CIFAR-10: a README's net with its transformer and without, beside the accuracy that it logged"
 DATA = "cifar10"
-PARAMETERS = {"st-cnn": 1_585_008, "cnn": 844_522}
+NETS = ("st-cnn", "cnn")
 MEAN, STD = (0.4919, 0.4827, 0.4472), (0.247, 0.2434, 0.2616)
 LOGGED = tuple(correct / 100 for correct in CIFAR10_CORRECT)  # % of 10,000, epoch by epoch
 LAST = 10  # number of epochs that are averaged
@@ -71,33 +71,27 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     source = images(data_dir, seed, **SIZES[scale])
     watched = "validation" if SIZES[scale]["n_val"] else "test"
     found = []
-    for name in PARAMETERS:
+    for name in NETS:
         recipe = Schedule(model=name, epochs=EPOCHS[scale], seed=seed)
-        make = functools.partial(net, name, seed)
-        compute = trained(recipe, lambda: source, make, functools.partial(view, name), watched)
-        configuration = described(recipe, source, watched=watched)
-        found.append(Cell(name, seed, source.name, configuration, _reported(compute, watched)))
+        build, measure = functools.partial(net, name), functools.partial(view, name)
+        cell = training_cell(name, recipe, source, build=build, measure=measure, watched=watched)
+        found.append(replace(cell, compute=_reported(cell.compute, watched)))
     return found
 
 
-def net(name: str, seed: int) -> Layer:
-    """Return "st-cnn" or "cnn" with the initial weights of a seed."""
-    rng = data.stream(seed, "weights")
-    made = models.build("cifar10", 32, rng) if name == "st-cnn" else models.cifar10_cnn(rng)
-    assert sum(param.value.size for param in made.params()) == PARAMETERS[name]
-    return made
+def net(name: str, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0) -> Layer:
+    """Return "st-cnn" or "cnn" with PyTorch's initial weights."""
+    if name == "cnn":
+        return models.cifar10_cnn(rng)
+    return models.build("cifar10", 32, rng, localisation_lr_scale=localisation_lr_scale)
 
 
 @functools.lru_cache(maxsize=1)
 def images(data_dir: str | None, seed: int, n_train: int, n_val: int, n_test: int) -> cifar.ColourImages:
-    """Return CIFAR-10, or as many drawn images. If n_val is 0, the test images also serve as validation images.
+    """Return CIFAR-10 from data_dir, or as many drawn images if data_dir is None.
 
-    Args:
-        data_dir: see load_cifar10; None: drawn images.
-        seed: the seed of the drawing, or of the choice of the validation images.
-        n_train: the number of training images.
-        n_val: the number of validation images, chosen at random from the training set.
-        n_test: the number of test images; the first ones are used.
+    The seed determines the drawing, or chooses the validation images from the training set. If n_val is 0, the test
+    images also serve as validation images. Of the test images the first n_test are used.
     """
     if data_dir is None:
         U, y = cifar.draw_colour_images(n_train + n_val + n_test, data.stream(seed, "digits"))
@@ -169,7 +163,7 @@ def table(results: list[dict]) -> list[str]:
         logged = tuple(f"{value:.2f}" for value in _three(LOGGED).values())
     drawn = any(result["data"] != DATA for result in results)
     rows = [("test accuracy of drawn images, %" if drawn else "test accuracy, %", *heads)]
-    for name in PARAMETERS:
+    for name in NETS:
         numbers = [str(column[name]) if name in column else "-" for column in found.values()]
         rows.append((name, *numbers, *["-"] * (len(heads) - len(numbers))))
     return [*aligned([*rows, ("README's st-cnn", *logged)]), *_words(results, starred="best epoch*" in heads)]

@@ -97,11 +97,7 @@ def draw(pose: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Creatures:
-    """A Source of creatures: new training pictures in every epoch, and fixed validation and test sets.
-
-    Attributes:
-        n_train, n_val, n_test: the numbers of pictures.
-    """
+    """A Source of creatures: n_train new pictures in every epoch, and fixed sets of n_val and n_test pictures."""
 
     n_train: int
     n_val: int

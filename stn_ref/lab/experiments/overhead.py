@@ -34,7 +34,6 @@ but not those of pooling and of the update.
 import functools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +41,12 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.grid import GridGenerator
 from stn_ref.kernels.cpu import threads
+from stn_ref.lab.bench.steps import our_step
 from stn_ref.lab.experiments import addition
 from stn_ref.lab.experiments.cell import Cell
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.lab.turns import Others, interleaved
-from stn_ref.nn import SGD, AvgPool2d, Layer, Linear, Sequential, SoftmaxCrossEntropy
+from stn_ref.nn import AvgPool2d, Layer, Linear, Sequential
 from stn_ref.nn.operations import leaves, step_operations
 from stn_ref.transformer import SpatialTransformer
 
@@ -78,97 +78,82 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
 
 def _cell(name: str, size: int, seed: int, batch: int, seconds: float) -> Cell:
     def compute(path: Path, progress: bool, note: Callable[[str], None]) -> dict:
-        taken = Taken.apart(name, size, batch, seed)
-        return {"result": {**taken.counted(), **taken.timed(seconds)}}
+        nets = apart(name, size, batch, seed)
+        return {"result": {**counted(nets), **timed(nets, seconds)}}
 
     configuration = {"model": name, "size": size, "batch": batch, "seconds": seconds, "seed": seed}
     return Cell(f"{name}/{size}", seed, "noise", configuration, compute)
 
 
-@dataclass
-class Taken:
-    """The nets that one cell measures.
+Nets = dict[str, tuple[Layer, np.ndarray]]  # "whole", "behind" and, unless it equals "behind", "plain" -> net, input
 
-    Attributes:
-        nets: "whole", "behind" and, unless it equals "behind", "plain" -> (net, its input).
-        labels: (N,), the labels of all inputs.
-    """
 
-    nets: dict[str, tuple[Layer, np.ndarray]]
-    labels: np.ndarray
+def apart(name: str, size: int, batch: int, seed: int) -> Nets:
+    """Return a net, the layers behind its transformers, and the net without transformers to compare with."""
+    rng = data.stream(seed, "weights")
+    whole = _build(name, size, rng)
+    for transformer in _transformers(whole):
+        _look_elsewhere(transformer.localisation, rng)
+    channels = 3 if name == "cifar10" else 2 if name in ADDITION else 1
+    U = rng.random((batch, channels, size, size), dtype=np.float32)
+    front = 2 if isinstance(whole[1], AvgPool2d) else 1
+    V = Sequential(*whole.layers[:front]).forward(U)
+    whole.forget()
+    behind = _build(name, size, data.stream(seed, "weights")).layers[front:]  # with its own Params and memory
+    nets = {"whole": (whole, U), "behind": (Sequential(*behind), V)}
+    if V.shape != U.shape:
+        build = addition.build if name in ADDITION else functools.partial(models.build, size=size)
+        nets["plain"] = (build(name.split("-")[1], rng=rng), U)
+    return nets
 
-    @classmethod
-    def apart(cls, name: str, size: int, batch: int, seed: int) -> "Taken":
-        """Return a net, the layers behind its transformers, and the net without transformers to compare with."""
-        rng = data.stream(seed, "weights")
-        whole = _build(name, size, rng)
-        for transformer in _transformers(whole):
-            _look_elsewhere(transformer.localisation, rng)
-        channels = 3 if name == "cifar10" else 2 if name in ADDITION else 1
-        U = rng.random((batch, channels, size, size), dtype=np.float32)
-        front = 2 if isinstance(whole[1], AvgPool2d) else 1
-        V = Sequential(*whole.layers[:front]).forward(U)
-        whole.forget()
-        behind = _build(name, size, data.stream(seed, "weights")).layers[front:]  # with its own Params and memory
-        nets = {"whole": (whole, U), "behind": (Sequential(*behind), V)}
-        if V.shape != U.shape:
-            build = addition.build if name in ADDITION else functools.partial(models.build, size=size)
-            nets["plain"] = (build(name.split("-")[1], rng=rng), U)
-        return cls(nets, rng.integers(0, models.CLASSES, batch))
 
-    @property
-    def compared(self) -> str:
-        """The name of the net that "slower" compares `whole` with."""
-        return "plain" if "plain" in self.nets else "behind"
+def counted(nets: Nets) -> dict:
+    """Return the numbers of parameters, the multiplications for one image, and the shares that follow from them."""
+    found = {}
+    for which, (net, U) in nets.items():
+        forward, backward = step_operations(net, U)
+        sampling = sampling_multiplications(net, U)
+        done = [products / 2 / len(U) + more for products, more in zip((forward, backward), sampling, strict=True)]
+        found[which] = dict(zip(PASSES, (*done, sum(done)), strict=True))
+    sampling = sampling_multiplications(*nets["whole"])
+    whole, behind, compared = found["whole"], found["behind"], found.get("plain", found["behind"])
+    return {
+        "parameters": {which: sum(p.value.size for p in net.params()) for which, (net, _) in nets.items()},
+        "multiplications": found,
+        "multiplications_of_sampling": dict(zip(PASSES, (*sampling, sum(sampling)), strict=True)),
+        "multiplications_share_percent": {what: 100 * (1 - behind[what] / whole[what]) for what in PASSES},
+        "multiplications_more_percent": {what: 100 * (whole[what] / compared[what] - 1) for what in PASSES},
+    }
 
-    def counted(self) -> dict:
-        """Return the numbers of parameters, the multiplications for one image, and the shares that follow from them."""
-        found = {}
-        for which, (net, U) in self.nets.items():
-            forward, backward = step_operations(net, U)
-            sampling = sampling_multiplications(net, U)
-            done = [products / 2 / len(U) + more for products, more in zip((forward, backward), sampling, strict=True)]
-            found[which] = dict(zip(PASSES, (*done, sum(done)), strict=True))
-        sampling = sampling_multiplications(*self.nets["whole"])
-        return {
-            "parameters": {which: sum(p.value.size for p in net.params()) for which, (net, _) in self.nets.items()},
-            "multiplications": found,
-            "multiplications_of_sampling": dict(zip(PASSES, (*sampling, sum(sampling)), strict=True)),
-            "multiplications_share_percent": {
-                what: 100 * (1 - found["behind"][what] / found["whole"][what]) for what in PASSES
-            },
-            "multiplications_more_percent": {
-                what: 100 * (found["whole"][what] / found[self.compared][what] - 1) for what in PASSES
-            },
-        }
 
-    def timed(self, seconds: float) -> dict:
-        """Return times in ms, and share and "slower" in %, each as median, 10 % and 90 % over the rounds."""
-        calls = {}
-        for which, (net, U) in self.nets.items():
-            calls[f"{which} forward"], calls[f"{which} step"] = _calls(net, U, self.labels)
-        others = Others()
-        times = {name: np.array(found) for name, found in interleaved(calls, seconds, clock=time.process_time).items()}
-        busy = others.cores()
-        for which in self.nets:
-            times[f"{which} backward"] = times[f"{which} step"] - times[f"{which} forward"]
-        return {
-            "milliseconds": {
-                which: {what: 1e3 * float(np.median(times[f"{which} {what}"])) for what in PASSES}
-                for which in self.nets
-            },
-            "share_percent": {
-                what: _spread(100 * (1 - times[f"behind {what}"] / times[f"whole {what}"])) for what in PASSES
-            },
-            "slower_percent": {
-                what: _spread(100 * (times[f"whole {what}"] / times[f"{self.compared} {what}"] - 1)) for what in PASSES
-            },
-            "compared_with": self.compared,
-            "timing": "processor time, of this machine and moment: no function of the configuration",
-            "threads": threads.get_num_threads(),
-            "rounds": len(times["whole step"]),
-            "cores_busy_with_others": None if busy is None else round(busy, 2),
-        }
+def timed(nets: Nets, seconds: float) -> dict:
+    """Return times in ms, and share and "slower" in %, each as median, 10 % and 90 % over the rounds."""
+    calls = {}
+    compared_with = "plain" if "plain" in nets else "behind"
+    for which, (net, U) in nets.items():
+        calls[f"{which} forward"] = functools.partial(_forward, net, U)
+        labels = np.arange(len(U)) % models.CLASSES
+        calls[f"{which} step"] = our_step(net, U, labels, lr=1e-9)  # a rate too small to learn anything
+    others = Others()
+    times = {name: np.array(found) for name, found in interleaved(calls, seconds, clock=time.process_time).items()}
+    busy = others.cores()
+    for which in nets:
+        times[f"{which} backward"] = times[f"{which} step"] - times[f"{which} forward"]
+    whole, behind, compared = (
+        {what: times[f"{which} {what}"] for what in PASSES} for which in ("whole", "behind", compared_with)
+    )
+    return {
+        "milliseconds": {
+            which: {what: 1e3 * float(np.median(times[f"{which} {what}"])) for what in PASSES} for which in nets
+        },
+        "share_percent": {what: _spread(100 * (1 - behind[what] / whole[what])) for what in PASSES},
+        "slower_percent": {what: _spread(100 * (whole[what] / compared[what] - 1)) for what in PASSES},
+        "compared_with": compared_with,
+        "timing": "processor time, of this machine and moment: no function of the configuration",
+        "threads": threads.get_num_threads(),
+        "rounds": len(times["whole step"]),
+        "cores_busy_with_others": None if busy is None else round(busy, 2),
+    }
 
 
 def sampling_multiplications(net: Layer, U: np.ndarray) -> tuple[float, float]:
@@ -206,21 +191,10 @@ def _look_elsewhere(localisation: Layer, rng: np.random.Generator) -> None:
     W.value[...] = 0.1 / np.sqrt(W.value.shape[1]) * rng.standard_normal(W.value.shape)
 
 
-def _calls(net: Layer, U: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return two calls: a forward in training and a training step, with a rate too small to learn anything."""
-    loss, optimiser = SoftmaxCrossEntropy(), SGD(net.params(), 1e-9, momentum=0.9, nesterov=True)
-
-    def forward() -> None:
-        net.forward(U)
-        net.forget()
-
-    def step() -> None:
-        loss.forward(net.forward(U), labels)
-        optimiser.zero_grad()
-        net.backward(loss.backward(), needs=False)
-        optimiser.step()
-
-    return forward, step
+def _forward(net: Layer, U: np.ndarray) -> None:
+    """Do one forward in training."""
+    net.forward(U)
+    net.forget()
 
 
 def _spread(values: np.ndarray) -> list[float]:

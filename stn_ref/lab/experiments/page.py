@@ -51,11 +51,6 @@ def insert(path: Path, lines: list[str]) -> None:
     files.write(path, text)
 
 
-def between(text: str) -> str:
-    """Return the text between BEGIN and END."""
-    return text.partition(BEGIN)[2].partition(END)[0].strip("\n")
-
-
 def _provenance(results: list[dict]) -> str:
     """Return a paragraph on the origin of the numbers: schedule, standard error, seeds, duration and machine."""
     seeds = sorted({result["seed"] for result in results})
@@ -63,15 +58,12 @@ def _provenance(results: list[dict]) -> str:
     versions = sorted({f"stn_ref {r['versions']['stn_ref']}, NumPy {r['versions']['numpy']}" for r in results})
     days = sorted({result["date"][:10] for result in results})
     took = sum(max(r["seconds"], r["result"].get("training_seconds", 0)) for r in results)
-    return " ".join(
-        [
-            *_schedule(results),
-            *_sureness(results),
-            f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; {len(results)} "
-            f"cell{'s' if len(results) > 1 else ''}, {duration(took)} in all on {'; '.join(machines)}; "
-            f"{'; '.join(versions)}; {' to '.join(dict.fromkeys((days[0], days[-1])))}.",
-        ]
+    origin = (
+        f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; {len(results)} "
+        f"cell{'s' if len(results) > 1 else ''}, {duration(took)} in all on {'; '.join(machines)}; "
+        f"{'; '.join(versions)}; {' to '.join(dict.fromkeys((days[0], days[-1])))}."
     )
+    return " ".join([*_schedule(results), *_sureness(results), origin])
 
 
 def _schedule(results: list[dict]) -> list[str]:

@@ -50,7 +50,7 @@ import scipy.optimize
 
 from stn_ref import checks, transforms
 from stn_ref.lab.experiments import creatures
-from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.localisation import scaled
 from stn_ref.nn import AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Tanh
@@ -113,13 +113,9 @@ class Inside(Layer):
 
 
 def windows(count: int, rng: np.random.Generator, *, lr_scale: float = 1.0, dtype=np.float32) -> ParallelTransformers:
-    """Return transformers with one localisation net, (N, 1, 48, 48) -> (N, count, 16, 16).
+    """Return `count` (1, 2 or 4) transformers with one localisation net, (N, 1, 48, 48) -> (N, count, 16, 16).
 
-    Args:
-        count: 1, 2 or 4.
-        rng: for the weights.
-        lr_scale: factor on the learning rate of the localisation net.
-        dtype: of the weights.
+    `lr_scale` is a factor on the learning rate of the localisation net.
     """
     if count not in STARTS:
         raise ValueError(f"count must be one of {', '.join(map(str, STARTS))}; got {count!r}")
@@ -150,14 +146,7 @@ def description(size: int, pool: int, rng: np.random.Generator, *, dtype=np.floa
 
 
 def build(name: str, rng: np.random.Generator, *, localisation_lr_scale: float = 1.0, dtype=np.float32) -> Sequential:
-    """Return a net of the experiment: (N, 1, 48, 48) -> scores (N, 8).
-
-    Args:
-        name: one of COUNTS.
-        rng: for the weights.
-        localisation_lr_scale: factor on the learning rate of the localisation net.
-        dtype: of the weights.
-    """
+    """Return a net of COUNTS, (N, 1, 48, 48) -> scores (N, 8); arguments as of `models.build`."""
     checks.one_of("name", name, COUNTS)
     count = COUNTS[name]
     if count:
@@ -182,13 +171,8 @@ def distances(look: ParallelTransformers, U: np.ndarray, pose: np.ndarray) -> np
 
         d[m,p] = mean_n |centre of window m - centre of part p| / 48
 
-    Args:
-        look: the windows.
-        U: (N, 1, 48, 48) pictures.
-        pose: (N,), the poses of the creatures in the pictures.
-
-    Returns:
-        (M, 2) float64, in the order of the windows and of PARTS.
+    U is (N, 1, 48, 48), and the poses of its creatures are (N,). The result is (M, 2) float64, in the order of the
+    windows and of PARTS.
     """
     parts = creatures.part_centres(pose)
     centres = np.stack([((theta + 1.0) * creatures.SIZE - 1) / 2 for theta, _, _ in look.look(U)])
@@ -242,13 +226,7 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     recipe = Recipe(seed=seed, **RECIPES[scale])
     measure = functools.partial(measured, seed=seed)
     return [
-        Cell(
-            name,
-            seed,
-            source.name,
-            described(recipe, source, model=name),
-            trained(recipe, lambda: source, functools.partial(fresh, build, name, recipe), measure),
-        )
+        training_cell(name, recipe, source, build=functools.partial(build, name), measure=measure, model=name)
         for name in COUNTS
     ]
 

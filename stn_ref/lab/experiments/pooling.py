@@ -23,7 +23,7 @@ import numpy as np
 from stn_ref import data, models
 from stn_ref.lab import invariance
 from stn_ref.lab.experiments import poses
-from stn_ref.lab.experiments.cell import Cell, described, fresh, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.experiments.table1 import RECIPES, SIZES, digits
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.nn import MaxPool2d, Sequential
@@ -73,53 +73,38 @@ def _counting(k: int, seed: int, dataset: data.Dataset, n_drawn: int) -> Cell:
             }
         }
 
-    configuration = {
-        "k": k,
-        "seed": seed,
-        "n_drawn": n_drawn,
-        "data": dataset.name,
-        "n_digits": len(dataset.test_labels),
-        "data_crc32": dataset.fingerprint,
-    }
+    configuration = {"k": k, "seed": seed, "n_drawn": n_drawn, "data": dataset.name}
+    configuration |= {"n_digits": len(dataset.test_labels), "data_crc32": dataset.fingerprint}
     return Cell(f"counts/{k}x{k}", seed, dataset.name, configuration, compute)
 
 
 def counted(k: int, n_drawn: int, seed: int) -> dict[str, dict]:
     """Return, for each assumption on the image, the mean number of shifts (of 8) that k x k max-pooling survives.
 
-    Args:
-        k: size and stride of the pooling.
-        n_drawn: the number of drawn images.
-        seed: the seed of the drawing.
-
-    Returns:
-        assumption -> {"exact": a fraction as text, "value": the fraction as a number, "simulated", "standard_error"}
+    The result is assumption -> {"exact": a fraction as text, "value": the fraction as a number, "simulated": the mean
+    over n_drawn images, "standard_error"}.
     """
     rng = np.random.default_rng((seed, k))
     isolated = invariance.isolated_counts(k)
-    cases = {
-        "one maximum, anywhere in its window": (
-            Fraction(int(isolated.sum()), k * k),
-            1,
-            lambda n: invariance.one_maximum(k, rng.integers(0, k * k, n)),
-        ),
-        "independent pixels, one window": (invariance.random_count(k), 1, functools.partial(_noise, rng, k, 1)),
-        "independent pixels, all of 2x2 windows": (
-            invariance.random_count(k, side=2),
-            2,
-            functools.partial(_noise, rng, k, 2),
-        ),
+
+    def maximum(n: int, side: int) -> np.ndarray:
+        return invariance.one_maximum(k, rng.integers(0, k * k, n))
+
+    def noise(n: int, side: int) -> np.ndarray:
+        return rng.random((n, 1, (side + 2) * k, (side + 2) * k))
+
+    cases = {  # assumption -> exact mean, windows on a side, images
+        "one maximum, anywhere in its window": (Fraction(int(isolated.sum()), k * k), 1, maximum),
+        "independent pixels, one window": (invariance.random_count(k), 1, noise),
+        "independent pixels, all of 2x2 windows": (invariance.random_count(k, side=2), 2, noise),
     }
     found = {}
+    parts = [min(DRAWN_AT_ONCE, n_drawn - done) for done in range(0, n_drawn, DRAWN_AT_ONCE)]
     for name, (exact, side, draw) in cases.items():
-        parts = [min(DRAWN_AT_ONCE, n_drawn - done) for done in range(0, n_drawn, DRAWN_AT_ONCE)]
-        mean, error = invariance.mean_and_error(np.concatenate([invariance.surviving(draw(n), k, side) for n in parts]))
+        counts = np.concatenate([invariance.surviving(draw(n, side), k, side) for n in parts])
+        mean, error = invariance.mean_and_error(counts)
         found[name] = {"exact": str(exact), "value": float(exact), "simulated": mean, "standard_error": error}
     return found
-
-
-def _noise(rng: np.random.Generator, k: int, side: int, n: int) -> np.ndarray:
-    return rng.random((n, 1, (side + 2) * k, (side + 2) * k))
 
 
 def counted_on_digits(k: int, images: np.ndarray) -> dict[str, dict]:
@@ -146,9 +131,6 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
     source = poses.UprightDigits(dataset) if seen == "upright" else data.DistortedDigits(dataset, seen)
     testing = TESTING[scale]
 
-    def build(name: str, rng: np.random.Generator, **options) -> Sequential:
-        return models.build(name, poses.CANVAS, rng, **options)
-
     def measure(trained_net: Sequential, source: data.Source) -> dict:
         images, labels = (array[: testing["n_posed"]] for array in (dataset.test_images, dataset.test_labels))
         return {
@@ -159,13 +141,8 @@ def _training(net: str, seen: str, scale: str, seed: int, dataset: data.Dataset)
             "one_pixel": poses.one_pixel(trained_net, images[: testing["n_one_pixel"]]),
         }
 
-    return Cell(
-        f"{net}/{seen}",
-        seed,
-        dataset.name,
-        described(recipe, source, model=net, seen=seen, **testing),
-        trained(recipe, lambda: source, functools.partial(fresh, build, net, recipe), measure),
-    )
+    build = functools.partial(models.build, net, poses.CANVAS)
+    return training_cell(f"{net}/{seen}", recipe, source, build=build, measure=measure, model=net, seen=seen, **testing)
 
 
 # The tables.
@@ -200,10 +177,8 @@ def _nets_table(results: list[dict]) -> list[str]:
     rows = [("%; trained on", "test error", *shown, "class stays", "outputs stay")]
     columns = [over_seeds(results)]
     columns += [over_seeds(results, functools.partial(_accuracy, what=what, value=value)) for what, value in marks]
-    columns += [
-        over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key])
-        for key in ("class_stays_of_8", "outputs_stay_of_8")
-    ]
+    for key in ("class_stays_of_8", "outputs_stay_of_8"):
+        columns.append(over_seeds(results, lambda result, key=key: result["result"]["one_pixel"][key]))
     for cell in dict.fromkeys(result["cell"] for result in results):
         rows.append((cell, *(f"{column[cell]}" for column in columns)))
     n_posed, n_one_pixel = (results[0]["configuration"][key] for key in ("n_posed", "n_one_pixel"))

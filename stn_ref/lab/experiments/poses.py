@@ -46,11 +46,7 @@ def posed(
 
 @dataclass(frozen=True)
 class UprightDigits(data.DigitSource):
-    """A Source of digits at rest: the same images in every epoch, in another order.
-
-    Args:
-        dataset: from `data.load`.
-    """
+    """A Source of digits at rest: the same images in every epoch, in another order."""
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0
@@ -91,7 +87,8 @@ def one_pixel(net: Sequential, images: np.ndarray) -> dict[str, float]:
         relative_change: |P(U_s) - P(U)| / |P(U) - P(0)|, where P is the output of this pooling and U_s the moved digit.
     """
     U, net = posed(images), net.share().eval()
-    pooled = Sequential(*net.layers[: first_pooling(net) + 1]).eval()
+    first = next(k for k, layer in enumerate(net.layers) if isinstance(layer, MaxPool2d))  # none inside a transformer
+    pooled = Sequential(*net.layers[: first + 1]).eval()
     before, decided, blank = _outputs(pooled, U), _outputs(net, U).argmax(1), pooled.forward(np.zeros_like(U[:1]))
     equal = SAME * np.abs(before).max()
     seen_before = np.abs(before - blank) > equal
@@ -117,8 +114,3 @@ def _parts(n: int) -> list[slice]:
 
 def _outputs(net: Layer, U: np.ndarray) -> np.ndarray:
     return np.concatenate([net.forward(U[part]) for part in _parts(len(U))])
-
-
-def first_pooling(net: Sequential) -> int:
-    """Return the index of the net's first max-pooling; layers inside a transformer do not count."""
-    return next(k for k, layer in enumerate(net.layers) if isinstance(layer, MaxPool2d))

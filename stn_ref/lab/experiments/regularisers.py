@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stn_ref import data, models
-from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.experiments.table1 import digits
 from stn_ref.lab.results.summary import aligned, over_seeds
 from stn_ref.nn import Sequential
@@ -85,8 +85,8 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
             config = Config(model=net, distortion=DISTORTION, seed=seed, **RECIPES[scale], **switches)
             kind = data.DistortedDigits if row == FRESH else OnceDistorted
             source = kind(dataset if config.patience else unvalidated, DISTORTION)
-            compute = trained(config, lambda source=source: source, measure=partial(measured, seed=seed))
-            found.append(Cell(f"{net}/{row}", seed, dataset.name, described(config, source), compute))
+            cell = training_cell(f"{net}/{row}", config, source, measure=partial(measured, seed=seed))
+            found.append(replace(cell, data=dataset.name))
     return found
 
 
@@ -100,14 +100,9 @@ def measured(net: Sequential, source: data.DistortedDigits, seed: int) -> dict[s
 
 
 def inconsistency(net: Sequential, source: data.Source, seed: int) -> float:
-    """Return the consistency loss of 1,000 test digits. It is 0 if the transformer follows every movement of a digit.
+    """Return the consistency loss of 1,000 test digits, for a net that begins with a transformer.
 
-    A transformer that always returns its input unchanged has 0.13.
-
-    Args:
-        net: a net that begins with a transformer.
-        source: the source of the test digits.
-        seed: the seed of the movements.
+    It is 0 if the transformer follows every movement of a digit, and 0.13 if it always returns its input unchanged.
     """
     images = source.fixed("test", seed)[0][:1000]
     a = draw_similarities(len(images), images.shape[2:], data.stream(seed, "consistency"))

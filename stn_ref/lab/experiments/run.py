@@ -107,14 +107,7 @@ def run(
     if elsewhere := len(missing) - len(failed):
         say(f"{elsewhere} left to another process that works in {out}")
     say(f"{len(done)} of {len(cells)} cells in {out}")
-    return {
-        "experiment": name,
-        "scale": scale,
-        "out": str(out),
-        "results": done,
-        "missing": missing,
-        "failed": failed,
-    }
+    return {"experiment": name, "scale": scale, "out": str(out), "results": done, "missing": missing, "failed": failed}
 
 
 def listed(name: str, scale: str = "smoke", *, say: Callable[[str], None] = print, **options) -> list[dict]:
@@ -129,16 +122,7 @@ def listed(name: str, scale: str = "smoke", *, say: Callable[[str], None] = prin
     return rows
 
 
-def _planned(
-    name: str,
-    scale: str,
-    *,
-    data_dir: str | os.PathLike | None,
-    out: str | os.PathLike,
-    seed: int,
-    seeds: int,
-    only: Iterable[str],
-) -> dict[Path, Cell]:
+def _planned(name, scale, *, data_dir, out, seed, seeds, only) -> dict[Path, Cell]:
     """Return path of the result -> cell, in the order of the cells; arguments and errors as for `run`."""
     experiment, only = module(name), tuple(only)
     checks.one_of("scale", scale, SCALES)

@@ -25,7 +25,7 @@ import functools
 import math
 
 from stn_ref import data
-from stn_ref.lab.experiments.cell import Cell, described, trained
+from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.published_numbers import TABLE_1 as PAPER
 from stn_ref.lab.results.summary import Summary, aligned, over_seeds, piped, samples_seen, span, standard_error
 from stn_ref.training import Config
@@ -77,20 +77,11 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
     dataset = digits(data_dir, seed, **SIZES[scale])
     found = []
     for kind in COLUMNS:
-        for net in NETS:
-            if kind in PAPER[net]:
-                recipe = RECIPES[scale] | (SMALL[kind] if scale == "small" else {})
-                config = Config(model=net, distortion=kind, seed=seed, **recipe)
-                source = data.DistortedDigits(dataset, kind)
-                found.append(
-                    Cell(
-                        f"{net}/{kind}",
-                        seed,
-                        dataset.name,
-                        described(config, source),
-                        trained(config, lambda source=source: source),
-                    )
-                )
+        source = data.DistortedDigits(dataset, kind)
+        recipe = RECIPES[scale] | (SMALL[kind] if scale == "small" else {})
+        for net in (net for net in NETS if kind in PAPER[net]):
+            config = Config(model=net, distortion=kind, seed=seed, **recipe)
+            found.append(training_cell(f"{net}/{kind}", config, source))
     return found
 
 

@@ -33,7 +33,7 @@ def groups(
     """
     if name is not None and known is not None:
         checks.one_of("experiment", name, known)
-    folder = shipped("results") if folder is None else folder
+    folder = shipped("figures/results") if folder is None else folder
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory; it is where the results should be")
     found: dict[Group, list[dict]] = {}
@@ -62,17 +62,13 @@ def shown(experiment: str, folder: Path | None = None) -> list[dict]:
 
     The group with the most cells is chosen, so that the first cell of a larger scale does not hide a complete group. If
     two groups have equally many cells, the larger scale is chosen. `smoke` and drawn images are shown only if there are
-    no other results.
-
-    Args:
-        experiment: its name.
-        folder: as for `groups`.
+    no other results. The folder is as for `groups`.
 
     Raises:
         FileNotFoundError: the experiment has no result.
         NotADirectoryError, ResultError, ValueError: as for `groups`.
     """
-    folder = shipped("results") if folder is None else folder
+    folder = shipped("figures/results") if folder is None else folder
     found = groups(folder, experiment)
     if not found:
         raise FileNotFoundError(

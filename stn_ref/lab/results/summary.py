@@ -59,9 +59,7 @@ def standard_error(percent: float, n: int) -> float:
 def expected_seconds(name: str, took: Sequence[tuple[str, float]]) -> float:
     """Return an estimate of a cell's duration: the mean over the cells that share the most parts of its name.
 
-    Args:
-        name: the name of the cell, its parts divided by "/".
-        took: (name, seconds) of at least one cell.
+    `took` holds (name, seconds) of at least one cell. The parts of a name are divided by "/".
 
     >>> expected_seconds("cnn/R", [("cnn/E", 10.0), ("fcn/E", 2.0), ("cnn/P", 20.0)])
     15.0

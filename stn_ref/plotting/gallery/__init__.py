@@ -1,6 +1,6 @@
 """The figures of figures/. Each is a function that draws and returns a Drawing with the numbers in it.
 
-Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py, results.py, cifar10.py.
+Reading order: drawing.py, sampling.py, maps.py, learning.py, speed.py, measured.py.
 """
 
 import importlib
@@ -27,8 +27,8 @@ FIGURES = {  # name -> the module that draws it; in teaching order
     "invariance": "measured",
     "overhead": "measured",
     "speed": "speed",
-    "results": "results",
-    "cifar10": "cifar10",
+    "results": "measured",
+    "cifar10": "measured",
 }
 OF_RESULTS = {  # figure -> the experiment whose results it shows
     "invariance": "pooling",

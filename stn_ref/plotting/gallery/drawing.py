@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from stn_ref import data
 
+CENTRED = {"ha": "center", "va": "center"}  # alignment of a text at its point
+
 
 @dataclass
 class Drawing:
@@ -39,9 +41,3 @@ def digit(label: int, size: int = 28) -> np.ndarray:
     image = dataset.train_images[np.flatnonzero(dataset.train_labels == label)[0], 0] / 255.0
     edge = (size - 28) // 2
     return np.pad(image, (edge, size - 28 - edge))
-
-
-def bare(ax) -> None:
-    """Remove ticks and frame from axes that show an image."""
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)

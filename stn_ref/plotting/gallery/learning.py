@@ -9,8 +9,8 @@ from stn_ref.grid import GridGenerator
 from stn_ref.lab import invariance
 from stn_ref.nn import MaxPool2d
 from stn_ref.plotting import pooling, style
-from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
-from stn_ref.plotting.grids import draw_points
+from stn_ref.plotting.gallery.drawing import Drawing, digit
+from stn_ref.plotting.grids import show
 from stn_ref.training import Config, Trainer
 
 EPOCHS, SHOWN = 6, (0, 1, 2, 4, 6)  # of the training that two figures show, and the epochs drawn
@@ -50,9 +50,8 @@ def pooling_shifts() -> Drawing:
 
 def pooling_counts() -> Drawing:
     """Draw the counts of lab/invariance.py."""
-    fig = pooling.pooling_figure()
     return Drawing(
-        fig,
+        pooling.pooling_figure(),
         "For each place of the maximum in a 2x2 and a 3x3 window, how many of 8 shifts leave the output as it was: 3 "
         "everywhere; 3 at the corners, 5 at the edges, 8 in the centre.",
         '"3 of 8" and "5 of 8" hold for one isolated maximum, the second in the middle of an edge only.',
@@ -93,13 +92,9 @@ def _training() -> tuple:
     first = [int(np.flatnonzero(dataset.test_labels == label)[0]) for label in (2, 3, 4, 5, 7)]
     U = data.fixed_distortion(dataset.test_images[first], "RTS", 0).images
     trainer = Trainer(Config(model="st-cnn-affine", distortion="RTS", epochs=EPOCHS, seed=0), dataset)
-
-    def look():
-        return models.transformer_of(trainer.net).look(U)
-
-    looks = {0: look()}
+    looks = {0: models.transformer_of(trainer.net).look(U)}
     for row in trainer.epochs():
-        looks[row.epoch] = look()
+        looks[row.epoch] = models.transformer_of(trainer.net).look(U)
     return U, looks
 
 
@@ -110,12 +105,7 @@ def learned_warps() -> Drawing:
     fig = style.figure(7.2, 3.3)
     axes = fig.subplots(2, len(U))
     for b in range(len(U)):
-        axes[0, b].imshow(U[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-        draw_points(axes[0, b], points[b])
-        axes[0, b].set(xlim=(-0.5, 41.5), ylim=(41.5, -0.5))
-        axes[1, b].imshow(V[b, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-        bare(axes[0, b])
-        bare(axes[1, b])
+        show(*axes[:, b], U[b, 0], points[b], V[b, 0])
     axes[0, 0].set_ylabel("input U")
     axes[1, 0].set_ylabel("output V")
     return Drawing(
@@ -134,14 +124,10 @@ def grid_over_training() -> Drawing:
     U, looks = _training()
     fig = style.figure(7.2, 3.3)
     axes = fig.subplots(2, len(SHOWN))
-    for (above, below), epoch in zip(axes.T, SHOWN, strict=True):
+    for column, epoch in zip(axes.T, SHOWN, strict=True):
         _, points, V = looks[epoch]
-        above.imshow(U[3, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-        draw_points(above, points[3])
-        above.set(xlim=(-0.5, 41.5), ylim=(41.5, -0.5), title="start" if epoch == 0 else f"epoch {epoch}")
-        below.imshow(V[3, 0], cmap=style.IMAGES, vmin=0, vmax=1)
-        bare(above)
-        bare(below)
+        show(*column, U[3, 0], points[3], V[3, 0])
+        column[0].set_title("start" if epoch == 0 else f"epoch {epoch}")
     return Drawing(
         fig,
         "One digit five times, with the sampling grid at the start, square on the image, and after more and more "

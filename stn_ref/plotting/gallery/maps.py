@@ -7,8 +7,9 @@ from stn_ref import coordinates, sampler, transforms
 from stn_ref.grid import GridGenerator
 from stn_ref.kernel_sampler import AntialiasedSampler
 from stn_ref.plotting import explore, style
-from stn_ref.plotting.gallery.drawing import Drawing, bare, digit
-from stn_ref.plotting.grids import draw_points
+from stn_ref.plotting.gallery.drawing import CENTRED, Drawing, digit
+from stn_ref.plotting.grids import show
+from stn_ref.plotting.style import bare
 
 EXAMPLES = {  # a typical map of each family
     "translation": (0.3, -0.2),
@@ -20,11 +21,13 @@ EXAMPLES = {  # a typical map of each family
 }
 
 
-def _example(family: str) -> np.ndarray:
-    if family in EXAMPLES:
-        return np.array([EXAMPLES[family]])
-    moved = np.array(transforms.get(family).identity) + np.random.default_rng(4).normal(0, 0.13, 32)
-    return moved[None]
+def _example(family: str) -> tuple[transforms.Transform, np.ndarray]:
+    """Return a transform and its typical theta (1, K); "identity" is the affine one."""
+    transform = transforms.get("affine" if family == "identity" else family)
+    theta = np.array(EXAMPLES.get(family, transform.identity))
+    if family == "tps":
+        theta += np.random.default_rng(4).normal(0, 0.13, transform.K)
+    return transform, theta[None]
 
 
 def transform_hierarchy() -> Drawing:
@@ -35,8 +38,7 @@ def transform_hierarchy() -> Drawing:
     numbers = {}
     rows = [("identity", 0, True, True, True, True), *transforms.hierarchy()]
     for ax, (family, K, *kept) in zip(axes, rows, strict=True):
-        transform = transforms.get("affine" if family == "identity" else family)
-        theta = np.array([transform.identity]) if family == "identity" else _example(family)
+        transform, theta = _example(family)
         for s in np.linspace(-1, 1, 7):
             for xy in (np.stack([t, np.full_like(t, s)], -1), np.stack([np.full_like(t, s), t], -1)):
                 x, y = transform.apply(theta, xy)[0].T
@@ -62,14 +64,14 @@ def grids() -> Drawing:
     fig = style.figure(6.6, 4.4)
     U = digit(3, 40)
     numbers = {}
-    for column, family in zip(fig.subplots(2, 3).T, ("identity", "affine", "tps"), strict=True):
-        transform = transforms.get("affine" if family == "identity" else family)
-        theta = np.array([transform.identity]) if family == "identity" else _example(family)
+    titles = {"identity": "identity", "affine": "affine", "tps": "thin-plate spline"}
+    for column, (family, title) in zip(fig.subplots(2, 3).T, titles.items(), strict=True):
+        transform, theta = _example(family)
         points = GridGenerator(transform, (40, 40)).eval().forward(theta, (40, 40))
         V = sampler.sample(U[None, None], points)
         numbers[family] = points[0, ::13, ::13]
         show(*column, U, points[0], V[0, 0])
-        column[0].set_title({"identity": "identity", "affine": "affine", "tps": "thin-plate spline"}[family])
+        column[0].set_title(title)
     return Drawing(
         fig,
         "A digit three times, with the sampling grid drawn over it: straight and square, turned and sheared, and bent; "
@@ -80,58 +82,37 @@ def grids() -> Drawing:
     )
 
 
-def show(above, below, U: np.ndarray, points: np.ndarray, V: np.ndarray) -> None:
-    """Draw U with its sampling points into the axes `above`, and V into the axes `below`."""
-    H, W = U.shape[:2]
-    span = {} if U.ndim == 3 else {"cmap": style.IMAGES, "vmin": 0, "vmax": max(1.0, float(U.max()))}
-    above.imshow(U, **span)
-    draw_points(above, points)
-    above.set(xlim=(-0.5, W - 0.5), ylim=(H - 0.5, -0.5))
-    below.imshow(V, **span)
-    for ax in (above, below):
-        bare(ax)
-
-
 def architecture() -> Drawing:
     """Draw the parts of the module: localisation net, grid generator, sampler."""
     fig = style.figure(7.2, 2.9)
     ax = fig.subplots()
-    boxes = {  # centre and text
-        "U": ((0.6, 1.0), "U\n(N, C, H, W)"),
-        "loc": ((3.0, 2.2), "localisation net\nSec. 3.1"),
-        "grid": ((5.6, 2.2), "grid generator\n$T_\\theta(G)$, Sec. 3.2"),
-        "sampler": ((5.6, 1.0), "sampler\nEq. (5), Sec. 3.3"),
-        "V": ((8.4, 1.0), "V\n(N, C, Ho, Wo)"),
+    boxes = {  # centre -> text
+        (0.6, 1.0): "U\n(N, C, H, W)",
+        (3.0, 2.2): "localisation net\nSec. 3.1",
+        (5.6, 2.2): "grid generator\n$T_\\theta(G)$, Sec. 3.2",
+        (5.6, 1.0): "sampler\nEq. (5), Sec. 3.3",
+        (8.4, 1.0): "V\n(N, C, Ho, Wo)",
     }
-    for (x, y), text in boxes.values():
+    for (x, y), text in boxes.items():
         box = FancyBboxPatch((x - 0.95, y - 0.36), 1.9, 0.72, boxstyle="round,pad=0.06", fc="none", ec=style.ink())
         ax.add_patch(box)
-        ax.text(x, y, text, ha="center", va="center", size=10)
-    arrows = [
-        ((0.6, 1.45), (2.0, 2.2), ""),
-        ((4.0, 2.2), (4.6, 2.2), "θ"),
-        ((5.6, 1.8), (5.6, 1.42), "points"),
-        ((1.6, 1.0), (4.6, 1.0), ""),
-        ((6.6, 1.0), (7.4, 1.0), ""),
+        ax.text(x, y, text, **CENTRED, size=10)
+    arrows = [  # start, end
+        ((0.6, 1.45), (2.0, 2.2)),
+        ((4.0, 2.2), (4.6, 2.2)),
+        ((5.6, 1.8), (5.6, 1.42)),
+        ((1.6, 1.0), (4.6, 1.0)),
+        ((6.6, 1.0), (7.4, 1.0)),
     ]
-    for start, end, text in arrows:
+    for start, end in arrows:
         ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=14, color=style.OKABE_ITO["blue"]))
-        if text == "points":
-            ax.text(5.7, 1.61, text, size=10, va="center")
-        else:
-            ax.text((start[0] + end[0]) / 2, start[1] + 0.12, text, ha="center", size=11)
+    ax.text(4.3, 2.32, "θ", ha="center", size=11)
+    ax.text(5.7, 1.61, "points", size=10, va="center")
     red = style.OKABE_ITO["vermillion"]
     curve = {"connectionstyle": "arc3,rad=-0.18", "linestyle": "--", "mutation_scale": 14}
     ax.add_patch(FancyArrowPatch((8.4, 0.55), (5.6, 0.55), arrowstyle="-|>", color=red, **curve))
-    ax.text(
-        4.5,
-        -0.12,
-        "the gradient of the loss comes back: Eq. (6) to U, Eq. (7) to the points, and so to θ",
-        ha="center",
-        va="center",
-        size=10,
-        color=red,
-    )
+    backward = "the gradient of the loss comes back: Eq. (6) to U, Eq. (7) to the points, and so to θ"
+    ax.text(4.5, -0.12, backward, **CENTRED, size=10, color=red)
     ax.set(xlim=(-0.6, 9.6), ylim=(-0.4, 2.7), aspect="equal")
     bare(ax)
     return Drawing(
@@ -151,12 +132,13 @@ def aliasing() -> Drawing:
     numbers, axes = {}, fig.subplots(1, 4)
     axes[0].imshow(U[0, 0], cmap=style.IMAGES, vmin=0, vmax=1)
     axes[0].set_title("U: stripes of two\npixels, 64 × 64")
-    theta = np.array([transforms.get("affine").identity])
-    points = GridGenerator(transforms.get("affine"), (16, 16)).eval().forward(theta, (64, 64))
+    affine, theta = _example("identity")
+    points = GridGenerator(affine, (16, 16)).eval().forward(theta, (64, 64))
+    antialiased = AntialiasedSampler(padding="border").eval()
     cases = {
         "bilinear": sampler.sample(U, points, padding="border"),
         "bilinear,\nmoved 2 pixels": sampler.sample(U, points + 2, padding="border"),
-        "antialiased, moved\n2 pixels or not": AntialiasedSampler(padding="border").eval().forward(U, points),
+        "antialiased, moved\n2 pixels or not": antialiased.forward(U, points),
     }
     for ax, (title, V) in zip(axes[1:], cases.items(), strict=True):
         ax.imshow(V[0, 0], cmap=style.IMAGES, vmin=0, vmax=1)
@@ -165,8 +147,7 @@ def aliasing() -> Drawing:
     for ax in axes:
         ax.title.set_size(10)
         bare(ax)
-    moved = AntialiasedSampler(padding="border").eval().forward(U, points + 2)
-    numbers["antialiased moved"] = moved[0, 0, 8]
+    numbers["antialiased moved"] = antialiased.forward(U, points + 2)[0, 0, 8]
     return Drawing(
         fig,
         "Stripes, and three pictures of them at a quarter of the size: bilinear sampling gives one flat shade, another "
@@ -180,7 +161,8 @@ def aliasing() -> Drawing:
 
 def explorer() -> Drawing:
     """Draw the picture that `stn-ref explore` shows for one theta and one output pixel."""
-    state = explore.State(digit(3, 40), transforms.get("affine"), _example("affine")[0], (17, 22))
+    affine, theta = _example("affine")
+    state = explore.State(digit(3, 40), affine, theta[0], (17, 22))
     fig = style.figure(7.4, 2.9)
     fig.set_layout_engine("none")
     explore.draw(fig, state)
@@ -196,20 +178,14 @@ def explorer() -> Drawing:
     )
 
 
-def own_picture(image: np.ndarray, transform, theta: np.ndarray, size: tuple[int, int] | None = None) -> Drawing:
-    """Draw a user's image with the grid of T_theta over it, and the sampled output.
+def own_picture(image: np.ndarray, transform: transforms.Transform, theta: np.ndarray) -> Drawing:
+    """Draw a user's image, (H, W) or (H, W, 3) float64 from 0 to 1, with the grid of T_theta over it, and the output.
 
-    Args:
-        image: (H, W) or (H, W, 3) float64, values 0 to 1.
-        transform: a Transform, from stn_ref.transforms.
-        theta: (K,).
-        size: (Ho, Wo) of the output; default: the size of the image.
+    theta is (K,). The output has the size of the image.
     """
     channels = image[None, None] if image.ndim == 2 else image.transpose(2, 0, 1)[None]
-    channels = np.ascontiguousarray(channels)
-    H, W = image.shape[:2]
-    points = GridGenerator(transform, size or (H, W)).eval().forward(theta[None], (H, W))
-    V = sampler.sample(channels, points)[0]
+    points = GridGenerator(transform, image.shape[:2]).eval().forward(theta[None], image.shape[:2])
+    V = sampler.sample(np.ascontiguousarray(channels), points)[0]
     fig = style.figure(7.2, 3.9)
     above, below = fig.subplots(1, 2)
     show(above, below, image, points[0], V[0] if image.ndim == 2 else V.transpose(1, 2, 0))

@@ -5,7 +5,8 @@ from matplotlib.patches import Rectangle
 
 from stn_ref import coordinates, sampler
 from stn_ref.plotting import style
-from stn_ref.plotting.gallery.drawing import Drawing, bare
+from stn_ref.plotting.gallery.drawing import CENTRED, Drawing
+from stn_ref.plotting.style import bare
 
 _COLOURS = [style.OKABE_ITO[name] for name in ("blue", "vermillion", "green", "orange", "purple")]
 
@@ -16,22 +17,25 @@ def _on_line(row: np.ndarray, x: np.ndarray, **options) -> np.ndarray:
     return sampler.sample(row[None, None, None], points, **options).ravel()
 
 
+def _slope(row: np.ndarray, x: np.ndarray, **options) -> np.ndarray:
+    """Return dV / dx at the coordinates x of one line of pixels."""
+    points = np.stack([x, np.zeros_like(x)], axis=-1)[None, None]
+    _, gpoints = sampler.sample_backward(row[None, None, None], points, np.ones((1, 1, 1, len(x))), **options)
+    return gpoints[0, 0, :, 0]
+
+
 def hat_kernel() -> Drawing:
     """Draw the kernels of Eqs. (4) and (5) and of bicubic sampling, and their slopes, as the sampler computes them."""
     fig = style.figure(7.2, 3.4)
-    d = np.linspace(-2.5, 2.5, 501)
-    pixel = np.zeros(11)
-    pixel[5] = 1.0
-    points = np.stack([5 + d, np.zeros_like(d)], axis=-1)[None, None]
+    d, pixel = np.linspace(-2.5, 2.5, 501), np.eye(11)[5]
     numbers = {}
     above, below = fig.subplots(1, 2)
     for mode, colour, dash in zip(("nearest", "bilinear", "bicubic"), _COLOURS, (":", "-", "--"), strict=False):
-        k = _on_line(pixel, 5 + d, mode=mode)
-        _, gpoints = sampler.sample_backward(pixel[None, None, None], points, np.ones((1, 1, 1, 501)), mode=mode)
+        k, dk = _on_line(pixel, 5 + d, mode=mode), _slope(pixel, 5 + d, mode=mode)
         above.plot(d, k, dash, color=colour, lw=2, label=mode)
         if mode != "nearest":
-            below.plot(d, gpoints[0, 0, :, 0], dash, color=colour, lw=2, label=mode)
-        numbers |= {f"{mode} k": k, f"{mode} dk": gpoints[0, 0, :, 0]}
+            below.plot(d, dk, dash, color=colour, lw=2, label=mode)
+        numbers |= {f"{mode} k": k, f"{mode} dk": dk}
     above.set(xlabel="distance d = x − m, pixels", ylabel="weight k(d)", title="Kernels")
     below.set(xlabel="distance d = x − m, pixels", ylabel="slope dk/dx, per pixel", title="Their slopes")
     above.legend(fontsize=9, frameon=False)
@@ -63,28 +67,13 @@ def bilinear_pixel() -> Drawing:
             colour = _COLOURS[2 * n + m]
             size = abs(x - (1 - m)), abs(y - (1 - n))
             ax.add_patch(Rectangle((left, top), *size, facecolor=colour, alpha=0.75, edgecolor="white"))
-            ax.text(
-                left + size[0] / 2, top + size[1] / 2, f"{weight:.2f}", ha="center", va="center", size=11, color="black"
-            )
+            beside = m + (0.27 if m else -0.27), n + (0.3 if n else -0.3)
+            ax.text(left + size[0] / 2, top + size[1] / 2, f"{weight:.2f}", **CENTRED, size=11, color="black")
             ax.plot(m, n, "o", ms=13, color=colour, mec="white")
-            label = f"U = {U[n, m]:.0f}\ncounts {weight:.2f}"
-            ax.text(
-                m + (0.27 if m else -0.27),
-                n + (0.3 if n else -0.3),
-                label,
-                ha="center",
-                va="center",
-                size=9,
-                color="black",
-            )
+            ax.text(*beside, f"U = {U[n, m]:.0f}\ncounts {weight:.2f}", **CENTRED, size=9, color="black")
     ax.plot(x, y, "*", ms=20, color="white", mec="black")
-    ax.set(
-        xticks=[0, 1],
-        yticks=[0, 1],
-        xlabel="x_s, pixels",
-        ylabel="y_s, pixels",
-        title=f"V at ({x}, {y}) = {V:.2f}",
-    )
+    ax.set(xticks=[0, 1], yticks=[0, 1], xlabel="x_s, pixels", ylabel="y_s, pixels")
+    ax.set_title(f"V at ({x}, {y}) = {V:.2f}")
     return Drawing(
         fig,
         "Four pixels and a star between them. Through the star the unit square is cut into four rectangles; each pixel "
@@ -162,14 +151,12 @@ def kinks() -> Drawing:
     above.plot(range(5), row, "o", color=style.ink())
     above.set(ylabel="V", title="V along a line of pixels")
     numbers = {"V": V}
-    between = np.array([x for x in np.linspace(0, 4, 401) if x != round(x)])
+    between = x[x != x.round()]
     cell = np.floor(between).astype(int)
     below.plot(between, np.where(np.diff(cell, append=-1) != 0, np.nan, (row[1:] - row[:-1])[cell]), color=_COLOURS[0])
     at = np.arange(1.0, 4.0)
-    points = np.stack([at, np.zeros(3)], axis=-1)[None, None]
     for kink, marker, colour in zip(sampler.KINKS, (">", "<", "D", "X"), _COLOURS[1:], strict=True):
-        _, g = sampler.sample_backward(row[None, None, None], points, np.ones((1, 1, 1, 3)), kink=kink)
-        numbers[kink] = g[0, 0, :, 0]
+        numbers[kink] = _slope(row, at, kink=kink)
         label = "Eq. (7) as printed" if kink == "as_printed" else kink
         below.plot(at, numbers[kink], marker, ms=9, color=colour, label=label, ls="none")
     below.set(xlabel="x_s, pixels", ylabel="slope, per pixel", title="Its slope: steps, and four answers at each pixel")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from stn_ref.lab.machine_report import shipped
 from stn_ref.plotting import style
@@ -23,10 +23,7 @@ BESIDE = ("kernel_ratio", "layers_ratio")  # of the calls that are timed beside 
 PASSES = ("forward", "backward")
 BUSY = 0.15  # cores that other programs used: at or above this the caption says so
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
-_LOOKS = [  # one for each number of threads: colour, marker, face
-    ("blue", "o", "none"),
-    ("vermillion", "D", "full"),
-]
+_LOOKS = [("blue", "o", "none"), ("vermillion", "D", "full")]  # by number of threads: colour, marker, face
 
 
 def measured(path: Path) -> dict:
@@ -44,7 +41,7 @@ def measured(path: Path) -> dict:
 
 def speed() -> Drawing:
     """Draw the speed relative to PyTorch, and the time and memory against the number of pixels."""
-    return draw(measured(shipped("bench") / "cpu.json"))
+    return draw(measured(shipped("figures/bench") / "cpu.json"))
 
 
 def draw(report: dict) -> Drawing:
@@ -125,10 +122,9 @@ def _draw_ratios(ax, groups: dict[str, dict], counts: list[int]) -> dict[str, np
     ax.axvline(1, color=style.ink(), lw=1, zorder=0)
     shown = np.concatenate([*numbers.values(), [0.5, 2.0]])
     ax.set(xscale="log", xlim=(0.9 * shown.min(), 1.1 * shown.max()), ylim=(y - 0.8, -0.6))
-    steps = [
-        step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if ax.get_xlim()[0] <= step <= ax.get_xlim()[1]
-    ]
-    ax.xaxis.set(major_locator=FixedLocator(steps), major_formatter=FuncFormatter(lambda value, _: f"{value:g}"))
+    left, right = ax.get_xlim()
+    steps = [step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left <= step <= right]
+    ax.xaxis.set(major_locator=FixedLocator(steps), major_formatter=StrMethodFormatter("{x:g}"))
     ax.xaxis.set(minor_locator=NullLocator(), minor_formatter=NullFormatter())
     ax.grid(axis="x", color=style.ink(), alpha=0.15)
     for k, tick in enumerate(ax.set_yticks(places, labels, size=8)):
@@ -163,7 +159,7 @@ def _draw_growth(left, right, rows: list[dict]) -> dict[str, np.ndarray]:
         ax.set_xscale("log", base=2)
         ax.set_xticks(numbers["pixels"][::2])
         ax.grid(axis="y", color=style.ink(), alpha=0.15)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         bottom, top = ax.get_ylim()
         ax.set_ylim(bottom, top * (top / bottom) ** 0.25)  # room for the legend
         ax.legend(fontsize=8.5, frameon=False, loc="upper right", ncols=2)
