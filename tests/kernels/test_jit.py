@@ -443,3 +443,25 @@ def test_products_and_pools_are_kept_and_give_the_same_bits(tmp_path):
     (cold, *none), (warm, *hits) = run(), run()
     assert cold == warm and none == ["0", "0"] and hits == ["1", "1"]
     assert np.isfinite(np.frombuffer(bytes.fromhex(cold))).all()
+
+
+def test_every_mode_of_sampling_is_kept():
+    """Neither the remainder of numba in a fold nor a function as an argument may forbid it."""
+    from stn_ref.kernel_sampler import kernel_sample, kernel_sample_backward
+    from stn_ref.kernels.cpu import bilinear, cache, cubic, nearest, windows
+    from stn_ref.sampler import MODES, sample, sample_backward
+
+    if cache.folder()[0] is None:
+        pytest.skip(f"nothing is kept: {cache.folder()[1]}")
+    U, points, phi = np.ones((1, 1, 3, 4)), np.ones((1, 2, 3, 2)), np.array([1.5, 2.5])
+    for mode in MODES:
+        for padding in ("zeros", "reflect"):
+            V = sample(U, points, mode=mode, padding=padding)
+            sample_backward(U, points, V, mode=mode, padding=padding)
+    kernel_sample_backward(U, points, phi, kernel_sample(U, points, phi))
+    forward = bilinear.forward_blocks, nearest.forward_blocks, cubic.forward_blocks, windows.forward_points
+    for function in (*forward, *(module.backward_images for module in (bilinear, nearest, cubic, windows))):
+        compiled = function.overloads.items()
+        assert compiled
+        for signature, result in compiled:
+            assert function._cache._key(signature, result.target_context)[1].is_file(), (function.__module__, signature)

@@ -16,7 +16,7 @@ opened for DAYS days. A process that runs for longer has its code in memory: it 
 Names: where two loaded entries define symbols of one name, one definition serves both. A symbol is made of the module,
 the qualified name, and a number that counts the functions of a process, which may be the same in two processes. So each
 compiled function of kernels/ has a qualified name of its own (jit.njit, scalar_math.bound), and an entry that defines
-functions of other packages, such as numba's, is not kept.
+functions of other packages, such as most of numba's, is not kept.
 
 The one private name of numba is `_cache`. Without it the import of this module fails, and jit.py keeps nothing.
 """
@@ -43,7 +43,8 @@ from numba.core.serialize import dumps
 
 DAYS = 30
 KERNELS = Path(__file__).parents[1]
-OURS = re.compile(r"NRT_|(cfunc\.)?_ZN(7cpython)?7stn_ref7kernels")  # symbols; NRT_: numba's reference counts
+# Symbols. NRT_ and rem, numba's reference counts and remainder, have no number and are the same in every process.
+OURS = re.compile(r"NRT_|_ZN05numba6python3remE|(cfunc\.)?_ZN(7cpython)?7stn_ref7kernels")
 
 if not numba.config.DISABLE_JIT and type(numba.njit(lambda: None)._cache) is not NullCache:
     raise ImportError("a dispatcher has another kind of cache")
