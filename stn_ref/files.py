@@ -1,8 +1,8 @@
-"""Write files whole or not at all: the one place that replaces a file.
+"""Write files completely or not at all: the only module that replaces files.
 
-A file is written beside its target as `.NAME.<16 hexadecimal digits>.part`, flushed to the disk, then renamed: a reader
-finds the old file or the new one, never half of either. Only a killed process leaves a part file behind. A writer locks
-its part file and the lock ends with the process, so `sweep` removes the part files that no process is writing.
+A file is written to the same folder as `.NAME.<16 hexadecimal digits>.part`, flushed to the disk, then renamed: a
+reader finds the complete old file or the complete new one. Only a killed process leaves a part file behind. A writer
+locks its part file and the lock ends with the process, so `sweep` removes only part files that no process is writing.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ _DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.EN
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Context that yields a binary file; at its end, what was written there replaces `path`.
+    """Yield a binary file; at the end of the context its content replaces `path`.
 
-    After an error in the context, KeyboardInterrupt included, `path` is as it was. A new file gets the permissions that
-    `open` would give it, a replaced one keeps its own. A symbolic link stays, and the file behind it is replaced. A
-    device or a pipe cannot be replaced and is written to directly.
+    After an error in the context, KeyboardInterrupt included, `path` is unchanged. A new file gets the permissions that
+    `open` would give it; a replaced file keeps its own. A symbolic link stays, and the file that it points to is
+    replaced. A device or a pipe cannot be replaced and is written to directly.
 
     Raises:
         OSError: `path` cannot be written; the message names it, also on a full disk.
     """
     mode = None
-    if os.path.lexists(path):  # a file that must not be written to must not be replaced either: open it first
+    if os.path.lexists(path):  # a read-only file must not be replaced: open it first
         with _named(path), open(path, "ab") as old:
             mode = os.fstat(old.fileno()).st_mode
             if not stat.S_ISREG(mode):
@@ -48,13 +48,13 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
             if fcntl:  # a copy of the descriptor keeps the lock until the file has its name
                 held.callback(os.close, os.dup(part.fileno()))
             if mode is not None:
-                with contextlib.suppress(OSError):  # a disk that has no permissions
+                with contextlib.suppress(OSError):  # a disk without permissions
                     os.chmod(part.name, stat.S_IMODE(mode))
             yield part
             part.flush()
             os.fsync(part.fileno())
         os.replace(part.name, target)
-    if os.name == "posix":  # the rename reaches the disk with its folder
+    if os.name == "posix":  # flushing the folder flushes the rename
         with contextlib.suppress(OSError):
             folder = os.open(os.path.dirname(target), os.O_RDONLY)
             try:
@@ -64,15 +64,15 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write(path: str | os.PathLike, content: bytes | str) -> None:
-    """Replace `path` by a file with this content, text as UTF-8; errors as of `replacing`."""
+    """Replace `path` by a file with this content, text as UTF-8; errors as for `replacing`."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def expect_writable(path: str | os.PathLike) -> None:
-    """Raise what `replacing` would raise, before the work whose outcome is to be written; `path` stays as it is."""
+    """Raise the errors of `replacing`, to find them before long work; `path` does not change."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        return  # opening a pipe and closing it again would end it for its reader
+        return  # to open and close a pipe would end it for its reader
 
     class GivenUp(Exception):
         pass
@@ -82,7 +82,7 @@ def expect_writable(path: str | os.PathLike) -> None:
 
 
 def sweep(path: str | os.PathLike) -> None:
-    """Remove the part files of `path` that killed processes left. Where there are no locks (Windows) they stay."""
+    """Remove the part files of `path` that killed processes left. Without file locks (Windows) they stay."""
     folder, name = os.path.split(os.path.realpath(path))
     part_of_it = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.part")
     with contextlib.suppress(OSError):
@@ -94,7 +94,7 @@ def sweep(path: str | os.PathLike) -> None:
 
 
 def set_aside(path: str | os.PathLike) -> Path | None:
-    """Rename an existing file to the first free of path.1, path.2, ..., and return that name; None if there is none."""
+    """Rename a file to the first free name of path.1, path.2, ... and return it; None if there is no file."""
     path = Path(path)
     if not path.exists():
         return None
@@ -112,9 +112,9 @@ def lock_of(path: Path) -> Path:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Context for the work whose outcome goes to `path`: True if no other process has claimed it, otherwise False.
+    """Yield True if no other process has claimed `path`, otherwise False; the claim ends with the context.
 
-    The claim is a lock on a file beside it, and ends with the process, however that ends. Where the system has no
+    The claim is a lock on a file beside `path`. It also ends when the process ends or is killed. If the system has no
     locks (Windows, some network disks), every claim succeeds: then run one process per folder.
 
     Raises:
@@ -128,7 +128,7 @@ def claimed(path: Path) -> Iterator[bool]:
         with open(lock, "ab", opener=_not_through_a_link) as file:
             locked = _lock(file)
             if locked and not _is_at(lock, file):
-                continue  # the process that held it before has removed the file: this lock would exclude no one
+                continue  # its previous holder has removed the file: this lock would exclude no process
             try:
                 yield locked is not False
             finally:
@@ -149,7 +149,7 @@ def _lock(file: BinaryIO) -> bool | None:
 
 
 def _is_at(path: str | os.PathLike, file: BinaryIO) -> bool:
-    """Return whether the open file still has this name."""
+    """Return whether the open file still has this path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
@@ -165,20 +165,20 @@ def _new_part(target: str) -> BinaryIO:
     folder, name = os.path.split(target)
     while True:
         part = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
-        file = open(part, "x+b")  # x: opens nothing that exists, so no link either
+        file = open(part, "x+b")  # x: fails if the name exists, even as a link
         if _lock(file) is not False and _is_at(part, file):
             return file
-        file.close()  # a sweep came between the two
+        file.close()  # a sweep removed it before it was locked
 
 
 def _remove(part: str) -> None:
-    with contextlib.suppress(OSError):  # the error that came before it is the one to show
+    with contextlib.suppress(OSError):  # the error before it is the one to report
         os.unlink(part)
 
 
 @contextlib.contextmanager
 def _named(path: str | os.PathLike) -> Iterator[None]:
-    """Context in which an OSError that names no file, or a part file, becomes one that names `path`."""
+    """Replace an OSError that names no file, or a part file, by one that names `path`."""
     try:
         yield
     except OSError as error:

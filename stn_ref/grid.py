@@ -17,10 +17,10 @@ class GridGenerator(Layer):
         transform: the family T, from stn_ref.transforms.
         out_size: (Ho, Wo), the size of the output V; None: the size of the input.
         align_corners: the convention of normalised coordinates, see coordinates.py.
-        backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (slow loops). The points are NumPy arrays: the others,
-            for a GPU, compute them as "cpu" does.
+        backend: "cpu" (Numba), "vectorised" (NumPy) or "literal" (slow loops). The points are NumPy arrays, so the GPU
+            backends compute them on the CPU.
 
-    At theta = identity and out_size = in_size the points are the pixels of the input, without rounding.
+    At theta = identity and out_size = in_size the points are exactly the pixels of the input.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class GridGenerator(Layer):
         self.transform.check(theta)
         in_size = self.out_size if in_size is None else checks.pair("in_size", in_size, 1)
         if in_size is None:
-            raise ValueError("in_size must be given, (H, W), where the grid was made without out_size; got None")
+            raise ValueError("in_size must be given, (H, W), if the grid has no out_size; got None")
         out_size = in_size if self.out_size is None else self.out_size
         axes = coordinates.axes(out_size, in_size, self.align_corners, theta.dtype)
         with np.errstate(all="ignore"):  # a diverged theta gives inf or NaN points, not a crash
@@ -66,7 +66,7 @@ class GridGenerator(Layer):
 
 
 def grid_backend(sampler: Layer) -> str:
-    """Return the backend of the grid before this sampler: the sampler's own, "cpu" for a layer without one of ours."""
+    """Return the backend for the grid before this sampler: the sampler's backend, or "cpu" if it has none of ours."""
     backend = getattr(sampler, "backend", None)
     return backend if backend in kernels.ALL_BACKENDS else "cpu"
 
@@ -80,7 +80,7 @@ def _out_size(size: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
 def affine_grid(
     theta: np.ndarray, size: tuple[int, int, int, int], *, align_corners: bool = False, backend: str = "cpu"
 ) -> np.ndarray:
-    """Return the sampling grid of an affine transform, Eq. (1); torch.nn.functional.affine_grid.
+    """Return the sampling grid of an affine transform, Eq. (1), as torch.nn.functional.affine_grid does.
 
         grid[b,i,j] = theta[b] @ (x_t, y_t, 1),   (x_t, y_t) the centre of output pixel (i, j)
 
@@ -94,8 +94,8 @@ def affine_grid(
         grid: (N, Ho, Wo, 2), normalised, last axis (x, y), dtype of theta.
 
     Raises:
-        TypeError: theta is not float32 or float64, or size not integers.
-        ShapeError: theta is not (N, 2, 3) with the N of size.
+        TypeError: theta is not float32 or float64, or size has other entries than integers.
+        ShapeError: theta is not (N, 2, 3) with the N of size, or size has not four entries.
 
     Source: Jaderberg et al. 2015, Sec. 3.2.
 
@@ -121,8 +121,8 @@ def affine_grid_backward(
         backend: as for affine_grid.
 
     Raises:
-        TypeError: ggrid is not float32 or float64, or size not integers.
-        ShapeError: ggrid is not (N, Ho, Wo, 2) with the axes of size.
+        TypeError: ggrid is not float32 or float64, or size has other entries than integers.
+        ShapeError: ggrid is not (N, Ho, Wo, 2) with the axes of size, or size has not four entries.
     """
     N, _, Ho, Wo = _out_size(size)
     checks.floating("ggrid", ggrid)

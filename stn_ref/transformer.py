@@ -13,29 +13,29 @@ from stn_ref.transforms import Transform
 
 
 class SpatialTransformer(Layer):
-    """Where to look, computed from what is seen: theta = f_loc(U), V = U sampled at T_theta(G).
+    """The spatial transformer module, Sec. 3.4: theta = f_loc(U), V = U sampled at T_theta(G).
 
         U --> localisation --> theta --> grid --> points --.
          `---------------------------------------------> sampler --> V
 
-    The gradient reaches the localisation net through the sampling points, Eq. (7); with it the net learns where to
-    look without ever being told.
+    The gradient reaches the localisation net through the sampling points, Eq. (7). The net thus learns where to look
+    from the loss alone.
 
     Args:
         localisation: a Layer, U (N, C, H, W) -> theta (N, K); see localisation.py.
         transform: the family T, from stn_ref.transforms.
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
-        mode, padding_mode, kink, a, backend: the sampler's, see grid_sample and grid_sample_backward; the grid's
-            backend is the sampler's.
-        sampler: a layer (U, points) -> V to use instead, such as those of kernel_sampler.py, with options of its own.
+        mode, padding_mode, kink, a, backend: options of the sampler, see grid_sample and grid_sample_backward; the
+            grid uses the same backend.
+        sampler: a layer (U, points) -> V that replaces it, for example from kernel_sampler.py; it has its own options.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
 
     Raises:
-        TypeError: transform is no Transform.
-        ValueError: an option that is not supported, or one of the sampler's beside a `sampler`.
+        TypeError: transform is not a Transform, or localisation or sampler is not a Layer.
+        ValueError: an option is not supported, or an option of the sampler is given together with `sampler`.
 
-    With theta = identity and out_size = (H, W), V equals U exactly.
+    With theta = identity and out_size = (H, W), V equals U exactly. Source: Jaderberg et al. 2015, Sec. 3.4.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SpatialTransformer(Layer):
             sampler = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
         elif any(value != defaults[name] for name, value in options.items()):
             raise ValueError(
-                "mode, padding_mode, kink, a and backend must be left out where a sampler is given: they are its own; "
+                "mode, padding_mode, kink, a and backend must be left out if a sampler is given, which has its own; "
                 f"got {options}"
             )
         self.sampler = sampler
@@ -82,7 +82,7 @@ class SpatialTransformer(Layer):
             return self.keep((V, theta) if self.return_theta else V)
 
     def look(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (theta (N, K), points (N, Ho, Wo, 2) in pixels of U, V): every step of forward, with nothing kept."""
+        """Return (theta (N, K), points (N, Ho, Wo, 2) in pixels of U, V): forward without storage for backward."""
         theta = self.localisation.share().eval().forward(U)
         points = self.grid.share().eval().forward(theta, U.shape[2:])
         return theta, points, self.sampler.share().eval().forward(U, points)

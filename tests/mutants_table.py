@@ -365,7 +365,7 @@ KERNELS = [
         ("padded taps off by one", "math.floor(x) + i - 1, size", "math.floor(x) + i, size"),
         ("a tap on the border taken for inside", "not 1 <= x < size - 2", "not 0 <= x < size - 2"),
         ("weights to the right not mirrored", "inner(1 - t, a)", "inner(t, a)"),
-        ("slopes to the right with the wrong sign", "outer_slope, -1, a", "outer_slope, 1, a"),
+        ("slopes to the right with the wrong sign", "count, -1, a", "count, 1, a"),
         ("outside for every padding beyond the low end", "-3 if size > 4 else 0", "-9 if size > 4 else 0"),
         (
             "small images as if they were wide",

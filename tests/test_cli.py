@@ -90,7 +90,7 @@ def test_help_of_train_names_every_field_of_config(capsys):
             "write `tutorials list` or `tutorials run NAME` or `tutorials copy DIR` or ",
         ),
         (["tutorials", "list", "--check"], "leave --check out of `tutorials list`, or write `tutorials export`"),
-        (["tutorials", "copy", "a", "b"], "copy takes the folder where the tutorials go"),
+        (["tutorials", "copy", "a", "b"], "copy takes one folder for the tutorials"),
         (["explore", "--image", "x.png", "--digit", "4"], "leave --digit out of `explore --image FILE`, or write `exp"),
     ],
 )

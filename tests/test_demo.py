@@ -64,7 +64,7 @@ def test_the_demo_writes_a_page_with_its_figures_and_numbers(small, tmp_path, mo
     assert all(len(image["alt"]) > 20 for image in images.found)
     assert (out / "transformer.png").read_bytes().startswith(b"\x89PNG") and "<svg" in (out / "pooling.svg").read_text()
     text = html.unescape(re.sub(r"\s+", " ", page))
-    assert "CNN errs on 25.0 %" in text and "on the same digits, 12.5 %" in text
+    assert "CNN has an error of 25.0 %" in text and "on the same digits, the error is 12.5 %" in text
     assert "CNN 25.0 %, ST-CNN 12.5 %" in text and "test error:  CNN 25.0%   ST-CNN 12.5%" in said
     table = html.unescape(re.search("<pre>(.*)</pre>", page, re.DOTALL)[1])
     assert "square" in table and "2 gradients of 2 layers agree with finite differences" in said

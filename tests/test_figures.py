@@ -125,7 +125,7 @@ def test_a_figure_is_stale_when_its_numbers_its_words_or_its_file_are_not_todays
     assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "True differs by 0.01"}
     report["caption"] = "Other words."
     kept.write_text(json.dumps(report))
-    assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "its words have changed"}
+    assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "its alt text or caption has changed"}
     (tmp_path / "align_corners.svg").unlink()
     assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "it is missing"}
 
@@ -157,7 +157,7 @@ def test_the_readers_own_picture_in_any_format(tmp_path, rng, suffix, channels, 
         (["--image", "x.png", "grids"], "leave NAME out of `figures --image FILE`, or write `figures --list`"),
         (["--image", "x.png", "--theta", "1 2"], "theta must be 6 finite numbers for affine: theta11"),
         (["--image", "x.png", "--theta", "nan 0 0 0 1 0"], "theta must be 6 finite numbers for affine: theta11"),
-        (["--image", "x.png", "--theta", "1 a"], "theta must be numbers with spaces or commas between them; got '1 a'"),
+        (["--image", "x.png", "--theta", "1 a"], "theta must be numbers separated by spaces or commas; got '1 a'"),
         (["--theta", "1 0 0 0 1 0"], "leave --theta out of `figures NAME`, or write `figures --image FILE`"),
         (["kinks", "--dark"], "or `figures NAME --out FOLDER` or `figures --out FOLDER`"),
         (["cifar10", "--results", "."], "leave --results out of `figures NAME`, or write `figures NAME --out FOLDER`"),

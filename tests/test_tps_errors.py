@@ -176,5 +176,5 @@ def test_control_points_in_a_list_or_of_impossible_size_are_named():
     with pytest.raises(TypeError, match=r"control_points must be a \(P, 2\) float array, an integer or a pair"):
         ThinPlateSpline([[0, 0], [1, 1], [0, 1]])
     for scale in (1e-160, 1e154):
-        with pytest.raises(ValueError, match="control_points must be apart by 1e-100 to 1e100"):
+        with pytest.raises(ValueError, match="control_points must have an extent of 1e-100 to 1e100"):
             ThinPlateSpline(scale * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))

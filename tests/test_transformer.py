@@ -201,7 +201,7 @@ def test_a_transformer_misused_says_so(rng):
 def test_a_transformer_with_a_sampler_of_its_own_takes_no_options_for_another(rng, option):
     sampler = AntialiasedSampler(backend="vectorised")
     assert small("affine", rng, sampler=sampler).sampler is sampler
-    with pytest.raises(ValueError, match="must be left out where a sampler is given: they are its own; got"):
+    with pytest.raises(ValueError, match="must be left out if a sampler is given, which has its own; got"):
         small("affine", rng, sampler=sampler, **option)
 
 

@@ -1,6 +1,7 @@
 """The command line: every command is one call into the package.
 
-Exit status: 0; 1, a check failed; 2, bad arguments or bad input, in one clear line. Progress goes to standard error.
+Exit status: 0, success; 1, a check failed; 2, bad arguments or input, explained in one line; 130, interrupted.
+Progress goes to standard error.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ def _dumps(report: dict) -> str:
 
 
 def _report_writer(target: str | None) -> Callable[[dict], None]:
-    """Return what writes the report; a target that cannot be written is an error before the work, not after it."""
+    """Return the function that writes the report; raise OSError before the work if the file cannot be written."""
     if target is None:
         return lambda report: None
     if target == "-":
@@ -42,7 +43,7 @@ def _report_writer(target: str | None) -> Callable[[dict], None]:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status."""
     args, unknown = parser().parse_known_args(argv)
-    if unknown:  # said by the command, whose --help it is that lists the arguments
+    if unknown:  # the command's own parser reports it, so the message names its --help
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
 
     def note(line: str) -> None:
@@ -61,12 +62,12 @@ def main(argv: list[str] | None = None) -> int:
         status, report = args.call(args, note, say)
         write({"command": args.command, "stn_ref": __version__, **report})
         return status
-    except BrokenPipeError:  # the reader has gone, as in `stn-ref gradcheck | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `stn-ref gradcheck | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BAD_INPUT as error:
-        if os.environ.get("STN_REF_TRACEBACK"):  # for those who look for a fault of ours
+        if os.environ.get("STN_REF_TRACEBACK"):  # to debug this package
             raise
         print(f"stn-ref {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         hints = {
             "train": "; --resume continues from the last checkpoint",
-            "experiment": "; the same command goes on from there",
+            "experiment": "; the same command continues from there",
         }
         hint = hints.get(args.command, "")
         print(f"\nstn-ref {args.command}: interrupted{hint}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What each command of the command line does: one call into the package, and the words around it.
+"""The commands of the command line: each calls one function of the package and prints its result.
 
-Each takes the arguments, `note` for progress and `say` for results; it returns (exit status, report for --json). Only
-what a command needs is imported, when it runs. Which options go together is checked before, see options.py.
+A command takes the arguments, `note` for progress and `say` for results. It returns (exit status, report for --json).
+It imports only the modules that it needs. options.py has already checked which options go together.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def train(args, note, say):
 
 
 def experiment(args, note, say):
-    """Run a published experiment, or list what there is, or show results that are kept."""
+    """Run a published experiment, list the experiments, or show stored results."""
     from stn_ref.lab import experiments
     from stn_ref.lab.experiments import page, run
     from stn_ref.lab.results import kept
@@ -38,7 +38,7 @@ def experiment(args, note, say):
         groups = kept.groups(folder, args.name, known=experiments.EXPERIMENTS)
         if args.markdown is not None:
             page.insert(Path(args.markdown), page.markdown(groups))
-            note(f"written into {args.markdown}")
+            note(f"wrote the results into {args.markdown}")
         for line in page.markdown(groups) if args.markdown is None else ():
             say(line)
         return 0, {"results": [result for group in groups.values() for result in group]}
@@ -61,7 +61,7 @@ def gradcheck(args, note, say):
     from stn_ref.gradcheck import table
 
     checks.integer("seed", args.seed)
-    note("compiling, then comparing every gradient: about a minute")
+    note("comparing every gradient with finite differences: about a minute with compilation")
     reports = gradients.check_all(args.seed)
     say(table(reports))
     passed = all(report.passed for report in reports.values())
@@ -90,7 +90,7 @@ def data(args, note, say):
     from stn_ref.data import download
 
     if args.action == "list":
-        say("procedural  digits drawn on the spot, any number, 28 x 28: the default, nothing to fetch")
+        say("procedural  digits that the package draws, any number, 28 x 28: the default, no download")
         for name, known in download.SETS.items():
             say(f"{name:<11} {known.what}: stn-ref data fetch {name}")
         return 0, {"sets": ["procedural", *download.SETS]}
@@ -107,7 +107,7 @@ def data(args, note, say):
 
 
 def bench(args, note, say):
-    """Time against PyTorch and the machine's limit."""
+    """Measure speed, compared with PyTorch and with the machine's limit."""
     from stn_ref.lab.bench import parts
 
     report = parts.run(quick=args.quick, only=args.only, n_threads=args.threads, note=note, say=say)
@@ -115,7 +115,7 @@ def bench(args, note, say):
 
 
 def info(args, note, say):
-    """Show versions, threads and where data is looked for."""
+    """Show versions, threads, GPU, and the folders of machine code and data."""
     from stn_ref.lab.machine_report import environment
 
     report = environment()
@@ -130,13 +130,13 @@ def tutorials(args, note, say):
 
     if args.action == "copy":
         if len(args.names) != 1:
-            raise ValueError("copy takes the folder where the tutorials go: stn-ref tutorials copy DIR")
+            raise ValueError("copy takes one folder for the tutorials: stn-ref tutorials copy DIR")
         return 0, {"copied": shelf.copy(Path(args.names[0]), say)}
     paths = [shelf.find(name) for name in args.names] or shelf.scripts()
     if args.action == "list":
         for path in paths:
             say(f"{path.stem:<24} {shelf.title(path)}")
-        say(f"in {shelf.FOLDER}; `stn-ref tutorials copy DIR` puts them where you work")
+        say(f"in {shelf.FOLDER}; `stn-ref tutorials copy DIR` copies them to DIR")
         return 0, {"tutorials": [path.stem for path in paths]}
     if args.action == "run":
         return shelf.run(paths, note), {"run": [path.stem for path in paths]}
@@ -149,7 +149,7 @@ def tutorials(args, note, say):
 
 
 def figures(args, note, say):
-    """Draw the figures, find stale ones, or draw the reader's own picture."""
+    """Draw the figures, find stale ones, or draw the user's own picture."""
     from stn_ref.cli import figures as drawer
 
     if args.list:

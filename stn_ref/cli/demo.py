@@ -1,4 +1,4 @@
-"""The main job on the embedded data: gradients checked, a CNN and an ST-CNN trained side by side, a page of figures."""
+"""The demo: check all gradients, train a CNN and an ST-CNN side by side, and write a page of figures."""
 
 import html
 import json
@@ -14,16 +14,16 @@ from stn_ref.conformance import gradients
 from stn_ref.nn import AvgPool2d
 from stn_ref.training import Config, Trainer
 
-DISTORTION, IN_WORDS = "RTS", "rotated by up to 45 degrees, scaled, anywhere in 42 x 42 pixels"
+DISTORTION, IN_WORDS = "RTS", "rotated by up to 45 degrees, scaled, and placed anywhere in 42 x 42 pixels"
 EPOCHS = 8
 SIZES = {"n_train": 4000, "n_val": 1000, "n_test": 2000}
 MODELS = {"CNN": "cnn", "ST-CNN": "st-cnn-affine"}
 
 
 def looks(net, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a net's transformer does to U (N, 1, H, W): (points (N, Ho, Wo, 2) in pixels, what it hands on)."""
+    """Return the sampling points (N, Ho, Wo, 2), pixels, and the output of a net's transformer for U (N, 1, H, W)."""
     _, points, V = models.transformer_of(net).look(U)
-    if isinstance(net[1], AvgPool2d):  # on large canvases
+    if isinstance(net[1], AvgPool2d):  # in nets for large canvases
         V = net[1].share().eval().forward(V)
     return points, V
 
@@ -47,14 +47,14 @@ def run(
     began = time.monotonic()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    note("1. every gradient against finite differences (compiling first: most of a minute)")
+    note("1. compare every gradient with finite differences (with compilation most of a minute)")
     reports = gradients.check_all(seed)
     passed = all(report.passed for report in reports.values())
     arrays = sum(len(report.entries) for report in reports.values())
     agree = f"{arrays} gradients of {len(reports)} layers agree with finite differences"
     say(agree if passed else gradcheck.table(reports))
 
-    note(f"2. a CNN and an ST-CNN on {SIZES['n_train']:,} procedural digits, {DISTORTION}: {IN_WORDS}")
+    note(f"2. train a CNN and an ST-CNN on {SIZES['n_train']:,} procedural digits, {DISTORTION}: {IN_WORDS}")
     dataset = data.load(**SIZES, seed=seed)
     trainers = {
         title: Trainer(Config(model=name, distortion=DISTORTION, epochs=EPOCHS, seed=seed), dataset, progress=True)
@@ -66,7 +66,7 @@ def run(
     accuracy = {title: trainer.test()[1] for title, trainer in trainers.items()}
     say("test error:  " + "   ".join(f"{title} {1 - value:.1%}" for title, value in accuracy.items()))
 
-    note("3. figures")
+    note("3. draw the figures")
     histories = {title: trainer.history.to_list() for title, trainer in trainers.items()}
     _draw(out, trainers["ST-CNN"].net, dataset, histories, seed)
     report = {
@@ -100,22 +100,22 @@ def _page(accuracy: dict[str, float], table: str) -> str:
         (
             "transformer.png",
             "Ten distorted digits with the sampling grid drawn over them, and below each the centred view it yields",
-            "What the transformer did. Above, test digits with the points at which the trained transformer samples "
-            "them (every few lines of the grid; its upper edge is thick). Below, what it hands on to the classifier. "
-            "Nobody told it where the digits are: the only signal was the classification loss, through Eq. (7).",
+            "The transformer at work. Above: test digits with the points at which the trained transformer samples "
+            "them (every few lines of the grid; its upper edge is thick). Below: its output, the classifier's input. "
+            "It learnt where the digits are from the classification loss alone, through Eq. (7).",
         ),
         (
             "training.svg",
             "Validation error of the CNN and the ST-CNN over the epochs",
-            f"Training, side by side, the same digits in the same order; one training of each. On {SIZES['n_test']:,} "
-            f"test digits, with the weights that were best in validation: CNN {cnn:.1f} %, ST-CNN {st_cnn:.1f} %.",
+            f"One training of each net, on the same digits in the same order. Errors on {SIZES['n_test']:,} test "
+            f"digits, with the weights of the lowest validation error: CNN {cnn:.1f} %, ST-CNN {st_cnn:.1f} %.",
         ),
         (
             "pooling.svg",
             "For each place of the maximum in a 2x2 and a 3x3 window, how many of 8 shifts leave the output unchanged",
-            "How much invariance max-pooling buys on its own: of the eight shifts by one pixel, how many leave a "
-            "window's output unchanged when its maximum is the only bright pixel? For independent random pixels "
-            "fewer do.",
+            "The invariance of max-pooling alone: the number of the eight shifts by one pixel that leave a window's "
+            "output unchanged if its maximum is the only bright pixel. For independent random pixels the number is "
+            "lower.",
         ),
     )
     blocks = "\n".join(
@@ -135,11 +135,11 @@ img {{ max-width: 100%; }}
 figcaption {{ max-width: 46rem; }}
 pre {{ font-size: 13px; overflow-x: auto; background: #f4f4f4; padding: 1rem; }}
 </style>
-<h1>A spatial transformer, from a fresh start</h1>
-<p>Digits {IN_WORDS}. A plain CNN errs on {cnn:.1f} % of new ones; with a spatial transformer in front, trained
-for the same number of epochs on the same digits, {st_cnn:.1f} %.</p>
+<h1>A spatial transformer, trained from scratch</h1>
+<p>The digits are {IN_WORDS}. A plain CNN has an error of {cnn:.1f} % on new digits. With a spatial transformer in
+front, trained for the same number of epochs on the same digits, the error is {st_cnn:.1f} %.</p>
 {blocks}
-<h2>Every gradient, against finite differences</h2>
+<h2>Every gradient, compared with finite differences</h2>
 <pre>{html.escape(table)}</pre>
 </html>
 """

@@ -1,8 +1,8 @@
-"""The figures of figures/: drawing them, keeping the numbers drawn beside them, and finding those that are stale.
+"""The figures of figures/: draw them, store the numbers that they show, and find stale ones.
 
-Each figure NAME is a file NAME.svg or NAME.png, the numbers in it are in numbers/NAME.json, the words about it in
-captions.toml. A figure is stale if the numbers that would be drawn today differ from those kept: the file itself may
-differ from one matplotlib to the next.
+A figure NAME is a file NAME.svg or NAME.png. Its numbers are in numbers/NAME.json, its alt text and caption in
+captions.toml. A figure is stale if the numbers of a new drawing differ from the stored ones. The files themselves are
+not compared, because they differ between versions of matplotlib.
 """
 
 import json
@@ -19,7 +19,7 @@ FORMATS = ("svg", "png", "pdf")
 
 
 def chosen(names: Iterable[str], results: Path | None = None) -> list[str]:
-    """Return the names, all figures if there are none; ValueError for one that is unknown, or shows no `results`."""
+    """Return the names, or all figures if none is given; ValueError if one is unknown, or shows no `results`."""
     names = list(names)
     for name in names:
         checks.one_of("figure", name, FIGURES)
@@ -38,15 +38,15 @@ def regenerate(
     results: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[str]:
-    """Draw figures; write each with its numbers, and the captions of all that lie there; return the files written.
+    """Draw figures; write each with its numbers, and the captions of all figures in the folder; return the files written.
 
     Args:
-        names: which; none: all.
+        names: the figures; none: all figures.
         out: the folder.
         format: "svg", "png" or "pdf" instead of each figure's own.
         size: (width, height) in inches instead of each figure's own.
-        dark: light lines on dark paper.
-        results: the folder of results, for figures that show some; default: figures/results.
+        dark: light lines on a dark background.
+        results: the folder of results, for figures that show results; default: figures/results.
         note: called with lines of progress.
     """
     from stn_ref.plotting import style
@@ -67,7 +67,7 @@ def regenerate(
 
 
 def stale(names: Iterable[str], folder: Path, note: Callable[[str], None] = print) -> dict[str, str]:
-    """Return what is wrong with figures: name -> why the file in the folder is not what would be drawn today."""
+    """Return the stale figures: name -> how the file in the folder differs from a new drawing."""
     from stn_ref.plotting import style
 
     found = {}
@@ -79,7 +79,7 @@ def stale(names: Iterable[str], folder: Path, note: Callable[[str], None] = prin
         if not (folder / f"{name}.{drawing.suffix}").is_file() or not before:
             found[name] = "it is missing"
         elif (before["alt"], before["caption"]) != (drawing.alt, drawing.caption):
-            found[name] = "its words have changed"
+            found[name] = "its alt text or caption has changed"
         elif why := _difference(before["numbers"], drawing.numbers, drawing.tolerance):
             found[name] = why
     return found
@@ -88,19 +88,19 @@ def stale(names: Iterable[str], folder: Path, note: Callable[[str], None] = prin
 def picture(
     image: Path, transform: str, theta: str, out: Path, *, size: tuple[float, float] | None = None, dark: bool = False
 ) -> Path:
-    """Draw a reader's own picture under a transform: the grid over it, and what is sampled.
+    """Draw the user's own picture under a transform: the picture with the sampling grid, and the sampled output.
 
     Args:
         image: a PNG, or any file that Pillow reads.
         transform: a family, such as "affine".
-        theta: its parameters, numbers with spaces or commas between them; empty: the identity. Of "tps": where each
-            control point comes from, row after row.
-        out: the file to write; its name decides the format.
+        theta: its parameters, numbers separated by spaces or commas; empty: the identity. For "tps": the source point
+            of each control point, row by row.
+        out: the file to write; its suffix selects the format.
         size: (width, height) in inches.
-        dark: light lines on dark paper.
+        dark: light lines on a dark background.
 
     Raises:
-        ValueError: theta does not have the family's K numbers, or out ends in no known format.
+        ValueError: theta does not have the family's K numbers, or the suffix of out is not a known format.
         OSError: the image cannot be read.
     """
     from stn_ref.plotting import style
@@ -110,7 +110,7 @@ def picture(
     try:
         values = [float(text) for text in theta.replace(",", " ").split()] or list(family.identity)
     except ValueError:
-        raise ValueError(f"theta must be numbers with spaces or commas between them; got {theta!r}") from None
+        raise ValueError(f"theta must be numbers separated by spaces or commas; got {theta!r}") from None
     if len(values) != family.K or not np.isfinite(values).all():
         raise ValueError(
             f"theta must be {family.K} finite numbers for {transform}: {' '.join(family.symbols)}; got {theta!r}"
@@ -126,7 +126,7 @@ def picture(
 
 
 def caption(name: str, folder: Path = FOLDER) -> str:
-    """Return the caption kept beside a figure, an empty string if there is none."""
+    """Return the stored caption of a figure, or an empty string if there is none."""
     return _kept(folder, name).get("caption", "")
 
 
@@ -135,29 +135,29 @@ def _numbers_file(folder: Path, name: str) -> Path:
 
 
 def _kept(folder: Path, name: str) -> dict:
-    """Return what is kept beside a figure: alt, caption and numbers; an empty dict if there is nothing."""
+    """Return alt text, caption and numbers stored beside a figure; an empty dict if there are none."""
     kept = _numbers_file(folder, name)
     return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
 
 
 def _size(size: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the size if it is one, in inches."""
+    """Return the size in inches as numbers; raise if it is not a size."""
     return size and tuple(checks.between("size", inches, 0.5, 100) for inches in size)
 
 
 def _lists(numbers: dict[str, np.ndarray]) -> dict[str, list]:
-    """Return the numbers as lists, to seven digits."""
+    """Return the numbers as lists, rounded to seven digits."""
     return {name: [float(f"{v:.7g}") for v in np.ravel(values)] for name, values in numbers.items()}
 
 
 def _difference(before: dict[str, list], now: dict[str, np.ndarray], tolerance: float) -> str:
-    """Say how the numbers differ; an empty string if they do not."""
+    """Return how the numbers differ, or an empty string if they do not."""
     if before.keys() != now.keys():
-        return f"it shows {', '.join(now)}; the file {', '.join(before)}"
+        return f"it now shows {', '.join(now)}; the file shows {', '.join(before)}"
     for name, values in now.items():
         a, b = np.array(before[name], float), np.ravel(values).astype(float)
         if a.shape != b.shape:
-            return f"{name} has {b.size} numbers, in the file {a.size}"
+            return f"{name} now has {b.size} numbers; the file has {a.size}"
         apart = np.nanmax(np.abs(a - b), initial=0)
         if (np.isnan(a) != np.isnan(b)).any() or apart > tolerance * max(1.0, np.nanmax(np.abs(a), initial=0)):
             return f"{name} differs by {apart:.2g}"
@@ -165,7 +165,7 @@ def _difference(before: dict[str, list], now: dict[str, np.ndarray], tolerance: 
 
 
 def _write_captions(folder: Path) -> None:
-    """Write captions.toml: alt text and caption of every figure whose numbers lie in the folder."""
+    """Write captions.toml: alt text and caption of every figure whose numbers are in the folder."""
     lines = ["# Written by `stn-ref figures`: what each figure shows, and what it means.", ""]
     for name in FIGURES:
         if words := _kept(folder, name):

@@ -1,8 +1,8 @@
-"""The tutorials: where they are, how they run, and how they become notebooks.
+"""The tutorials: find, run and copy them, and export them as notebooks.
 
-A tutorial is one script, tutorials/NN_name.py, in jupytext's percent format: `# %% [markdown]` begins a text, `# %%` a
-piece of code. Cells tagged "exercise" and "solution" are for the tests. Notebooks are made from the scripts, never the
-other way round; each holds the hash of the script that it was made from, so that a stale one is found.
+A tutorial is one script, tutorials/NN_name.py, in jupytext's percent format: `# %% [markdown]` begins a text cell,
+`# %%` a code cell. The tests use the cells tagged "exercise" and "solution". Notebooks are made only from the scripts;
+each stores the hash of its script, so that stale notebooks are found.
 """
 
 import base64
@@ -22,15 +22,15 @@ FOLDER = shipped("tutorials")
 
 
 def scripts() -> list[Path]:
-    """Return the scripts, in their order."""
+    """Return the scripts in order."""
     return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 
 
 def find(name: str) -> Path:
-    """Return the script of that name or number, "06", "6" or "06_kinks", or a file of the reader's own.
+    """Return the script with this name or number, "06", "6" or "06_kinks", or the user's own FILE.py.
 
     Raises:
-        ValueError: there is none; the message lists what there is.
+        ValueError: no script has this name; the message lists the scripts.
     """
     if name.endswith(".py") and Path(name).is_file():
         return Path(name)
@@ -48,7 +48,7 @@ def title(path: Path) -> str:
 
 
 def run(paths: list[Path], note: Callable[[str], None]) -> int:
-    """Run scripts one after the other, each in a Python of its own; return the status of the first that fails, or 0."""
+    """Run scripts in order, each in a new Python process; return the status of the first that fails, or 0."""
     for path in paths:
         note(f"{path.stem}: {title(path)}")
         status = subprocess.run([sys.executable, str(path)], check=False).returncode
@@ -58,7 +58,7 @@ def run(paths: list[Path], note: Callable[[str], None]) -> int:
 
 
 def copy(target: Path, say: Callable[[str], None]) -> list[str]:
-    """Copy scripts, pages and notebooks to a folder; what is there already, perhaps worked on, is left as it is."""
+    """Copy scripts, pages and notebooks to a folder and return the new files; existing files are not changed."""
     copied, kept = [], 0
     for source in sorted(path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         goal = target / source.relative_to(FOLDER)
@@ -68,23 +68,23 @@ def copy(target: Path, say: Callable[[str], None]) -> list[str]:
         goal.parent.mkdir(parents=True, exist_ok=True)
         files.write(goal, source.read_bytes())
         copied.append(str(goal))
-    say(f"{len(copied)} files copied to {target}" + (f", {kept} that are there left as they are" if kept else ""))
+    say(f"{len(copied)} files copied to {target}" + (f", {kept} existing files kept" if kept else ""))
     say(f"run one: python {target / scripts()[0].name}")
     return copied
 
 
 def notebook(path: Path) -> Path:
-    """Return where the notebook of a script is."""
+    """Return the path of a script's notebook."""
     return path.parent / "notebooks" / f"{path.stem}.ipynb"
 
 
 def source_hash(path: Path) -> str:
-    """Return the SHA-256 of a script, its line ends as on Unix."""
+    """Return the SHA-256 of a script with Unix line ends."""
     return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 
 
 def stale(paths: list[Path]) -> list[Path]:
-    """Return the scripts whose notebook is missing, or made from another version of the script."""
+    """Return the scripts whose notebook is missing or was made from another version of the script."""
     return [path for path in paths if _made_from(notebook(path)) != source_hash(path)]
 
 
@@ -95,9 +95,9 @@ def _made_from(path: Path) -> str | None:
 
 
 def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
-    """Run scripts as notebooks and write these, with their outputs, beside the scripts in notebooks/.
+    """Run scripts as notebooks, write them with their outputs to notebooks/ beside the scripts, and return the files.
 
-    Cells have the names NN_name-0, NN_name-1, ...; times and other accidents of a run are not stored.
+    Cells have the ids NN_name-0, NN_name-1, ...; run times and other details of a run are not stored.
 
     Raises:
         ImportError: jupytext or nbclient is not installed.
@@ -121,7 +121,7 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
         book["metadata"] = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
         where = {"metadata": {"path": str(path.parent)}}
         client = nbclient.NotebookClient(book, timeout=600, resources=where, coalesce_streams=True)
-        # without MPLBACKEND the notebook's own backend puts figures into it
+        # without MPLBACKEND the notebook's own backend embeds figures
         client.execute(env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"})
         for cell in book.cells:
             cell.metadata.pop("execution", None)
@@ -136,7 +136,7 @@ def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:
 
 
 def _thumbnail(book, goal: Path) -> None:
-    """Write the first figure of a notebook, made small, for the map of the tutorials."""
+    """Write a small copy of a notebook's first figure, for the overview of the tutorials."""
     from PIL import Image  # comes with matplotlib
 
     outputs = (output for cell in book.cells for output in cell.get("outputs", []))

@@ -1,7 +1,7 @@
-"""The grid, Sec. 3.2, in NumPy: how a matrix moves points, and its gradient, for any points and for the grid.
+"""The grid, Sec. 3.2, in NumPy: the displacement of points by a matrix, and its gradient, for any points.
 
-The rows of D = T - identity are those of Eq. (1), and a homography has a third one. An entry is an array that
-broadcasts against the coordinates, or the number 0: that term is not computed, so that 0 never meets infinity.
+D = T - identity has the rows of Eq. (1), and for a homography a third one. An entry is an array that broadcasts against
+the coordinates, or the number 0. The term of a number 0 is not computed, because 0 times infinity is NaN.
 """
 
 from itertools import zip_longest
@@ -12,9 +12,9 @@ from stn_ref.kernels.scalar_math import HORIZON
 
 
 def displacement(D, x, y):
-    """Return d = D (x, y, 1) (N, ..., 2) for x and y (1 or N, ...); of a homography (D (x, y, 1) - e (x, y)) / w.
+    """Return d = D (x, y, 1) (N, ..., 2) for x and y (1 or N, ...); for a homography (D (x, y, 1) - e (x, y)) / w.
 
-    There w = e + 1 is the third row of T. Where w <= HORIZON both coordinates of d are +inf.
+    e is the third row of D times (x, y, 1), and w = e + 1. If w <= HORIZON both coordinates of d are +inf.
     """
     d = np.empty((len(D[0][2]), *x.shape[1:], 2), x.dtype)
     for axis in range(2):
@@ -30,10 +30,10 @@ def displacement(D, x, y):
 
 
 def displacement_backward(D, x, y, gd, aspect, needs):
-    """Return (sums, gxy): the eight sums over a sample's points, see `stn_ref.kernels`, and (N, ..., 2).
+    """Return (sums, gxy): the eight sums over a sample's points (N, 8), see `stn_ref.kernels`, and (N, ..., 2).
 
-    Of a homography gX = gd_x / w, gY = gd_y / w, gw = -(gX x_s + gY y_s). A product of 0 and infinity is never formed:
-    where a point is not seen, 0 stands for gd, the point and e.
+    For a homography gX = gd_x / w, gY = gd_y / w, gw = -(gX x_s + gY y_s). For a point at infinity gd, d and e are set
+    to 0, because 0 times infinity is NaN.
     """
     gX, gY = gd[..., 0], gd[..., 1]
     sums = gxy = None
@@ -51,7 +51,7 @@ def displacement_backward(D, x, y, gd, aspect, needs):
         sums = np.stack([term.sum(tuple(range(1, term.ndim))) for term in terms], axis=1)
     if needs[1]:
         gxy = np.empty_like(gd)
-        for axis in range(2):  # the matrix transposed; of a homography less gd = w gX, w gY
+        for axis in range(2):  # D transposed; for a homography minus gd = (w gX, w gY)
             column = [row[axis] for row in D]
             if len(D) == 3:
                 column[axis] = column[axis] - e
@@ -60,41 +60,41 @@ def displacement_backward(D, x, y, gd, aspect, needs):
 
 
 def _line(coefficients, *values):
-    """Return the sum of coefficient times value, from left to right; the last coefficient may stand alone."""
+    """Return the sum of coefficient times value, from left to right; the last coefficient may have no value."""
     pairs = [(c, v) for c, v in zip_longest(coefficients, values) if not isinstance(c, (int, float)) or c != 0]
     terms = [c if v is None else c * v for c, v in pairs]
     return sum(terms[1:], start=terms[0]) if terms else 0
 
 
 def _seen(e):
-    """Return whether w = e + 1 puts a point on the horizon or behind it, and w, or 1 there, to divide by."""
+    """Return a mask of the points with w = e + 1 <= HORIZON, and w with 1 at these points, to divide by."""
     w = e + 1
     unseen = w <= HORIZON
     return unseen, np.where(unseen, 1, w)
 
 
 def at_infinity(d):
-    """Return (N, ...): whether a point went to infinity, and with it out of every image and every gradient."""
+    """Return a mask (N, ...) of the points at infinity: they are outside every image and have no gradient."""
     d_x, d_y = d[..., 0], d[..., 1]
     return (np.isinf(d_x) | np.isinf(d_y)) & ~(np.isnan(d_x) | np.isnan(d_y))
 
 
 def replaced(points, where, value):
-    """Return (N, ..., 2) points, both coordinates `value` at those that `where` (N, ...) marks."""
+    """Return points (N, ..., 2) with both coordinates set to `value` where the mask `where` (N, ...) is true."""
     if not where.any():
         return points
     return np.where(where[..., None], points.dtype.type(value), points)
 
 
 def _on_grid(D, axes):
-    """Return the rows of D (N, 2 or 3, 3), to broadcast against the target points, and these: x and y (1, Ho, Wo)."""
+    """Return the rows of D (N, 2 or 3, 3), broadcastable to the target points, and the points: x and y (1, Ho, Wo)."""
     x, y = np.broadcast_arrays(axes[0].target, axes[1].target[:, None])
     return D.transpose(1, 2, 0)[..., None, None], x[None], y[None]
 
 
 @np.errstate(all="ignore")
 def matrix_forward(D, axes):
-    """Eq. (1). D (N, 2, 3), or (N, 3, 3) for a homography -> points (N, Ho, Wo, 2)."""
+    """Return points (N, Ho, Wo, 2) by Eq. (1), for D (N, 2, 3), or (N, 3, 3) for a homography."""
     return shift_forward(displacement(*_on_grid(D, axes)), axes)
 
 
@@ -106,11 +106,11 @@ def matrix_backward(D, gpoints, axes, aspect=1.0):
 
 @np.errstate(all="ignore")
 def shift_forward(d, axes):
-    """Return the points (N, Ho, Wo, 2) that lie d from the target points."""
+    """Return points (N, Ho, Wo, 2): the target points, displaced by d."""
     points = np.empty(d.shape, d.dtype)
     for k, (_, start, factor, shift) in enumerate(axes):
         points[..., k] = (start if k == 0 else start[:, None]) + factor * d[..., k] + shift
-        if factor == 0:  # one pixel: infinity is not in the image
+        if factor == 0:  # one pixel with align_corners: 0 times infinity is NaN
             np.copyto(points[..., k], d[..., k], where=np.isinf(d[..., k]))
     return points
 
@@ -119,6 +119,6 @@ def shift_forward(d, axes):
 def shift_backward(gpoints, axes):
     """Return gd, the gradient of d: each coordinate times its factor."""
     gd = np.empty(gpoints.shape, gpoints.dtype)
-    for k, axis in enumerate(axes):  # one by one: NumPy is slow along an axis of length 2
+    for k, axis in enumerate(axes):  # one at a time: NumPy is slow along an axis of length 2
         np.multiply(gpoints[..., k], axis.factor, out=gd[..., k])
     return gd

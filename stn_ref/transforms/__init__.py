@@ -1,6 +1,6 @@
 """Transform families: theta -> a map of the plane, from target to source, in normalised coordinates.
 
-What the maps of a family keep, measured in pixels; a family keeps what the ones below it keep:
+Properties that a family preserves, measured in pixels. It also preserves what the families below it preserve:
 
 >>> for name, K, *kept in hierarchy():
 ...     print(f"{name:12}{K:2}  ", ", ".join(p for p, yes in zip(PROPERTIES, kept, strict=True) if yes) or "-")
@@ -13,7 +13,7 @@ projective   8   straight lines
 tps         32   -
 
 Reads: base.py. Read next: affine.py and attention.py, Eqs. (1) and (2); similarity.py, rigid.py, projective.py, tps.py;
-two maps one after the other, composition.py; then grid.py.
+composition.py, two maps in sequence; then grid.py.
 """
 
 from stn_ref import checks
@@ -49,7 +49,7 @@ __all__ = [
 
 
 def get(name: str, **options) -> Transform:
-    """Return the transform family of that name; the options are those of its class.
+    """Return the transform family `name`, made with the options of its class; ValueError if the name is unknown.
 
     >>> get("attention", scale=0.5)
     Attention(scale=0.5)
@@ -59,7 +59,7 @@ def get(name: str, **options) -> Transform:
 
 
 def hierarchy() -> list[tuple]:
-    """Return a row for each family: its name, its K, and whether it preserves each of PROPERTIES.
+    """Return one row per family: its name, its K, and whether it preserves each of PROPERTIES.
 
     >>> hierarchy()[-2]
     ('projective', 8, False, False, False, True)

@@ -10,7 +10,7 @@ class Affine(Matrix):
         (y_s) = [theta21 theta22 theta23]  (y_t)
                                            ( 1 )
 
-    theta is (N, 6): the rows of the matrix, one after the other.
+    theta is (N, 6): the entries of the matrix, row by row.
 
     Source: Jaderberg et al. 2015, Eq. (1).
     """
@@ -21,7 +21,7 @@ class Affine(Matrix):
     preserves = ("parallelism", "straight lines")
 
     def rows(self, t11, t12, t13, t21, t22, t23) -> tuple:
-        """Return Eq. (1)."""
+        """Return the rows of the matrix in Eq. (1)."""
         return (t11, t12, t13), (t21, t22, t23)
 
     def gradient(self, sums: Sums, *theta) -> tuple:

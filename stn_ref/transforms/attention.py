@@ -1,4 +1,4 @@
-"""The attention family, Eq. (2): isotropic scale and translation; a window that is moved and resized."""
+"""The attention family, Eq. (2): isotropic scale and translation; a window that moves and changes its size."""
 
 from stn_ref import checks
 from stn_ref.transforms.base import Matrix, Sums
@@ -11,11 +11,11 @@ class Attention(Matrix):
         (y_s) = [0 s t_y]  (y_t)
                            ( 1 )
 
-    theta is (N, 3): s, t_x, t_y. s < 1 looks at a part of the image, enlarged.
+    theta is (N, 3): s, t_x, t_y. With s < 1 the output shows a part of the image, enlarged.
 
     Args:
-        scale: None, or the value at which s is fixed, between 1e-6 and 1e6. Then theta is (N, 2): t_x, t_y, and
-            `identity`, (0, 0), is the window in the middle of the image; the map is the identity at scale 1 only.
+        scale: a fixed s, between 1e-6 and 1e6; None: s is a parameter. With a fixed s theta is (N, 2): t_x, t_y, and
+            `identity` = (0, 0) is the window in the middle of the image. It is the identity map only for s = 1.
 
     Source: Jaderberg et al. 2015, Eq. (2); with the scale fixed at 0.5, Sec. 4.3.
     """
@@ -32,7 +32,7 @@ class Attention(Matrix):
             self.fixed, self.identity, self.symbols = (self.scale,), self.identity[1:], self.symbols[1:]
 
     def rows(self, s, t_x, t_y) -> tuple:
-        """Return Eq. (2)."""
+        """Return the rows of the matrix in Eq. (2)."""
         return (s, 0, t_x), (0, s, t_y)
 
     def gradient(self, sums: Sums, s, t_x, t_y) -> tuple:

@@ -1,8 +1,7 @@
-"""What every transform family has: a name, its identity, and T_theta as a displacement.
+"""Base classes of the transform families: name, identity parameters, and T_theta as a displacement.
 
-T_theta maps target to source, so that every output pixel is asked where it comes from; no inverse is ever computed.
-A family gives d = T_theta(x, y) - (x, y) rather than T_theta itself: near the identity that has no cancellation, and
-at the identity it is exactly 0.
+T_theta maps target to source: it gives the source point of each output pixel, so no inverse is computed. A family
+computes d = T_theta(x, y) - (x, y), not T_theta: d has no cancellation near the identity, and at the identity d = 0.
 """
 
 from types import ModuleType
@@ -19,16 +18,15 @@ PROPERTIES = ("lengths", "angles", "parallelism", "straight lines")
 class Transform:
     """A family of maps of the plane with K parameters.
 
-    A family of matrices is a `Matrix`, below; another one writes `displacement` and `backward` side by side. They take
-    what `check` has passed and trust it. `apply` and `apply_backward` are the same maps for landmarks, with every
-    argument checked; `grid_forward` and `grid_backward` are the same for the target grid, in pixels of the input.
+    A family of matrices derives from `Matrix`, below. Any other family defines `displacement` and `backward` side by
+    side; these two do not check their arguments. `apply` and `apply_backward` check them and compute the same maps for
+    landmarks. `grid_forward` and `grid_backward` compute them for the target grid, in pixels of the input.
 
     Attributes:
-        name: how the command line and the models call it.
-        identity: the K parameters that leave every point where it is (Attention with a fixed scale: that look at the
-            middle of the image).
+        name: the name in the command line and in models.
+        identity: the K parameters of the identity map (Attention with a fixed scale: of the window in the middle).
         symbols: the paper's name of each parameter.
-        preserves: what all its maps keep, out of PROPERTIES, measured in pixels.
+        preserves: those of PROPERTIES that all maps of the family preserve, measured in pixels.
     """
 
     name: str
@@ -38,7 +36,7 @@ class Transform:
 
     @property
     def K(self) -> int:
-        """Number of parameters."""
+        """Return the number of parameters."""
         return len(self.identity)
 
     def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -46,7 +44,7 @@ class Transform:
 
         Args:
             theta: (N, K).
-            xy: (N, ..., 2) points, normalised, last axis (x, y); (1, ..., 2): the same for every sample.
+            xy: (N, ..., 2) points, normalised, last axis (x, y); (1, ..., 2) if all samples share them.
 
         Returns:
             d: (N, ..., 2), normalised, dtype of theta.
@@ -62,19 +60,19 @@ class Transform:
             theta: (N, K), as for `displacement`.
             xy: as for `displacement`.
             gd: (N, ..., 2), dL/dd.
-            needs: which of (gtheta, gxy) are wanted; the other is None and costs nothing.
+            needs: which of (gtheta, gxy) to compute; the other is None and costs nothing.
 
         Returns:
-            (gtheta (N, K), gxy (N, ..., 2)); gxy is each sample's own, also where xy is the same for all.
+            (gtheta (N, K), gxy (N, ..., 2)); gxy has an entry per sample, also for shared points.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return (N, 3, 3): T_theta on (x, y, 1), up to scale. NotImplementedError where a family is no matrix."""
+        """Return the matrix of T_theta on (x, y, 1), (N, 3, 3), up to scale; NotImplementedError if there is none."""
         raise NotImplementedError(f"{self.name} is not given by a matrix")
 
     def grid_forward(self, theta: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
-        """Return points (N, Ho, Wo, 2): T_theta(G) in pixels, see coordinates.axes; kernel: from kernels.grids."""
+        """Return points (N, Ho, Wo, 2): T_theta(G) in pixels, by a `kernel` of kernels.grids and coordinates.axes."""
         return kernel.shift_forward(self.displacement(theta, target_points(axes)), axes)
 
     def grid_backward(self, theta: np.ndarray, gpoints: np.ndarray, axes: tuple, kernel: ModuleType) -> np.ndarray:
@@ -82,18 +80,18 @@ class Transform:
         return self.backward(theta, target_points(axes), kernel.shift_backward(gpoints, axes), (True, False))[0]
 
     def apply(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Return T_theta(xy): where target points come from.
+        """Return T_theta(xy), the source points of the target points xy.
 
         Args:
             theta: (N, K) float32 or float64.
-            xy: (P, 2) points, the same for every sample, or (N, ..., 2), each sample's own (1 in front: the same for
-                all); normalised, last axis (x, y), dtype of theta.
+            xy: (P, 2) or (1, ..., 2) points that all samples share, or (N, ..., 2), the points of each sample;
+                normalised, last axis (x, y), dtype of theta.
 
         Returns:
-            (N, P, 2) or (N, ..., 2), normalised. Points that are not finite come out as NaN or infinite.
+            (N, P, 2) or (N, ..., 2), normalised. Points that are not finite become NaN or infinite.
 
         Raises:
-            TypeError: not float32 or float64, or two dtypes.
+            TypeError: an array is not float32 or float64, or the dtypes differ.
             ShapeError: axes disagree.
         """
         xy = self._batch_of_points(theta, xy)
@@ -103,16 +101,16 @@ class Transform:
     def apply_backward(
         self, theta: np.ndarray, xy: np.ndarray, gT: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta, gxy), the gradients of sum(gT * apply(theta, xy)), shaped as theta and xy.
+        """Return (gtheta, gxy), the gradients of sum(gT * apply(theta, xy)), with the shapes of theta and xy.
 
-        T = xy + d, so gxy is gT plus what `backward` returns. Points that every sample shares collect the gradients of
-        all samples. A point that T sends to infinity has no gradient.
+        T = xy + d, so gxy is gT plus the gxy of `backward`. For shared points it is the sum over the samples. A point
+        that T sends to infinity has no gradient.
 
         Args:
             theta: as for `apply`.
             xy: as for `apply`.
-            gT: shaped as what `apply` returns.
-            needs: which of (gtheta, gxy) are wanted; the other is None.
+            gT: (N, P, 2) or (N, ..., 2), the shape that `apply` returns.
+            needs: which of (gtheta, gxy) to compute; the other is None.
 
         Raises:
             TypeError, ShapeError: as for `apply`; also for gT.
@@ -133,12 +131,12 @@ class Transform:
         return gtheta, gxy
 
     def check(self, theta: np.ndarray) -> None:
-        """Raise unless theta is a float array (N, K)."""
+        """Raise TypeError or ShapeError unless theta is a float array (N, K)."""
         checks.floating("theta", theta)
         checks.shape("theta", theta, ("N", "K"), K=(self.K, f"{self.name} ({', '.join(self.symbols)})"))
 
     def _batch_of_points(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Check both; return xy as `displacement` takes it, (N or 1, ..., 2)."""
+        """Check both arguments; return xy in the shape that `displacement` takes, (N or 1, ..., 2)."""
         self.check(theta)
         checks.floating("xy", xy, like=("theta", theta))
         contract = "xy must be (P, 2), or (N, ..., 2) with each sample's own points"
@@ -156,13 +154,13 @@ class Transform:
 
 
 class Sums(NamedTuple):
-    """Sums over a sample's points, (N,) each: the gradient of the entries of the matrix, Eq. (1) transposed.
+    """Sums over the points of a sample, (N,) each: the gradient of the matrix's entries, Eq. (1) transposed.
 
     Attributes:
-        T11, T12, T13: of gd_x times x, y and 1; for a homography of gX, see Projective.
-        T21, T22, T23: of gd_y, or gY.
-        stretch: of gd_x x + gd_y y: T11 + T22; for a homography of gw x.
-        turn: of gd_y r x - gd_x y / r: r T21 - T12 / r; for a homography of gw y.
+        T11, T12, T13: sums of gd_x times x, y and 1; for a homography gX replaces gd_x, see Projective.
+        T21, T22, T23: the same sums of gd_y, or gY.
+        stretch: sum of gd_x x + gd_y y = T11 + T22; for a homography the sum of gw x.
+        turn: sum of gd_y r x - gd_x y / r = r T21 - T12 / r; for a homography the sum of gw y.
     """
 
     T11: np.ndarray
@@ -176,10 +174,10 @@ class Sums(NamedTuple):
 
 
 class Matrix(Transform):
-    """A family whose T is a matrix on (x, y, 1): it writes the matrix and its gradient side by side, all else is here.
+    """A family whose T is a matrix on (x, y, 1). A subclass defines only `rows` and `gradient`, side by side.
 
     Attributes:
-        fixed: numbers that stand for the first parameters, those that theta does not hold.
+        fixed: values of the first parameters, if theta does not hold them.
         aspect: r of `Sums`.
     """
 
@@ -187,32 +185,32 @@ class Matrix(Transform):
     aspect = 1.0
 
     def rows(self, *parameters) -> tuple:
-        """Return the rows of T as the paper writes them, from theta's columns; with a third row where that varies."""
+        """Return the rows of T in the paper's form, from theta's columns; the third only if it is not (0, 0, 1)."""
         raise NotImplementedError(f"{type(self).__name__} defines no rows")
 
     def gradient(self, sums: Sums, *parameters) -> tuple:
-        """Return the gradient of each parameter, (N,), from that of the matrix's entries."""
+        """Return the gradient of each parameter, (N,), from the gradient of the matrix's entries."""
         raise NotImplementedError(f"{type(self).__name__} defines no gradient")
 
     def less_identity(self, *parameters) -> tuple:
-        """Return the rows of D = T - identity, so that d = D (x, y, 1), without cancellation; 0 is a term less."""
+        """Return the rows of D = T - identity: d = D (x, y, 1) without cancellation. A number 0 omits its term."""
         T = self.rows(*parameters)
         return tuple([entry - 1 if i == k else entry for k, entry in enumerate(row)] for i, row in enumerate(T))
 
     def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Return d = D (x, y, 1), (N, ..., 2); of a homography (D (x, y, 1) - (w - 1) (x, y)) / w."""
+        """Return d = D (x, y, 1), (N, ..., 2); for a homography (D (x, y, 1) - (w - 1) (x, y)) / w."""
         return displacement(self.less_identity(*self._columns(theta, xy.ndim - 2)), xy[..., 0], xy[..., 1])
 
     def backward(
         self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta (N, K), gxy (N, ..., 2)): D transposed."""
+        """Return (gtheta (N, K), gxy (N, ..., 2)), by D transposed."""
         D = self.less_identity(*self._columns(theta, xy.ndim - 2))
         sums, gxy = displacement_backward(D, xy[..., 0], xy[..., 1], gd, self.aspect, needs)
         return (self._gtheta(theta, sums) if needs[0] else None), gxy
 
     def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return (N, 3, 3): `rows`, and (0, 0, 1) where there is no third."""
+        """Return the matrix (N, 3, 3): `rows`, and (0, 0, 1) if there is no third row."""
         self.check(theta)
         with np.errstate(all="ignore"):
             rows = self.rows(*self._columns(theta))
@@ -227,11 +225,11 @@ class Matrix(Transform):
         return self._gtheta(theta, kernel.matrix_backward(self._D(theta), gpoints, axes, self.aspect))
 
     def _columns(self, theta: np.ndarray, axes: int = 0) -> list:
-        """Return the fixed parameters and the columns of theta, to broadcast against points with that many axes."""
+        """Return the fixed parameters and the columns of theta, which broadcast against points with `axes` axes."""
         return [*self.fixed, *theta.T.reshape(self.K, len(theta), *(1,) * axes)]
 
     def _D(self, theta: np.ndarray) -> np.ndarray:
-        """Return D (N, 2, 3); of a homography (N, 3, 3)."""
+        """Return D, (N, 2, 3); for a homography (N, 3, 3)."""
         return _filled(self.less_identity(*self._columns(theta)), theta)
 
     def _gtheta(self, theta: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -240,7 +238,7 @@ class Matrix(Transform):
 
 
 def _filled(rows: tuple, theta: np.ndarray) -> np.ndarray:
-    """Return (N, rows, 3) with these entries, in the dtype of theta."""
+    """Return the matrix (N, rows, 3) with these entries, in the dtype of theta."""
     matrix = np.empty((len(theta), len(rows), 3), theta.dtype)
     for i, row in enumerate(rows):
         for k, entry in enumerate(row):
@@ -249,6 +247,6 @@ def _filled(rows: tuple, theta: np.ndarray) -> np.ndarray:
 
 
 def target_points(axes: tuple) -> np.ndarray:
-    """Return G (1, Ho, Wo, 2), normalised: the target points, the same for every sample."""
+    """Return the target points G (1, Ho, Wo, 2), normalised, which all samples share."""
     x, y = (axis.target for axis in axes)
     return np.stack(np.broadcast_arrays(x, y[:, None]), axis=-1)[None]

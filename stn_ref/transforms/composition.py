@@ -1,4 +1,4 @@
-"""Two transforms, one after the other: for example a rotation about a point, or a spline on top of an affine map."""
+"""Two transforms in sequence: for example a rotation about a point, or a spline after an affine map."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from stn_ref.transforms.base import Transform
 
 
 class Composition(Transform):
-    """T(x, y) = outer(inner(x, y)); of two matrices, the product outer inner.
+    """The transform T(x, y) = outer(inner(x, y)); for two matrices, the product outer inner.
 
-    theta is (N, K), K the sum: first the parameters of outer, then those of inner, in the order of the product. Their
-    symbols say whose they are: "outer.s". A point that inner sends to infinity stays at +inf, without a gradient.
+    theta is (N, outer.K + inner.K): first the parameters of outer, then those of inner. Each symbol names its
+    transform, as "outer.s". A point that inner sends to infinity stays at +inf and has no gradient.
 
     Args:
-        outer: applied last.
-        inner: applied first, to target points.
+        outer: the Transform that is applied last.
+        inner: the Transform that is applied first, to target points.
 
     >>> from stn_ref.transforms import Rigid, Translation
     >>> Composition(Rigid(), Translation()).symbols
@@ -38,7 +38,7 @@ class Composition(Transform):
     def backward(
         self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta (N, K), gxy (N, ..., 2)): outer's gradient of its points is one more of inner's d."""
+        """Return (gtheta (N, K), gxy (N, ..., 2)): outer's gradient of its points adds to the gradient of inner's d."""
         theta_outer, theta_inner = self.split(theta)
         between, d = self._steps(theta, xy)
         gd = replaced(gd, at_infinity(d), 0)
@@ -48,7 +48,7 @@ class Composition(Transform):
         return gtheta, gxy + gbetween if needs[1] else None
 
     def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return (N, 3, 3): outer's matrix times inner's. NotImplementedError where one of them has none."""
+        """Return outer's matrix times inner's, (N, 3, 3); NotImplementedError if one of them has none."""
         self.check(theta)
         theta_outer, theta_inner = self.split(theta)
         outer, inner = self.outer.matrix(theta_outer), self.inner.matrix(theta_inner)
@@ -60,7 +60,7 @@ class Composition(Transform):
         return theta[:, : self.outer.K], theta[:, self.outer.K :]
 
     def _steps(self, theta: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the points between inner and outer, 0 for those that inner sends to infinity, and d."""
+        """Return the points between inner and outer, with 0 where inner sends them to infinity, and d."""
         theta_outer, theta_inner = self.split(theta)
         d_inner = self.inner.displacement(theta_inner, xy)
         lost = at_infinity(d_inner)

@@ -1,4 +1,4 @@
-"""The projective family: eight parameters; what a camera sees of a plane. Straight lines stay straight."""
+"""The projective family: eight parameters; a camera's view of a plane. Straight lines stay straight."""
 
 from stn_ref.transforms.base import Matrix, Sums
 
@@ -10,11 +10,11 @@ class Projective(Matrix):
         (Y) = [h21 h22 h23]  (y_t)        x_s = X / w,   y_s = Y / w
         (w)   [h31 h32  1 ]  ( 1 )
 
-    theta is (N, 8): the rows of the matrix, one after the other, without its last entry. That is 1, so that the centre
-    of the output is always seen.
+    theta is (N, 8): the entries of the matrix, row by row, without the last one. That is 1, so the centre of the output
+    is always in front of the camera.
 
-    Where w <= 1e-6 a point lies on the horizon or behind the camera: both coordinates are +inf, outside every image,
-    and no gradient comes from it. NaN stays NaN.
+    A point with w <= 1e-6 lies on the horizon or behind the camera: both coordinates are +inf, outside every image,
+    and it has no gradient. NaN stays NaN.
 
     Source: Jaderberg et al. 2015, Sec. 3.2 and 4.1, which names the family; Hartley and Zisserman 2004, Sec. 2.3.
     """
@@ -25,11 +25,11 @@ class Projective(Matrix):
     preserves = ("straight lines",)
 
     def rows(self, h11, h12, h13, h21, h22, h23, h31, h32) -> tuple:
-        """Return the matrix above."""
+        """Return the rows of the matrix above."""
         return (h11, h12, h13), (h21, h22, h23), (h31, h32, 1)
 
     def gradient(self, sums: Sums, *theta) -> tuple:
-        """Return the gradient of each entry but the last, through X, Y and w.
+        """Return the gradient of each entry except the last, through X, Y and w.
 
         gX = gd_x / w,   gY = gd_y / w,   gw = -(gX x_s + gY y_s)
         """

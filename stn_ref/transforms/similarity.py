@@ -1,4 +1,4 @@
-"""The similarity family: scale, rotation and translation; shapes stay as they are, in another size."""
+"""The similarity family: scale, rotation and translation; shapes keep their angles."""
 
 import numpy as np
 
@@ -13,17 +13,17 @@ class Similarity(Matrix):
         (y_s) = [s sin(alpha) r    s cos(alpha)      t_y]  (y_t)
                                                            ( 1 )
 
-    theta is (N, 4): s, alpha, t_x, t_y; alpha in radians. y points down, so alpha > 0 turns the sampling points
-    clockwise as seen on the screen, and what they show, the content of the output, counterclockwise.
+    theta is (N, 4): s, alpha, t_x, t_y; alpha in radians. On the screen, where y points down, alpha > 0 rotates the
+    sampling points clockwise and the content of the output counterclockwise.
 
     A normalised unit is W/2 pixels along x and H/2 along y. Without r a rotation in normalised coordinates would shear
-    every image that is not square; with it, squares of pixels stay squares.
+    every image that is not square; with r, squares of pixels stay squares.
 
     Args:
-        aspect: r, W / H in pixels, or (W - 1) / (H - 1) with align_corners: coordinates.aspect(size, align_corners).
-            Of the image that is sampled; the output shows the same shapes if it has the same proportions.
+        aspect: r = coordinates.aspect(size, align_corners) of the sampled image: W / H, or (W - 1) / (H - 1) with
+            align_corners. The output shows the same shapes if it has the same aspect.
 
-    Source: Jaderberg et al. 2015, Sec. 3.2: T may have any parameters by which it can be differentiated. r is ours.
+    Source: Jaderberg et al. 2015, Sec. 3.2: T may be any map that is differentiable in its parameters. r is added here.
     """
 
     name = "similarity"
@@ -35,12 +35,12 @@ class Similarity(Matrix):
         self.aspect = checks.between("aspect", aspect, 1e-6, 1e6)
 
     def rows(self, s, alpha, t_x, t_y) -> tuple:
-        """Return the matrix above."""
+        """Return the rows of the matrix above."""
         p, q, r = s * np.cos(alpha), s * np.sin(alpha), self.aspect
         return (p, -q / r, t_x), (q * r, p, t_y)
 
     def less_identity(self, s, alpha, t_x, t_y) -> tuple:
-        """Return the rows of T - identity; p - 1 as (s - 1) - 2 s sin^2(alpha / 2), for cos(alpha) - 1 loses digits."""
+        """Return the rows of T - identity, p - 1 as (s - 1) - 2 s sin^2(alpha / 2): cos(alpha) - 1 loses digits."""
         (_, T12, _), (T21, _, _) = self.rows(s, alpha, t_x, t_y)
         p_1 = (s - 1) - 2 * s * np.sin(alpha / 2) ** 2
         return (p_1, T12, t_x), (T21, p_1, t_y)

@@ -1,6 +1,6 @@
-"""The thin-plate spline of Sec. 3.2: control points are moved, and the plane between them bends as little as it can.
+"""The thin-plate spline of Sec. 3.2: control points move, and the plane between them bends as little as possible.
 
-Reads: base.py. Duchon 1977 derives the spline, Bookstein 1989 brought it to images.
+Reads: base.py. Duchon 1977 derives the spline, Bookstein 1989 applies it to images.
 """
 
 import math
@@ -11,72 +11,72 @@ from stn_ref import checks
 from stn_ref.kernels.cpu.one_blas_thread import one_blas_thread
 from stn_ref.transforms.base import Transform
 
-CLOSE = 1e-6  # relative to their extent: control points closer than this coincide, and thinner than this are collinear
-FAR = 1e8  # relative to the same: beyond it B is lost in the rounding errors of a sum that cancels
-KEPT = 1 << 20  # numbers of B, 8 MB in float64
-TINY = np.finfo(np.float64).tiny  # its logarithm is finite, and times 0 it is 0
+CLOSE = 1e-6  # relative to the extent of the control points: closer ones coincide, narrower sets are collinear
+FAR = 1e8  # relative to the same extent: at larger distances the rounding errors of B exceed B
+KEPT = 1 << 20  # largest size of B that is kept, 8 MB in float64
+TINY = np.finfo(np.float64).tiny  # its logarithm is finite, so 0 times it is 0
 
 
 def phi(r2: np.ndarray) -> np.ndarray:
-    """Return phi = r^2 log r^2, and its limit 0 at r = 0; the argument is r^2. NaN stays NaN."""
-    return r2 * np.log(np.maximum(r2, TINY))  # log 0 is -inf, not NaN: to look for NaN afterwards finds nothing
+    """Return phi = r^2 log r^2 for the argument r^2; its limit 0 at r = 0. NaN stays NaN."""
+    return r2 * np.log(np.maximum(r2, TINY))  # 0 log 0 would be NaN
 
 
 def slope(r2: np.ndarray) -> np.ndarray:
-    """Return 2 (log r^2 + 1), which times (x - x_k) is dphi/dx; at r = 0 the product is 0.
+    """Return 2 (log r^2 + 1): its product with (x - x_k) is dphi/dx, and 0 at r = 0.
 
-    The 1 adds nothing to a spline: sum_k w_k (x - x_k) = 0.
+    The 1 cancels in a spline, because sum_k w_k (x - x_k) = 0.
     """
     return 2 * (np.log(np.maximum(r2, TINY)) + 1)
 
 
 class ThinPlateSpline(Transform):
-    """The thin-plate spline through P control points, the least bent map with T(c_k) = theta_k.
+    """The thin-plate spline through P control points: the map of least bending energy with T(c_k) = theta_k.
 
         T(x, y) = A (x, y, 1) + sum_k w_k phi(|(x, y) - c_k|),   phi(r) = r^2 log r^2,   sum_k w_k (x_k, y_k, 1) = 0
 
-    theta is (N, 2 P): where the control points c_k come from, point by point: x_1, y_1, x_2, y_2, ... The weights w
-    (P, 2) and the affine part A (2, 3) solve, with K[j,k] = phi(|c_j - c_k|) and the rows (x_k, y_k, 1) in P1,
+    theta is (N, 2 P): the source points of the control points c_k: x_1, y_1, x_2, y_2, ... The weights w (P, 2) and the
+    affine part A (2, 3) solve, with the matrix K[j,k] = phi(|c_j - c_k|) and the rows (x_k, y_k, 1) of P1,
 
         [K + lambda I  P1] [ w ]   [theta]
         [    P1^T       0] [A^T] = [  0  ]
 
-    so T is linear in theta, and its displacement is d(x, y) = sum_k B_k(x, y) (theta_k - c_k): B_k is the spline that
-    is 1 at c_k and 0 at the others. At the identity every term is 0 times a number: d is exactly 0.
+    T is linear in theta. Its displacement is d(x, y) = sum_k B_k(x, y) (theta_k - c_k), where the spline B_k is 1 at
+    c_k and 0 at the other control points. At the identity theta_k - c_k = 0, so d is exactly 0.
 
-    Where sum w = 0 and sum w c = 0, K is positive definite. Its eigenvectors there are Bookstein's principal warps z_k
-    (w is a sum of them), its eigenvalues e_k their stiffness: with them the system is solved.
+    On the subspace sum w = 0, sum w c = 0 the matrix K is positive definite. Its eigenvectors there are Bookstein's
+    principal warps z_k, its eigenvalues e_k their stiffness. The system is solved in this basis.
 
     Args:
-        control_points: c_k, (P, 2) float array, normalised, last axis (x, y); or a regular grid on [-1, 1]^2, its
-            corners included, row after row: its size n or (rows, columns). Default: 4 x 4, the paper's 16 points.
+        control_points: c_k, (P, 2) float array, normalised, last axis (x, y); or the size n or (rows, columns) of a
+            regular grid on [-1, 1]^2, corners included, row by row. Default: 4 x 4, the paper's 16 points.
         regularisation: lambda >= 0, in units of phi, that is of normalised length squared. Above 0 the spline does not
-            go through theta_k exactly: it minimises sum_k |T(c_k) - theta_k|^2 + lambda / (16 pi) bending energy, and
-            tends to the affine map of least squares.
+            pass exactly through theta_k: it minimises sum_k |T(c_k) - theta_k|^2 + lambda / (16 pi) bending energy. For
+            large lambda it tends to the affine map of least squares.
 
     Attributes:
         control_points: (P, 2) float64, read-only.
         regularisation: lambda.
-        condition: the condition number of the system, max(e + lambda) / min(e + lambda): rounding errors of theta reach
-            w enlarged by at most about this. It does not depend on the scale; 24 for the default, 1e6 or more where
+        condition: the condition number of the system, max(e + lambda) / min(e + lambda): the largest growth of rounding
+            errors from theta to w, approximately. It does not depend on the scale; 24 for the default, 1e6 or more if
             points are very close to each other.
 
     Raises:
-        TypeError: control_points are neither a float array nor an integer or a pair of them.
-        ShapeError: control_points are not (P, 2), or fewer than 3.
-        ValueError: they are not finite, two coincide, or all are on a line; regularisation is negative or not finite.
+        TypeError: control_points is not a float array, an integer or a pair of integers.
+        ShapeError: control_points is not (P, 2), or P < 3.
+        ValueError: points are not finite, two coincide, or all are on a line; regularisation is negative or not finite.
 
-    Numerics: B is computed in float64 and then takes the dtype of theta, because its sum cancels (in float32 its error
-    would be 1e-6 on the image, fifty times that of the rounding at the end). At distance R from the control points
-    its error is about 1e-16 R^2 log R^2; points more than 1e8 times farther away than the control points are wide stay
-    where they are, with d and the gradients 0; +-inf is one of those. NaN gives NaN.
+    Numerics: B is computed in float64 and then cast to the dtype of theta, because its sum cancels (in float32 its
+    error would be 1e-6 on the image, fifty times the error of the cast). At distance R from the control points its
+    error is about 1e-16 R^2 log R^2. Points at a distance of more than 1e8 times the extent of the control points,
+    +-inf included, stay where they are: d and the gradients are 0. NaN gives NaN.
 
-    B depends on the points alone: that of the last points which all samples share, the target grid, is kept (one for
-    each dtype, of up to 2^20 numbers), so that a training step computes no logarithm.
+    B depends only on the points. The B of the last points that all samples share, for example the target grid, is kept
+    (one for each dtype, of up to 2^20 numbers), so a training step computes no logarithm.
 
     Source: Jaderberg et al. 2015, Sec. 3.2 (the third family that it names); Bookstein 1989, "Principal Warps", IEEE
         PAMI 11(6); Duchon 1977, "Splines minimizing rotation-invariant semi-norms in Sobolev spaces". They write
-        r^2 log r or r^2 log r^2; the factor 2 goes into w and lambda.
+        r^2 log r or r^2 log r^2; w and lambda absorb the factor 2.
 
     >>> ThinPlateSpline()
     ThinPlateSpline(16 control points, regularisation=0, condition=24.1)
@@ -97,23 +97,18 @@ class ThinPlateSpline(Transform):
         K = phi(_squares(c, c))
         with one_blas_thread:
             Q, R = np.linalg.qr(_rows(c), mode="complete")
-            Q1, R, Q2 = Q[:, :3], R[:3], Q[:, 3:]  # the columns of Q2: all w with sum w = 0 and sum w c = 0
+            Q1, R, Q2 = Q[:, :3], R[:3], Q[:, 3:]  # Q2 spans all w with sum w = 0 and sum w c = 0
             e, z = np.linalg.eigh(Q2.T @ K @ Q2)
             z = Q2 @ z  # (P, P - 3) principal warps, orthonormal
             stiff = e + self.regularisation
             self._W = (z / stiff) @ z.T  # (P, P): w = W theta
             self._A = np.linalg.solve(R, Q1.T @ (np.eye(len(c)) - K @ self._W))  # (3, P): A^T = A theta; Q1^T w = 0
-            self._bending = (z * (np.sqrt(e) / stiff)).T  # (P - 3, P): sqrt(e_k) times the amount of z_k in w
-        self._kept: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}  # points that all samples share, and their B
+            self._bending = (z * (np.sqrt(e) / stiff)).T  # (P - 3, P): sqrt(e_k) times the coefficient of z_k
+        self._kept: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}  # shared points, and their B
         self.condition = float(stiff.max() / stiff.min()) if len(stiff) else 1.0
 
     def displacement(self, theta: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """Return d = sum_k B_k(x, y) (theta_k - c_k), (N, ..., 2), normalised.
-
-        Args:
-            theta: (N, 2 P).
-            xy: (M, ..., 2) points, normalised; M = N: each sample's own, M = 1: the same for all.
-        """
+        """Return d = sum_k B_k(x, y) (theta_k - c_k), (N, ..., 2), normalised, for theta (N, 2 P); see Transform."""
         with np.errstate(all="ignore"), one_blas_thread:  # a diverged theta gives inf or NaN
             d = self._basis(xy) @ self._moved(theta)
         return d.reshape(len(theta), *xy.shape[1:])
@@ -121,20 +116,12 @@ class ThinPlateSpline(Transform):
     def backward(
         self, theta: np.ndarray, xy: np.ndarray, gd: np.ndarray, needs: tuple[bool, bool] = (True, True)
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return (gtheta, gxy), the gradient of sum(gd * displacement(theta, xy)); None where it is not needed.
+        """Return (gtheta (N, 2 P), gxy (N, ..., 2)), the gradients of sum(gd * displacement(theta, xy)); see Transform.
 
             gtheta_k = sum_(x,y) B_k(x, y) gd
-            gxy      = sum_k (w_k . gd) slope(r_k^2) ((x, y) - c_k) + A'^T gd,   w and A' those of theta - c
+            gxy      = sum_k (w_k . gd) slope(r_k^2) ((x, y) - c_k) + A'^T gd
 
-        Args:
-            theta: (N, 2 P).
-            xy: (M, ..., 2), M = N or 1.
-            gd: (N, ..., 2).
-            needs: whether gtheta and gxy are wanted.
-
-        Returns:
-            gtheta: (N, 2 P).
-            gxy: (N, ..., 2), each sample's own, also where M = 1.
+        w and A' are the weights and the affine part of theta - c.
         """
         gtheta = gxy = None
         flat = np.ascontiguousarray(gd).reshape(len(theta), math.prod(gd.shape[1:-1]), 2)
@@ -150,7 +137,7 @@ class ThinPlateSpline(Transform):
 
             T(x, y) = A (x, y, 1) + sum_k w_k phi(|(x, y) - c_k|)
 
-        Both are normalised and in the dtype of theta. w is 0 where theta is an affine map of the control points.
+        Both are normalised and have the dtype of theta. w is 0 if theta is an affine map of the control points.
         """
         self.check(theta)
         moved = self._moved(theta).astype(np.float64)
@@ -160,15 +147,15 @@ class ThinPlateSpline(Transform):
         return A.astype(theta.dtype), w.astype(theta.dtype)
 
     def bending_energy(self, theta: np.ndarray) -> np.ndarray:
-        """Return the bending energy (N,) of T, x_s and y_s together; 0 for affine maps, else positive.
+        """Return the bending energy (N,) of T, summed over x_s and y_s; 0 for affine maps, else positive.
 
             E = sum_(f in x_s, y_s) integral f_xx^2 + 2 f_xy^2 + f_yy^2 dx dy   over the whole plane
               = 16 pi sum_(f) w^T K w
-              = 16 pi sum_(f, k) e_k a_k^2,   a_k the amount of the principal warp z_k in w
+              = 16 pi sum_(f, k) e_k a_k^2,   a_k the coefficient of the principal warp z_k in w
 
-        16 pi because phi = r^2 log r^2 is 16 pi times the fundamental solution of the plate, (d_xx + d_yy)^2 phi =
-        16 pi delta; for r^2 log r it is 8 pi. Normalised coordinates: E does not depend on the unit of (x, y) and
-        (x_s, y_s), if it is the same.
+        The factor is 16 pi because phi = r^2 log r^2 is 16 pi times the fundamental solution of the plate equation,
+        (d_xx + d_yy)^2 phi = 16 pi delta; for r^2 log r it is 8 pi. E does not depend on the unit of length, if
+        (x, y) and (x_s, y_s) have the same unit.
         """
         self.check(theta)
         with np.errstate(all="ignore"), one_blas_thread:
@@ -176,7 +163,7 @@ class ThinPlateSpline(Transform):
             return 16 * math.pi * (bend * bend).sum(axis=(1, 2))
 
     def bending_energy_backward(self, theta: np.ndarray, genergy: np.ndarray) -> np.ndarray:
-        """Return gtheta (N, 2 P), the gradient of sum(genergy * bending_energy(theta)): add it as a penalty's.
+        """Return gtheta (N, 2 P), the gradient of sum(genergy * bending_energy(theta)); a penalty adds it to gtheta.
 
         Args:
             theta: (N, 2 P).
@@ -191,20 +178,20 @@ class ThinPlateSpline(Transform):
             return 32 * math.pi * genergy[:, None] * gtheta.reshape(theta.shape)
 
     def _moved(self, theta: np.ndarray) -> np.ndarray:
-        """Return theta - c, (N, P, 2); c is rounded to the dtype of theta first, so that it is 0 at the identity."""
+        """Return theta - c, (N, P, 2). c is first rounded to the dtype of theta, so the result is 0 at the identity."""
         moved = theta - self.control_points.reshape(-1).astype(theta.dtype)
         return np.ascontiguousarray(moved).reshape(len(theta), len(self.control_points), 2)
 
     def _points(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return xy as (M, Q, 2) in float64, and which of them (M, Q) are too far away, see FAR."""
+        """Return xy as (M, Q, 2) in float64, and a mask (M, Q) of the points that are too far away, see FAR."""
         xy = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2).astype(np.float64, copy=False)
         away = np.abs(xy - self.control_points[0])
-        far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self.control_points, axis=0).max()  # not for NaN
+        far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self.control_points, axis=0).max()  # NaN: False
         return xy, far
 
     def _basis(self, xy: np.ndarray) -> np.ndarray:
         """Return B (M, Q, P): B_k = sum_j W_jk phi(|(x, y) - c_j|) + A_k . (x, y, 1), in the dtype of xy."""
-        kept_xy, B = self._kept.get(xy.dtype, (None, None))  # read at once: another thread may replace them
+        kept_xy, B = self._kept.get(xy.dtype, (None, None))  # one read: another thread may replace the pair
         if kept_xy is not None and np.array_equal(kept_xy, xy):
             return B
         points, far = self._points(xy)
@@ -245,7 +232,7 @@ def _rows(xy: np.ndarray) -> np.ndarray:
 
 
 def _control_points(control_points) -> np.ndarray:
-    """Return c (P, 2) in float64, read-only; raise unless they determine a spline."""
+    """Return c (P, 2) in float64, read-only; raise unless the points determine a spline."""
     name = "control_points"
     if isinstance(control_points, np.ndarray):
         checks.floating(name, control_points)
@@ -262,7 +249,7 @@ def _control_points(control_points) -> np.ndarray:
         raise ValueError(f"{name} must be finite; got {c[k].tolist()} at index {k}")
     extent = np.ptp(c, axis=0).max()
     if 0 < extent < 1e-100 or extent > 1e100:
-        raise ValueError(f"{name} must be apart by 1e-100 to 1e100, and are normalised; got an extent of {extent:g}")
+        raise ValueError(f"{name} must have an extent of 1e-100 to 1e100, normalised; got {extent:g}")
     distances = np.sqrt(_squares(c, c)) + np.diag(np.full(len(c), np.inf))
     j, k = sorted(int(i) for i in np.unravel_index(np.argmin(distances), distances.shape))
     if distances[j, k] <= CLOSE * extent:
@@ -270,7 +257,7 @@ def _control_points(control_points) -> np.ndarray:
     width = np.linalg.svd(c - c.mean(axis=0), compute_uv=False)
     if width[1] <= CLOSE * width[0]:
         raise ValueError(
-            f"{name} must not lie on one line, or the affine part is not unique; got {len(c)} points on the line "
+            f"{name} must not lie on one line: the affine part is then not unique; got {len(c)} points on the line "
             f"through {c[0].tolist()} and {c[-1].tolist()}"
         )
     c.setflags(write=False)
@@ -278,7 +265,7 @@ def _control_points(control_points) -> np.ndarray:
 
 
 def _regular(rows: int, columns: int) -> np.ndarray:
-    """Return rows x columns points on [-1, 1]^2, row after row, symmetric to the last bit."""
+    """Return rows x columns points on [-1, 1]^2, row by row, symmetric to the last bit."""
     y, x = (np.arange(1 - size, size, 2) / (size - 1) for size in (rows, columns))
     return np.stack([np.tile(x, rows), np.repeat(y, columns)], axis=-1)
 

@@ -1,4 +1,4 @@
-"""The translation family: two parameters; the image is moved as it is."""
+"""The translation family: two parameters; the image moves and keeps its shape."""
 
 from stn_ref.transforms.base import Matrix, Sums
 
@@ -10,9 +10,9 @@ class Translation(Matrix):
         (y_s) = [0 1 t_y]  (y_t)
                            ( 1 )
 
-    theta is (N, 2): t_x, t_y, normalised. t_x > 0 looks further right, so that the content moves left.
+    theta is (N, 2): t_x, t_y, normalised. t_x > 0 samples further right, so the content moves left.
 
-    Source: Jaderberg et al. 2015, Sec. 3.2; the part of Eq. (2) that moves.
+    Source: Jaderberg et al. 2015, Sec. 3.2; the translation part of Eq. (2).
     """
 
     name = "translation"
@@ -21,7 +21,7 @@ class Translation(Matrix):
     preserves = ("lengths", "angles", "parallelism", "straight lines")
 
     def rows(self, t_x, t_y) -> tuple:
-        """Return the matrix above."""
+        """Return the rows of the matrix above."""
         return (1, 0, t_x), (0, 1, t_y)
 
     def gradient(self, sums: Sums, t_x, t_y) -> tuple:

@@ -109,7 +109,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(toy, capsys, at
 
     toy.compute = compute
     assert toy_run() == 130
-    assert capsys.readouterr().err.endswith("stn-ref experiment: interrupted; the same command goes on from there\n")
+    assert capsys.readouterr().err.endswith("stn-ref experiment: interrupted; the same command continues from there\n")
     assert len(os.listdir(run.OUT)) == at - 1
     assert toy_run() == 0 and len(toy.calls) == 5
 

@@ -156,7 +156,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path, undisturbed, capsys, monkey
         "Adam.step = lambda a: step(a) if more(calls) else os.kill(os.getpid(), signal.SIGINT)")  # fmt: skip
     _, error = interrupted.communicate(timeout=300)
     assert interrupted.returncode == 130 and "Traceback" not in error
-    assert error.endswith("\nstn-ref experiment: interrupted; the same command goes on from there\n")
+    assert error.endswith("\nstn-ref experiment: interrupted; the same command continues from there\n")
     assert len(results(tmp_path)) == 1
     finish(tmp_path, capsys, monkeypatch)
     assert_whole(tmp_path, undisturbed)

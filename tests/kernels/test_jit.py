@@ -302,7 +302,7 @@ def test_a_folder_that_others_may_write_or_own_or_redirect_is_refused(place, mon
     for path in (folder, folder.parent):
         for mode in (0o720, 0o702, 0o777, 0o1777):
             path.chmod(mode)
-            assert place(**settings) == (None, f"other users may write to {path}: chmod go-w forbids it")
+            assert place(**settings) == (None, f"other users may write to {path}: run chmod go-w on it")
         path.chmod(0o755)
         assert place(**settings) == (folder, "")
         target = path.rename(tmp_path / "target")

@@ -1,24 +1,24 @@
-"""Keep machine code on disk: only the first process of a user compiles, later ones load.
+"""Keep machine code on disk: a user's first process compiles, later processes load.
 
-Place: ROOT/kernels-HASH. ROOT is what STN_REF_CACHE names, or the folder stn_ref among the user's caches. HASH covers
-every source under kernels/, the versions of numba, llvmlite, NumPy and Python, numba's settings, and the processor: an
-edit, an update or another machine gets another folder.
+Place: ROOT/kernels-HASH. ROOT is the value of STN_REF_CACHE, or the folder stn_ref in the user's cache folder. HASH
+covers every source under kernels/, the versions of numba, llvmlite, NumPy and Python, numba's settings, and the
+processor: after an edit or an update, or on another machine, the folder is another one.
 
-Trust: machine code is executed, so both folders must belong to this user, and nobody else may write there.
+Trust: machine code is executed, so both folders must belong to this user, and no other user may write there.
 
 Damage: an entry is a checksum of its key and contents, then the contents as numba serialises them for its own cache.
-An entry that cannot be read, or has a wrong checksum, is compiled anew and overwritten. (Numba's own cache raises on a
-cut file, and executes a changed one.)
+An entry that cannot be read, or has a wrong checksum, is compiled again and overwritten. (Numba's own cache raises on a
+truncated file, and executes a modified one.)
 
-Growth: each process sets the time of its folder. A process that makes a new folder removes those that no process has
-opened for DAYS days. A process that runs for longer has its code in memory: it only saves no more.
+Growth: each process updates the time of its folder. A process that makes a new folder removes those that no process has
+opened for DAYS days. A process that runs longer has its code in memory; it only stops saving.
 
-Names: where two loaded entries define symbols of one name, one definition serves both. A symbol is made of the module,
-the qualified name, and a number that counts the functions of a process, which may be the same in two processes. So each
-compiled function of kernels/ has a qualified name of its own (jit.njit, scalar_math.bound), and an entry that defines
-functions of other packages, such as most of numba's, is not kept.
+Names: if two loaded entries define symbols of the same name, one definition serves both. A symbol consists of the
+module, the qualified name, and a number that counts the functions of a process; two processes may reach the same
+number. So each compiled function of kernels/ has a unique qualified name (jit.njit, scalar_math.bound), and an entry
+that defines functions of other packages, such as most of numba's, is not kept.
 
-The one private name of numba is `_cache`. Without it the import of this module fails, and jit.py keeps nothing.
+The only private name of numba is `_cache`. Without it the import of this module fails, and jit.py keeps nothing.
 """
 
 import contextlib
@@ -68,9 +68,9 @@ def root() -> Path:
 
 
 def state() -> str:
-    """Return the hash of what machine code depends on; the features of the processor are in the key of an entry."""
+    """Return kernels-HASH, from all that machine code depends on; an entry's key has the processor's features."""
     found, sources = hashlib.sha256(), sorted(KERNELS.rglob("*.py"))
-    if not sources:  # of a zip file, say
+    if not sources:  # for example in a zip file
         raise OSError(f"there are no sources in {KERNELS}")
     for source in sources:
         text = source.read_bytes()
@@ -82,15 +82,15 @@ def state() -> str:
 
 
 def make_private(path: Path) -> None:
-    """Make a folder if it is missing; OSError unless it is this user's, and only this user may write there."""
+    """Make a folder if it is missing; OSError unless it belongs to this user, and no other user may write there."""
     os.makedirs(path, mode=0o700, exist_ok=True)
     about = os.lstat(path)
     if not stat.S_ISDIR(about.st_mode):
         raise OSError(f"{path} is a symbolic link")
-    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():  # Windows has no such owners and modes
+    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():  # Windows has no Unix owners and modes
         raise OSError(f"{path} belongs to another user")
     if hasattr(os, "geteuid") and about.st_mode & 0o022:
-        raise OSError(f"other users may write to {path}: chmod go-w forbids it")
+        raise OSError(f"other users may write to {path}: run chmod go-w on it")
     if not os.access(path, os.W_OK | os.X_OK):
         raise OSError(f"{path} is not writable")
 
@@ -106,7 +106,7 @@ def sweep(path: Path) -> None:
 
 @functools.cache
 def folder() -> tuple[Path | None, str]:
-    """Return where this process keeps machine code, or None and the reason why it does not."""
+    """Return the folder where this process keeps machine code and "", or None and the reason why it keeps none."""
     if numba.config.DISABLE_JIT:
         return None, "NUMBA_DISABLE_JIT=1"
     try:
@@ -123,7 +123,7 @@ def folder() -> tuple[Path | None, str]:
 
 
 class Kept(NullCache):
-    """The entries of one function, one for each signature; numba's dispatcher calls the methods."""
+    """The entries of one function, one per signature; numba's dispatcher calls the methods."""
 
     def __init__(self, function):
         self.function = function.__module__, function.__qualname__
@@ -133,8 +133,8 @@ class Kept(NullCache):
         return key, folder()[0] / key.hex()[:32]
 
     def load_overload(self, sig, target_context):
-        """Return what was compiled for this signature, or None."""
-        with contextlib.suppress(Exception):  # no file, or none that can be read
+        """Return the code compiled for this signature, or None."""
+        with contextlib.suppress(Exception):  # no file, or an unreadable one
             key, file = self._key(sig, target_context)
             entry = file.read_bytes() if file.is_file() else b""
             if entry[:32] == hashlib.sha256(key + entry[32:]).digest():
@@ -142,10 +142,10 @@ class Kept(NullCache):
                 return CompileResultCacheImpl.rebuild(self, target_context, pickle.loads(entry[32:]))
 
     def save_overload(self, sig, data):
-        """Keep what was compiled, if that is possible: a full disk is no error."""
+        """Keep the code compiled for this signature, if possible: a full disk is not an error."""
         with contextlib.suppress(Exception):
             foreign = not all(OURS.match(function.name) for function in data.library.get_defined_functions())
-            edited = folder()[0].name != state()  # while this process ran
+            edited = folder()[0].name != state()  # sources changed while this process ran
             if foreign or edited or data.lifted or data.library.has_dynamic_globals:
                 return
             key, file = self._key(sig, data.target_context)
@@ -156,13 +156,13 @@ class Kept(NullCache):
                     entry.write(hashlib.sha256(key + contents).digest() + contents)
                 if file.is_dir():
                     shutil.rmtree(file)
-                os.replace(part, file)  # in one step: another process reads a whole entry or none
+                os.replace(part, file)  # atomic: another process reads a whole entry or none
             except BaseException:
                 os.unlink(part)
                 raise
 
 
 def keep(dispatcher) -> None:
-    """Keep what this function, decorated by numba.njit, is compiled to."""
+    """Keep the machine code of this function, which numba.njit decorates."""
     if folder()[0]:
         dispatcher._cache = Kept(dispatcher.py_func)

@@ -1,6 +1,6 @@
-"""The grid, Sec. 3.2, compiled by Numba: the maths of scalar_math.py in one loop over target points.
+"""The grid, Sec. 3.2, compiled by Numba: the mathematics of scalar_math.py in one loop over target points.
 
-Backward the terms of up to BLOCK points stand in scratch rows and are then added, in the order in which NumPy does.
+The backward stores the terms of up to BLOCK points in scratch rows and then adds them in NumPy's order.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from stn_ref.kernels.cpu.restrict import load, store_scratch
 from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 
 SUMS = 8  # over a sample's points
-LEVELS = 64  # more than an address has bits: so often can points be halved
+LEVELS = 64  # an upper bound of the number of halvings: the bits of an address
 
 _quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 
@@ -35,7 +35,7 @@ def _row(D, b, k):
 
 @njit(nogil=True, error_model="numpy")
 def matrix_rows(D, x, start_x, factor_x, shift_x, y, start_y, factor_y, shift_y, points, first, last):
-    """Eq. (1) for rows first to last - 1 of points (N Ho, 2 Wo), counted through the batch."""
+    """Fill rows first to last - 1 of points (N Ho, 2 Wo), numbered through the batch, by Eq. (1)."""
     for row in range(first, last):
         b, i, p = row // len(y), row % len(y), points[row]
         if D.shape[1] == 2:
@@ -54,7 +54,7 @@ def matrix_rows(D, x, start_x, factor_x, shift_x, y, start_y, factor_y, shift_y,
 
 @njit(nogil=True, error_model="numpy")
 def shift_rows(d, _x, start_x, factor_x, shift_x, _y, start_y, factor_y, shift_y, points, first, last):
-    """Fill rows first to last - 1 of points (N Ho, 2 Wo), counted through the batch."""
+    """Fill rows first to last - 1 of points (N Ho, 2 Wo) with the target points, displaced by d."""
     for row in range(first, last):
         i, p, d_row = row % len(start_y), points[row], d[row]
         for j in range(len(start_x)):
@@ -64,7 +64,7 @@ def shift_rows(d, _x, start_x, factor_x, shift_x, _y, start_y, factor_y, shift_y
 
 @njit(nogil=True, error_model="numpy")
 def scale_points(gpoints, factor_x, factor_y, gd, first, last):
-    """Fill points first to last - 1 of gd, flat."""
+    """Fill points first to last - 1 of gd with gpoints times the factors; both are flat."""
     for p in range(first, last):
         gd[2 * p] = gpoints[2 * p] * factor_x
         gd[2 * p + 1] = gpoints[2 * p + 1] * factor_y
@@ -72,7 +72,7 @@ def scale_points(gpoints, factor_x, factor_y, gd, first, last):
 
 @njit(error_model="numpy")
 def target_points(x, y, aspect, first, count, target):
-    """Fill four rows of BLOCK with x, y, r x and y / r of `count` points from point `first` on."""
+    """Fill four rows of BLOCK with x, y, r x and y / r of the `count` points from point `first` on."""
     k, i, j = 0, first // len(x), first % len(x)
     while k < count:
         n = min(count - k, len(x) - j)  # to the end of the row
@@ -85,7 +85,7 @@ def target_points(x, y, aspect, first, count, target):
 
 @njit(error_model="numpy")
 def keep_terms(terms, k, x, y, gX, gY, more_x, more_y):
-    """Set column k of eight rows of BLOCK: what a point adds to the sums, Eq. (1) transposed."""
+    """Set column k of eight rows of BLOCK to the terms that a point adds to the sums, Eq. (1) transposed."""
     store_scratch(terms, k, gX * x)
     store_scratch(terms, BLOCK + k, gX * y)
     store_scratch(terms, 2 * BLOCK + k, gX)
@@ -98,7 +98,7 @@ def keep_terms(terms, k, x, y, gX, gY, more_x, more_y):
 
 @njit(error_model="numpy")
 def block_terms(H, gpoints, b, p, factor_x, factor_y, count, target, terms):
-    """Fill `terms` for `count` points of sample b, whose coordinates begin at gpoints[p]."""
+    """Fill `terms` for `count` points of sample b, whose gradients start at gpoints[p]."""
     if H is None:
         for k in range(count):
             gX, gY = load(gpoints, p + 2 * k) * factor_x, load(gpoints, p + 2 * k + 1) * factor_y
@@ -115,13 +115,13 @@ def block_terms(H, gpoints, b, p, factor_x, factor_y, count, target, terms):
 
 @njit(nogil=True, error_model="numpy")
 def matrix_sums(H, gpoints, x, y, factor_x, factor_y, aspect, sums, first, last):
-    """Fill rows first to last - 1 of sums (N, SUMS), a sample each, in NumPy's order; sums and gpoints are flat.
+    """Fill rows first to last - 1 of sums (N, SUMS), one per sample, in NumPy's order; sums and gpoints are flat.
 
-    H (N, 3, 3) is D of a homography. Otherwise it is None: the gradient does not depend on D, and less is compiled.
+    H (N, 3, 3) is the D of a homography. Otherwise H is None: the sums do not depend on D, and less code is compiled.
     """
     target, terms = np.empty(4 * BLOCK, sums.dtype), np.empty(SUMS * BLOCK, sums.dtype)
-    found = np.empty((LEVELS, (last - first) * SUMS), sums.dtype)  # sums of blocks and halves that wait to be added
-    rest = np.empty(LEVELS, np.intp)  # for each half that is under way the number of points in the other, to come
+    found = np.empty((LEVELS, (last - first) * SUMS), sums.dtype)  # sums of blocks and halves that are not yet added
+    rest = np.empty(LEVELS, np.intp)  # for each half in progress, the number of points in the other half, if not done
     p, count, halves, waiting = 0, len(x) * len(y), 0, 0
     while True:
         while count > BLOCK:
@@ -152,7 +152,7 @@ def _rows(array):
 
 @_quiet
 def matrix_forward(D, axes):
-    """Eq. (1). D (N, 2, 3), or (N, 3, 3) for a homography -> points (N, Ho, Wo, 2)."""
+    """Return points (N, Ho, Wo, 2) by Eq. (1), for D (N, 2, 3), or (N, 3, 3) for a homography."""
     x, y = axes
     points = np.empty((len(D), len(y.target), len(x.target), 2), D.dtype)
     D, rows = plain(D), _rows(points)
@@ -173,7 +173,7 @@ def matrix_backward(D, gpoints, axes, aspect=1.0):
 
 @_quiet
 def shift_forward(d, axes):
-    """Return the points (N, Ho, Wo, 2) that lie d from the target points."""
+    """Return points (N, Ho, Wo, 2): the target points, displaced by d."""
     points = np.empty(d.shape, d.dtype)
     d_rows, rows = _rows(plain(d)), _rows(points)
     parallel_ranges(

@@ -1,4 +1,4 @@
-"""njit for this package: numba's own, whose machine code is kept on disk (cache.py)."""
+"""njit for this package: numba.njit, with machine code kept on disk (cache.py)."""
 
 import ast
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numba
 from numba.core.compiler_lock import global_compiler_lock
 
-if hasattr(os, "register_at_fork"):  # a child forked while another thread compiles would wait for numba's lock for ever
+if hasattr(os, "register_at_fork"):  # a child forked while another thread compiles would wait for numba's lock forever
     os.register_at_fork(
         before=global_compiler_lock.acquire,
         after_in_parent=global_compiler_lock.release,
@@ -17,14 +17,14 @@ if hasattr(os, "register_at_fork"):  # a child forked while another thread compi
 try:
     from stn_ref.kernels.cpu import cache
 except (ImportError, AttributeError) as error:
-    cache, unknown = None, f"numba {numba.__version__} is unknown: {error}"
+    cache, unknown = None, f"numba {numba.__version__} is not supported: {error}"
 
 
 def njit(**options) -> Callable:
-    """Return a decorator: numba.njit, with options by keyword only.
+    """Return the decorator numba.njit(**options).
 
-    What Python calls (nogil=True) is kept; the functions that it calls are part of its code. A function made by a
-    factory gets the values of its closure, which must be constants, into its name: cache.py says why.
+    The code of a function that Python calls (nogil=True) is kept; it includes the compiled functions that it calls. If
+    a factory makes a function, its name includes its closure's values, which must be constants: cache.py says why.
     """
 
     def compiled(function):
@@ -41,6 +41,6 @@ def njit(**options) -> Callable:
 
 
 def kept() -> str:
-    """Return where machine code is kept, or why it is not."""
+    """Return the folder of the kept machine code, or why there is none."""
     place, why = cache.folder() if cache else (None, unknown)
     return str(place or f"for this process only: {why}")

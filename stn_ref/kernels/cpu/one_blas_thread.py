@@ -1,7 +1,7 @@
 """One BLAS thread inside our own parallel loops: `with one_blas_thread:`.
 
-BLAS products differ in their last bits between 1 and 2 threads, and threads of BLAS inside threads of ours would be
-more than the cores.
+BLAS products on 1 and on 2 threads differ in their last bits. BLAS threads inside our threads would also be more than
+the cores.
 """
 
 import contextlib
@@ -18,26 +18,26 @@ PATIENCE = 1.0  # seconds that a fork waits for other threads to leave BLAS
 def _blas() -> list:
     """Return threadpoolctl's handles of the BLAS libraries in this process."""
     with contextlib.suppress(ImportError):
-        import scipy.linalg.cython_blas  # noqa: F401  compiled code calls SciPy's BLAS: load it before looking
+        import scipy.linalg.cython_blas  # noqa: F401  compiled code calls SciPy's BLAS: load it before the search
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def _set_blas_threads(library, n: int) -> None:
     """Set the number of threads of one BLAS library, from any Python thread.
 
-    From 3.7 on threadpoolctl obeys only the thread that set a number first, so that threads do not overwrite each
-    other's. `_OneBlasThread` counts its users instead; hence the method behind that guard.
+    From version 3.7 on, threadpoolctl ignores all threads except the first that set a number. `_OneBlasThread` counts
+    its users itself, so this function calls the method without that guard.
     """
     getattr(library, "_real_set_num_threads", library.set_num_threads)(n)
 
 
 class _OneBlasThread(contextlib.AbstractContextManager):
-    """One BLAS thread from the first entry to the last exit, of all Python threads together (about 7 us)."""
+    """Limit BLAS to one thread, from the first entry to the last exit over all Python threads (about 7 us)."""
 
     def __init__(self):
-        self.gate = threading.RLock()  # every entry passes it; a fork shuts it
-        self.changed = threading.Condition()  # guards what follows; notified when a thread leaves
-        self.users: list[int] = []  # the threads inside, one entry each time they enter
+        self.gate = threading.RLock()  # every entry acquires it; a fork holds it
+        self.changed = threading.Condition()  # guards the attributes below; notified when a thread leaves
+        self.users: list[int] = []  # the threads inside, once for each entry
         self.before: list[tuple] = []  # (library, its number of threads when no thread is inside)
 
     def __enter__(self):
@@ -63,18 +63,18 @@ class _OneBlasThread(contextlib.AbstractContextManager):
         return set(self.users) <= {threading.get_ident()}
 
     def before_fork(self):
-        """Let no other thread in and wait for those inside, at most PATIENCE: one may be waiting for the fork."""
+        """Block new entries, and wait at most PATIENCE for other threads to leave: one may be waiting for the fork."""
         self.gate.acquire()
         self.changed.acquire()
         self.changed.wait_for(self._alone, PATIENCE)
 
     def after_fork(self):
-        """Let other threads in again."""
+        """Allow entries again."""
         self.changed.release()
         self.gate.release()
 
     def after_fork_in_child(self):
-        """Forget the threads that the child does not have."""
+        """Remove the threads that do not exist in the child."""
         if not self._alone():
             self.users = [user for user in self.users if user == threading.get_ident()]
             self._restore()
@@ -84,8 +84,8 @@ class _OneBlasThread(contextlib.AbstractContextManager):
 one_blas_thread = _OneBlasThread()
 
 if hasattr(os, "register_at_fork"):
-    # OpenBLAS has locks of its own. A child that is forked while another thread holds one waits for it without end:
-    # therefore no thread of ours is in BLAS during a fork.
+    # OpenBLAS has its own locks. A child that is forked while another thread holds one would wait for it forever, so
+    # none of our threads is in BLAS during a fork.
     os.register_at_fork(
         before=one_blas_thread.before_fork,
         after_in_parent=one_blas_thread.after_fork,

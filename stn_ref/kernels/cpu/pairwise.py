@@ -1,6 +1,6 @@
-"""Sums in the order of NumPy's, so that a compiled sum has the bits of `np.sum` over contiguous numbers.
+"""Sums in NumPy's order: a compiled sum has the same bits as `np.sum` over contiguous numbers.
 
-NumPy halves a sum until at most BLOCK numbers are left, and adds those into eight totals, number k to total k % 8. The
+NumPy halves a sum until at most BLOCK numbers are left. It adds those into eight totals, number k to total k % 8. The
 error grows with the logarithm of the number of terms, and eight totals fill a vector register. (NumPy 2.0 first cuts
 more than 8192 numbers into pieces of that length; 2.4 does not.)
 """
@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load_scratch
 
-BLOCK = 128  # numbers that are not halved any more
+BLOCK = 128  # the most numbers that are not halved
 
 if config.DISABLE_JIT:
 
@@ -27,9 +27,9 @@ else:
 
     @intrinsic
     def _eight_totals(typingctx, array, first, stop):
-        """Return eight totals of array[first:stop], stop - first a multiple of 8: one addition of vectors a step.
+        """Return eight totals of array[first:stop], stop - first a multiple of 8, by one vector addition per step.
 
-        Numba leaves LLVM's vectoriser for straight-line code out, and its vectoriser of loops may not reorder sums.
+        Numba does not run LLVM's vectoriser of straight-line code, and the vectoriser of loops may not reorder sums.
         """
         totals = types.UniTuple(array.dtype, 8)
 
@@ -62,5 +62,5 @@ def block_sum(array, first, count):
 
 @njit(error_model="numpy")
 def half(count):
-    """Return how many of count > BLOCK numbers the first half has."""
+    """Return the size of the first half of count > BLOCK numbers."""
     return count // 2 - count // 2 % 8

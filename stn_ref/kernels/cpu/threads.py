@@ -1,10 +1,9 @@
-"""Our own parallel loop: results never depend on the number of threads.
+"""A parallel loop whose results never depend on the number of threads.
 
-Work is cut into pieces whose number depends on its shape alone (or into items each computed on its own); a piece runs
-on the first thread that is free and writes only what is its own. The caller adds partial sums in the order of the
-pieces. Pieces that multiply matrices run inside `one_blas_thread`.
-
-Short work stays on the caller's thread: see `worth_a_thread`.
+Work is cut into pieces whose number depends only on its shape, or into items that are computed independently. A piece
+runs on the next free thread and writes only its own output. The caller adds partial sums in the order of the pieces.
+Pieces that multiply matrices run inside `one_blas_thread`. Short work stays on the caller's thread, see
+`worth_a_thread`.
 """
 
 import _thread
@@ -19,18 +18,18 @@ from functools import partial
 
 from stn_ref import checks
 
-# Nanoseconds of work that are worth a second thread. From the caller's `parallel` to the first line of a task on a
-# thread of the pool it takes 0.08 to 0.14 ms (medians of 600 calls, with pauses of 0 to 10 ms between them, on 2 cores
-# that other programs kept busy), in one call of ten 0.4 ms or more. With this much to do the delay is small beside the
-# work; half or twice as much makes no large difference.
+# Nanoseconds of work that justify a second thread. A pool thread starts a task 0.08 to 0.14 ms after the call of
+# `parallel` (medians of 600 calls, with pauses of 0 to 10 ms between them, on 2 cores that other programs kept busy);
+# one call in ten takes 0.4 ms or more. The delay is small compared with this much work. Half or twice the value makes
+# no large difference.
 WORTH_A_THREAD = 250_000
 
-_inside = contextvars.ContextVar("stn_ref_inside", default=False)  # True in a piece: nested loops run in place
+_inside = contextvars.ContextVar("stn_ref_inside", default=False)  # True in a task: nested loops use no more threads
 
 
 def _default() -> int:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return 1  # for readers who step through the kernels: pdb does not see other threads
+        return 1  # to debug the kernels: pdb does not stop in other threads
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         with contextlib.suppress(ValueError):
             if (n := int(os.environ.get(name, ""))) > 0:
@@ -50,7 +49,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Use up to n threads from now on, the caller's among them. No result depends on n.
+    """Use up to n threads from now on, including the caller's. No result depends on n.
 
     Raises:
         TypeError: n is not an integer.
@@ -61,18 +60,18 @@ def set_num_threads(n: int) -> None:
 
 
 class _Pool:
-    """Threads that wait for requests, and keep no process from ending.
+    """Threads that wait for requests. They do not prevent the process from ending.
 
-    Ctrl-C cannot break it: each call that matters is one step. In concurrent.futures and Thread.start it can leave
-    locks of Python code locked for ever; the process then hangs at its end, or its threads never begin.
+    Ctrl-C cannot break the pool, because each critical call is atomic. In concurrent.futures and Thread.start Ctrl-C
+    can leave a Python lock locked forever; the process then hangs at its end, or its threads never start.
     """
 
     def __init__(self):
         self.requests, self.size, self.lock = queue.SimpleQueue(), 0, threading.Lock()
 
     def ask(self, requests: list[Callable[[], None]]) -> None:
-        """Let each request be called by the next thread that is free; threads start when they are first needed."""
-        with self.lock, contextlib.suppress(RuntimeError):  # the system may have no more threads
+        """Queue requests, which the next free threads call; start threads when they are first needed."""
+        with self.lock, contextlib.suppress(RuntimeError):  # the system may refuse more threads
             while self.size < _threads - 1:
                 _thread.start_new_thread(self.serve, ())
                 self.size += 1
@@ -81,29 +80,29 @@ class _Pool:
 
     def serve(self) -> None:
         while True:
-            self.requests.get()()  # not kept in a variable: a waiting thread keeps no array alive
+            self.requests.get()()  # no variable: it would keep arrays alive while the thread waits
 
 
 _pool = _Pool()
-if hasattr(os, "register_at_fork"):  # a child has the memory of the pool, but not its threads
+if hasattr(os, "register_at_fork"):  # a child process has the pool's memory, but not its threads
     os.register_at_fork(after_in_child=_pool.__init__)
 
 
 def worth_a_thread(ns: float) -> int:
-    """Return how many items, of about `ns` nanoseconds each, are worth a thread of their own; at least 1."""
+    """Return the number of items, of about `ns` nanoseconds each, that justify another thread; at least 1."""
     return max(1, int(WORTH_A_THREAD // max(ns, 1)))
 
 
 def parallel(task: Callable[[int], None], count: int, least: int = 1) -> None:
-    """Run task(k) once for each k in range(count), on up to get_num_threads() threads, the caller's among them.
+    """Run task(k) once for each k in range(count), on up to get_num_threads() threads, including the caller's.
 
-    Which thread runs which k is not defined: a task writes only what belongs to its k. The first exception is raised
-    once all threads have stopped; so is KeyboardInterrupt.
+    Any thread may run any k, so a task writes only the output of its k. The first exception, KeyboardInterrupt
+    included, is raised after all threads have stopped.
 
     Args:
         task: called from any thread, in a copy of the caller's context (np.errstate holds).
-        count: how many pieces there are.
-        least: how many of them are worth a thread, see `worth_a_thread`.
+        count: the number of pieces.
+        least: the number of pieces that justify another thread, see `worth_a_thread`.
     """
     helpers = min(_threads, count // least) - 1
     if helpers < 1 or _inside.get():
@@ -111,13 +110,13 @@ def parallel(task: Callable[[int], None], count: int, least: int = 1) -> None:
             task(k)
         return
     pieces, errors = collections.deque(range(count)), []
-    working = [threading.RLock() for _ in range(helpers)]  # each is held by its helper while that works
+    working = [threading.RLock() for _ in range(helpers)]  # a helper holds its lock while it works
 
     def work() -> None:
         _inside.set(True)
         while not errors:
             try:
-                k = pieces.popleft()  # one step: each piece is taken once
+                k = pieces.popleft()  # atomic: each piece is taken once
             except IndexError:
                 return
             task(k)
@@ -130,31 +129,31 @@ def parallel(task: Callable[[int], None], count: int, least: int = 1) -> None:
                 errors.append(error)
             lock.release()
 
-    while True:  # again after each exception, Ctrl-C too: the caller gets it once no thread writes any more
+    while True:  # repeat after each exception, also Ctrl-C: it is raised only when no thread writes
         try:
             if not errors:
                 _pool.ask([partial(contextvars.copy_context().run, help_out, lock) for lock in working])
                 contextvars.copy_context().run(work)
             for lock in working:
-                lock.acquire()  # waits for a helper that works, and keeps out one that has not begun
+                lock.acquire()  # waits for a helper that works, and stops one that has not started
             break
         except BaseException as error:
             errors.append(error)
     if errors:
-        raise min(errors, key=lambda error: isinstance(error, Exception))  # the first one; KeyboardInterrupt before all
+        raise min(errors, key=lambda error: isinstance(error, Exception))  # the first; KeyboardInterrupt before others
 
 
 def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1) -> None:
-    """Run task(first, last) on ranges that make up range(count), one range for each thread.
+    """Run task(first, last) on ranges that cover range(count), one range per thread.
 
-    Only for items that are computed each on its own (a pixel, an image): then no bit depends on where the cuts are.
-    Sums over items must not use it, the cuts depend on the number of threads. One long call a thread rather than many
-    short ones, because after each a thread has to win Python's lock back.
+    The items must be independent (a pixel, an image), so that no bit depends on the cuts. Do not sum over items with
+    it: the cuts depend on the number of threads. A thread makes one long call, because after each call it has to
+    acquire Python's lock again.
 
     Args:
         task: computes the items first to last - 1.
-        count: how many items there are.
-        least: a range has at least so many items, unless it is the only one, see `worth_a_thread`.
+        count: the number of items.
+        least: the smallest number of items in a range, unless it is the only one, see `worth_a_thread`.
     """
     ranges = spans(count, max(1, min(_threads, count // least)))
     if len(ranges) == 1:
@@ -164,7 +163,7 @@ def parallel_ranges(task: Callable[[int, int], None], count: int, least: int = 1
 
 
 def spans(count: int, most: int = 16) -> list[tuple[int, int]]:
-    """Cut range(count) into at most `most` pieces of nearly equal length; none is empty.
+    """Return at most `most` ranges (first, last) of nearly equal length that cover range(count); none is empty.
 
     >>> spans(7, 3)
     [(0, 2), (2, 4), (4, 7)]
