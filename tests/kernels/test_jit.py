@@ -302,7 +302,7 @@ def test_a_folder_that_others_may_write_or_own_or_redirect_is_refused(place, mon
     for path in (folder, folder.parent):
         for mode in (0o720, 0o702, 0o777, 0o1777):
             path.chmod(mode)
-            assert place(**settings) == (None, f"other users may write to {path}: run chmod go-w on it")
+            assert place(**settings) == (None, f"{path} belongs to another user, or others may write to it: remove it")
         path.chmod(0o755)
         assert place(**settings) == (folder, "")
         target = path.rename(tmp_path / "target")
@@ -323,7 +323,10 @@ def test_a_folder_of_another_user_is_refused(place, tmp_path):
     folder, _ = place(STN_REF_CACHE=tmp_path)
     for path in (folder, folder.parent):
         os.chown(path, 12345, -1)
-        assert place(STN_REF_CACHE=tmp_path) == (None, f"{path} belongs to another user")
+        assert place(STN_REF_CACHE=tmp_path) == (
+            None,
+            f"{path} belongs to another user, or others may write to it: remove it",
+        )
         os.chown(path, 0, -1)
 
 
@@ -443,3 +446,45 @@ def test_products_and_pools_are_kept_and_give_the_same_bits(tmp_path):
     (cold, *none), (warm, *hits) = run(), run()
     assert cold == warm and none == ["0", "0"] and hits == ["1", "1"]
     assert np.isfinite(np.frombuffer(bytes.fromhex(cold))).all()
+
+
+def test_every_mode_of_sampling_is_kept():
+    """Neither the remainder of numba in a fold nor a function as an argument may forbid it."""
+    from stn_ref.kernel_sampler import kernel_sample, kernel_sample_backward
+    from stn_ref.kernels.cpu import bilinear, cache, cubic, nearest, windows
+    from stn_ref.sampler import MODES, sample, sample_backward
+
+    if cache.folder()[0] is None:
+        pytest.skip(f"nothing is kept: {cache.folder()[1]}")
+    U, points, phi = np.ones((1, 1, 3, 4)), np.ones((1, 2, 3, 2)), np.array([1.5, 2.5])
+    for mode in MODES:
+        for padding in ("zeros", "reflect"):
+            V = sample(U, points, mode=mode, padding=padding)
+            sample_backward(U, points, V, mode=mode, padding=padding)
+    kernel_sample_backward(U, points, phi, kernel_sample(U, points, phi))
+    forward = bilinear.forward_blocks, nearest.forward_blocks, cubic.forward_blocks, windows.forward_points
+    for function in (*forward, *(module.backward_images for module in (bilinear, nearest, cubic, windows))):
+        compiled = function.overloads.items()
+        assert compiled
+        for signature, result in compiled:
+            assert function._cache._key(signature, result.target_context)[1].is_file(), (function.__module__, signature)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no Unix owners and modes")
+def test_an_entry_that_another_user_could_have_written_is_not_executed(tmp_path):
+    entry = tmp_path / "entry"
+    entry.write_bytes(b"code")
+    entry.chmod(0o600)
+    assert cache.read(entry) == b"code"
+    for mode in (0o620, 0o602):
+        entry.chmod(mode)
+        with pytest.raises(OSError, match="is not private"):
+            cache.read(entry)
+    entry.chmod(0o600)
+    (tmp_path / "link").symlink_to(entry)
+    with pytest.raises(OSError):
+        cache.read(tmp_path / "link")
+    if os.geteuid() == 0:
+        os.chown(entry, 12345, -1)
+        with pytest.raises(OSError, match="is not private"):
+            cache.read(entry)

@@ -12,7 +12,7 @@ from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cpu.blocks import BLOCK, finish_slopes, floor, to_pixel
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
-from stn_ref.kernels.scalar_math import ZEROS
+from stn_ref.kernels.scalar_math import ZEROS, bound
 
 OUTSIDE = -1
 
@@ -41,9 +41,8 @@ def anchor_block(points, count, H, W, unit, padding, xy, slopes):
                 xy[row + j], slopes[row + j] = anchor(x, size, padding, 2)
 
 
-@njit(error_model="numpy")
-def find_weights(xy, count, inner, outer, sign, a, k):
-    """Fill k, a window, with weights or with their slopes.
+def _fill_window(xy, count, sign, a, k):
+    """Fill k, a window, with the weights that inner and outer give, or with their slopes.
 
     The computation is in float64, as in every backend, because weights nearly cancel with a large `a`. sign multiplies
     the taps to the right of the point, where the distance falls as x grows: 1 for weights, which are even, and -1 for
@@ -57,6 +56,10 @@ def find_weights(xy, count, inner, outer, sign, a, k):
             store_scratch(k, row * Y + BLOCK + j, type(xy[0])(inner(t, a)))
             store_scratch(k, row * Y + 2 * BLOCK + j, type(xy[0])(sign * inner(1 - t, a)))
             store_scratch(k, row * Y + 3 * BLOCK + j, type(xy[0])(sign * outer(2 - t, a)))
+
+
+find_weights = _compile(bound(_fill_window, inner=inner, outer=outer))  # a function as an argument cannot be kept
+find_slopes = _compile(bound(_fill_window, inner=inner_slope, outer=outer_slope))
 
 
 @njit(error_model="numpy")
@@ -138,7 +141,7 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, a, first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
         anchor_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
-        find_weights(xy, count, inner, outer, 1, a, k)
+        find_weights(xy, count, 1, a, k)
         find_places(xy, count, H, W, zero, padding, places)
         for c in range(C):
             gather(U[b, c], places, k, count, V[b, c, p:])
@@ -159,8 +162,8 @@ def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, a, fi
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
             anchor_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
-            find_weights(xy, count, inner, outer, 1, a, k)
-            find_weights(xy, count, inner_slope, outer_slope, -1, a, dk)
+            find_weights(xy, count, 1, a, k)
+            find_slopes(xy, count, -1, a, dk)
             find_places(xy, count, H, W, zero, padding, places)
             gx[:] = 0
             gy[:] = 0
