@@ -314,7 +314,7 @@ def test_a_folder_that_others_may_write_or_own_or_redirect_is_refused(place, mon
         path.unlink()
         target.rename(path)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert place(**settings) == (None, f"{folder.parent} belongs to another user")
+    assert place(**settings) == (None, f"{folder.parent} belongs to another user, or others may write to it: remove it")
 
 
 def test_a_folder_of_another_user_is_refused(place, tmp_path):
@@ -385,8 +385,10 @@ def test_the_hash_depends_on_every_source_and_every_version(monkeypatch, tmp_pat
     differs()
     monkeypatch.setattr(cache.binding, "get_host_cpu_name", lambda: "x")
     differs()
-    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
+    monkeypatch.setattr(cache.numba.config, "BOUNDSCHECK", 1)  # from the environment or from numba's own file
     differs()
+    monkeypatch.setattr(cache.numba.config, "NUMBA_NUM_THREADS", 77)  # does not change the code
+    assert cache.state() == seen[-1]
 
 
 def test_the_report_of_the_machine_says_where_or_why_not(monkeypatch):
