@@ -33,6 +33,9 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises:
         OSError: `path` cannot be written; the message names it, also on a full disk.
     """
+    if not os.path.basename(os.fspath(path)):  # "" and "folder/": realpath would give another name
+        error = errno.EISDIR if os.fspath(path) else errno.ENOENT
+        raise OSError(error, os.strerror(error), os.fspath(path))
     mode = None
     if os.path.lexists(path):  # a read-only file must not be replaced: open it first
         with _named(path), open(path, "ab") as old:

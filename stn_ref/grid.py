@@ -102,6 +102,7 @@ def affine_grid(
     >>> affine_grid(np.array([[[2.0, 0, 0], [0, 2, 0.5]]]), (1, 1, 1, 2)).tolist()
     [[[[-1.0, 0.5], [1.0, 0.5]]]]
     """
+    checks.one_of("backend", backend, kernels.ALL_BACKENDS)
     N, _, Ho, Wo = _out_size(size)
     checks.floating("theta", theta)
     checks.shape("theta", theta, ("N", 2, 3), N=(N, "size"))
@@ -124,9 +125,10 @@ def affine_grid_backward(
         TypeError: ggrid is not float32 or float64, or size has other entries than integers.
         ShapeError: ggrid is not (N, Ho, Wo, 2) with the axes of size, or size has not four entries.
     """
+    checks.one_of("backend", backend, kernels.ALL_BACKENDS)
     N, _, Ho, Wo = _out_size(size)
     checks.floating("ggrid", ggrid)
     checks.shape("ggrid", ggrid, ("N", "Ho", "Wo", 2), N=(N, "size"), Ho=(Ho, "size"), Wo=(Wo, "size"))
     axes = coordinates.axes((Ho, Wo), None, checks.flag("align_corners", align_corners), ggrid.dtype)
     sums = kernels.grids(backend).matrix_backward(np.empty((N, 2, 3), ggrid.dtype), ggrid, axes)
-    return sums[:, :6].reshape(N, 2, 3)
+    return np.ascontiguousarray(sums[:, :6]).reshape(N, 2, 3)

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 
 import numpy as np
+import pytest
 
 from stn_ref import kernels
 from stn_ref.sampler import MODES
@@ -22,7 +23,7 @@ def case(*what):
     """Name the case in the message of what fails inside the `with`."""
     try:
         yield
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:  # the second is what pytest.raises raises
         raise AssertionError(f"{', '.join(map(str, what))}: {type(error).__name__}: {error}") from error
 
 

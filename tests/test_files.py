@@ -333,3 +333,12 @@ def test_a_lock_is_not_taken_through_a_planted_link(path):
     with pytest.raises(OSError, match="symbolic links"), files.claimed(path):
         pass
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("path", ("", "folder/"))
+def test_a_path_without_a_file_name_is_refused_before_the_work(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for refuse in (files.expect_writable, lambda p: files.write(p, "x")):
+        with pytest.raises(OSError):
+            refuse(path)
+    assert not list(tmp_path.iterdir())

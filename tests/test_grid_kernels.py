@@ -160,7 +160,7 @@ def test_layouts_and_read_only_inputs_change_no_bit_and_are_left_alone(rng, T, b
 
 @three_families
 def test_the_number_of_threads_changes_no_bit(rng, T, monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)  # each thread takes some rows, or some samples
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)  # ns: each thread takes some rows, or some samples
     before, results = threads.get_num_threads(), []
     theta, gpoints = thetas(rng, T, np.float32), rng.standard_normal((6, 17, 11, 2)).astype(np.float32)
     try:

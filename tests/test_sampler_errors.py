@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
 from stn_ref import checks, kernels
-from stn_ref.sampler import KINKS, grid_sample, sample, sample_backward
+from stn_ref.sampler import KINKS, MODES, grid_sample, sample, sample_backward
 
 BACKENDS = kernels.BACKENDS
 FAST = tuple(backend for backend in BACKENDS if backend != "literal")
@@ -232,3 +232,18 @@ def test_unsupported_options_name_what_is_supported(example):
     for option, value in wrong:
         with case(option, value), pytest.raises(ValueError, match=rf"{option} must be one of '.*'; got {value!r}"):
             stn_ref.grid_sample_backward(U, points, gV, **{option: value})
+
+
+@pytest.mark.parametrize("backend", kernels.BACKENDS)
+def test_an_infinite_point_is_outside_an_image_of_one_pixel_in_every_mode(backend, rng):
+    """There the factor of align_corners is 0, and infinity times 0 would be NaN."""
+    U, gV = rng.standard_normal((1, 2, 1, 1)), rng.standard_normal((1, 2, 1, 3))
+    grid = np.array([[[[np.inf, 0.0], [0.0, -np.inf], [np.inf, np.inf]]]])
+    modes = [mode for mode in MODES if backend not in kernels.CUDA_BACKENDS or mode != "bicubic"]
+    for mode, padding, corners in itertools.product(modes, ("zeros", "border", "reflection"), (False, True)):
+        options = {"mode": mode, "padding_mode": padding, "align_corners": corners, "backend": backend}
+        with case(mode, padding, corners):
+            wanted = np.zeros((1, 2, 1, 3)) if padding == "zeros" else np.broadcast_to(U, (1, 2, 1, 3))
+            assert_allclose(stn_ref.grid_sample(U, grid, **options), wanted, atol=1e-14)
+            gU, ggrid = stn_ref.grid_sample_backward(U, grid, gV, **options)
+            assert not ggrid.any() and np.isfinite(gU).all()

@@ -185,13 +185,14 @@ def test_concurrent_callers_get_their_own_results(several):
 
 
 def test_the_caller_does_all_the_work_where_the_system_gives_no_thread(monkeypatch):
-    def start(thread):
+    def start(function, arguments):
         raise RuntimeError("can't start new thread")
 
     before, done = stn_ref.get_num_threads(), []
     stn_ref.set_num_threads(3)
     try:
-        monkeypatch.setattr(threading.Thread, "start", start)
+        monkeypatch.setattr(threads._thread, "start_new_thread", start)
+        monkeypatch.setattr(threads, "_pool", threads._Pool())
         threads.parallel(done.append, 5)
     finally:
         stn_ref.set_num_threads(before)

@@ -24,7 +24,7 @@ from stn_ref.transformer import SpatialTransformer
 plt.rcParams.update(style.RC)
 blue, vermillion = style.OKABE_ITO["blue"], style.OKABE_ITO["vermillion"]
 
-EPOCHS, BATCH, SEED = 6, 32, 0
+EPOCHS, BATCH, SEED = 12, 32, 0
 digits = data.load(n_train=4000, n_val=0, n_test=1000, seed=SEED)
 U, pose = data.fixed_distortion(digits.test_images, "RTS", SEED)  # the pose is for us to look at, not for the net
 
@@ -32,7 +32,7 @@ U, pose = data.fixed_distortion(digits.test_images, "RTS", SEED)  # the pose is 
 # ## Predict
 #
 # The transformer is of the `similarity` family, $\theta = (s, \alpha, t_x, t_y)$: a window with a size, a turn and a
-# place. After six passes over 4000 digits, which of the three follows the digit best, and which follows it worst?
+# place. After twelve passes over 4000 digits, which of the three follows the digit best, and which follows it worst?
 
 # %%
 my_best, my_worst = None, None  # "size", "turn" or "place": edit this line, then run on
@@ -107,12 +107,12 @@ plt.show()
 for name, net in (("CNN", cnn), ("ST-CNN", st_cnn)):
     size = sum(param.value.size for param in net.params())
     print(f"{name:>6}: {size:6,} parameters, test error {errors[name][-1]:.1f} %")
-assert errors["ST-CNN"][1] > errors["CNN"][1] and errors["ST-CNN"][-1] < errors["CNN"][-1]
+assert errors["ST-CNN"][-1] < errors["CNN"][-1]
 
 # %% [markdown]
-# At first the net with the transformer is behind: it begins with the whole canvas, shrunk to 28 x 28 pixels. Then its
-# windows begin to follow the digits, and it pays. (The two nets are of about the same size, because a classifier of
-# 28 x 28 pixels needs fewer weights than one of 42 x 42.)
+# In the first epoch the transformer does not help: it begins with the whole canvas, shrunk to 28 x 28 pixels. Then its
+# windows begin to follow the digits, and its error falls below that of the CNN. (The two nets are of about the same
+# size, because a classifier of 28 x 28 pixels needs fewer weights than one of 42 x 42.)
 #
 # How far can you trust these numbers? The test set has 1000 digits; exercise 1 asks what that allows. And it is one
 # training of each. Set `SEED` to 1 and to 2 and see by how much everything moves, before you believe in a point or two.
@@ -180,7 +180,7 @@ assert slope["turn"] < 0.3 and (pairs["size"][1] > pairs["size"][0]).mean() > 0.
 #
 # Three changes that are worth a minute or two each: `filters=(32, 64)` in `make_cnn`, a CNN that can afford more (does
 # the transformer still pay?); `lr_scale=0.1` in `conv_localisation` (does the window still find the digit?); and
-# `EPOCHS = 12` (does it turn now?). Write down what you expect before you run.
+# `EPOCHS = 24` (does it turn now?). Write down what you expect before you run.
 #
 # ## Exercises
 #

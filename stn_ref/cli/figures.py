@@ -38,7 +38,7 @@ def regenerate(
     results: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[str]:
-    """Draw figures; write each with its numbers, and the captions of all figures in the folder; return the files written.
+    """Draw figures; write each with its numbers, and the captions of all of them; return the files written.
 
     Args:
         names: the figures; none: all figures.

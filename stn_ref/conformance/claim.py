@@ -64,7 +64,7 @@ def claim(failure: str, *, known: str = "", subject: str = "sampler", **choices:
                 judge(given, options)
 
         name = judge.__name__.strip("_").replace("_", "-")
-        says = " ".join(inspect.getdoc(judge).split())
+        says = " ".join((inspect.getdoc(judge) or name).split())  # python -OO has no docstrings
         return Claim(name, says, failure, known, subject, judge if subject == "tps" else check)
 
     return decorate

@@ -1,6 +1,6 @@
 """The counts of lab/invariance.py as a figure.
 
-Reads: ../invariance.py, style.py. Read next: curves.py.
+Reads: ../lab/invariance.py, style.py. Read next: curves.py.
 """
 
 import numpy as np

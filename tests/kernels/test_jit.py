@@ -302,7 +302,7 @@ def test_a_folder_that_others_may_write_or_own_or_redirect_is_refused(place, mon
     for path in (folder, folder.parent):
         for mode in (0o720, 0o702, 0o777, 0o1777):
             path.chmod(mode)
-            assert place(**settings) == (None, f"other users may write to {path}: run chmod go-w on it")
+            assert place(**settings) == (None, f"{path} belongs to another user, or others may write to it: remove it")
         path.chmod(0o755)
         assert place(**settings) == (folder, "")
         target = path.rename(tmp_path / "target")
@@ -314,7 +314,7 @@ def test_a_folder_that_others_may_write_or_own_or_redirect_is_refused(place, mon
         path.unlink()
         target.rename(path)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert place(**settings) == (None, f"{folder.parent} belongs to another user")
+    assert place(**settings) == (None, f"{folder.parent} belongs to another user, or others may write to it: remove it")
 
 
 def test_a_folder_of_another_user_is_refused(place, tmp_path):
@@ -323,7 +323,10 @@ def test_a_folder_of_another_user_is_refused(place, tmp_path):
     folder, _ = place(STN_REF_CACHE=tmp_path)
     for path in (folder, folder.parent):
         os.chown(path, 12345, -1)
-        assert place(STN_REF_CACHE=tmp_path) == (None, f"{path} belongs to another user")
+        assert place(STN_REF_CACHE=tmp_path) == (
+            None,
+            f"{path} belongs to another user, or others may write to it: remove it",
+        )
         os.chown(path, 0, -1)
 
 
@@ -382,8 +385,10 @@ def test_the_hash_depends_on_every_source_and_every_version(monkeypatch, tmp_pat
     differs()
     monkeypatch.setattr(cache.binding, "get_host_cpu_name", lambda: "x")
     differs()
-    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
+    monkeypatch.setattr(cache.numba.config, "BOUNDSCHECK", 1)  # from the environment or from numba's own file
     differs()
+    monkeypatch.setattr(cache.numba.config, "NUMBA_NUM_THREADS", 77)  # does not change the code
+    assert cache.state() == seen[-1]
 
 
 def test_the_report_of_the_machine_says_where_or_why_not(monkeypatch):
@@ -465,3 +470,23 @@ def test_every_mode_of_sampling_is_kept():
         assert compiled
         for signature, result in compiled:
             assert function._cache._key(signature, result.target_context)[1].is_file(), (function.__module__, signature)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no Unix owners and modes")
+def test_an_entry_that_another_user_could_have_written_is_not_executed(tmp_path):
+    entry = tmp_path / "entry"
+    entry.write_bytes(b"code")
+    entry.chmod(0o600)
+    assert cache.read(entry) == b"code"
+    for mode in (0o620, 0o602):
+        entry.chmod(mode)
+        with pytest.raises(OSError, match="is not private"):
+            cache.read(entry)
+    entry.chmod(0o600)
+    (tmp_path / "link").symlink_to(entry)
+    with pytest.raises(OSError):
+        cache.read(tmp_path / "link")
+    if os.geteuid() == 0:
+        os.chown(entry, 12345, -1)
+        with pytest.raises(OSError, match="is not private"):
+            cache.read(entry)

@@ -142,19 +142,19 @@ def place_zero(H: int, W: int) -> np.integer:
     return np.int32(0) if (H + 6) * (W + 6) < 2**31 else np.int64(0)
 
 
-def forward(task, U, points, unit, *options):
+def forward(task, cost, U, points, unit, *options):
     """Return V, filled by task(U, points, V, H, W, unit, zero, *options, first, last) on the blocks of all images."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
     zero, U, points = place_zero(H, W), planes(U), flat_points(points)
     V = np.empty((N, C, Ho * Wo), U.dtype)
     blocks = N * -(-Ho * Wo // BLOCK)
-    least = worth_a_thread((C + 2) * BLOCK)  # 1 ns for a value, and 2 for finding a point's cell
+    least = worth_a_thread(cost * (C + 2) * BLOCK)  # to find a cell costs about as much as two values
     parallel_ranges(lambda *span: task(U, points, V, H, W, unit, zero, *options, *span), blocks, least)
     return V.reshape(N, C, Ho, Wo)
 
 
-def backward(task, U, points, gV, needs, unit, *options):
+def backward(task, cost, U, points, gV, needs, unit, *options):
     """Return (gU, gpoints), computed by `task` on all images.
 
     The call is task(U, points, gV, gU, gpoints, H, W, unit, zero, *options, first, last). It adds to gU (N, C, HW) and
@@ -166,6 +166,6 @@ def backward(task, U, points, gV, needs, unit, *options):
     zero, u, points, gV = place_zero(H, W), planes(U), flat_points(points), flat(gV)
     gU = np.zeros((N, C, H * W if needs[0] else 0), u.dtype)
     gpoints = np.empty(points.shape if needs[1] else (N, 0), u.dtype)
-    least = worth_a_thread(2 * (C + 2) * gV.shape[2])
+    least = worth_a_thread(cost * (C + 2) * gV.shape[2])
     parallel_ranges(lambda *span: task(u, points, gV, gU, gpoints, H, W, unit, zero, *options, *span), N, least)
     return (gU.reshape(U.shape) if needs[0] else None), (gpoints.reshape(shape) if needs[1] else None)

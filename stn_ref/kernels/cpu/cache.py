@@ -2,9 +2,10 @@
 
 Place: ROOT/kernels-HASH. ROOT is the value of STN_REF_CACHE, or the folder stn_ref in the user's cache folder. HASH
 covers every source under kernels/, the versions of numba, llvmlite, NumPy and Python, numba's settings, and the
-processor: after an edit or an update, or on another machine, the folder is another one.
+processor: an edit, an update or another machine uses a new folder.
 
-Trust: machine code is executed, so both folders must belong to this user, and no other user may write there.
+Trust: machine code is executed, so both folders and each entry must belong to this user, and no other user may write
+there.
 
 Damage: an entry is a checksum of its key and contents, then the contents as numba serialises them for its own cache.
 An entry that cannot be read, or has a wrong checksum, is compiled again and overwritten. (Numba's own cache raises on a
@@ -76,9 +77,24 @@ def state() -> str:
         text = source.read_bytes()
         found.update(f"{source.relative_to(KERNELS).as_posix()} {len(text)} ".encode() + text)
     versions = sys.version, sys.flags.optimize, numba.__version__, llvmlite.__version__, np.__version__
-    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
-    found.update(repr((versions, settings, binding.get_process_triple(), binding.get_host_cpu_name())).encode())
+    settings = [(n, repr(v)) for n, v in vars(numba.config).items() if n.isupper() and not n.endswith("NUM_THREADS")]
+    found.update(repr((versions, sorted(settings), binding.get_process_triple(), binding.get_host_cpu_name())).encode())
     return "kernels-" + found.hexdigest()[:32]
+
+
+def is_private(about: os.stat_result) -> bool:
+    """Return whether a file or folder is this user's, and only this user may write to it; always True on Windows."""
+    return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
+
+
+def read(file: Path) -> bytes:
+    """Return the contents of an entry; OSError if it is missing, no plain file, or not private."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(file, flags), "rb") as entry:
+        about = os.fstat(entry.fileno())
+        if not stat.S_ISREG(about.st_mode) or not is_private(about):
+            raise OSError(f"{file} is not private")
+        return entry.read()
 
 
 def make_private(path: Path) -> None:
@@ -87,10 +103,8 @@ def make_private(path: Path) -> None:
     about = os.lstat(path)
     if not stat.S_ISDIR(about.st_mode):
         raise OSError(f"{path} is a symbolic link")
-    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():  # Windows has no Unix owners and modes
-        raise OSError(f"{path} belongs to another user")
-    if hasattr(os, "geteuid") and about.st_mode & 0o022:
-        raise OSError(f"other users may write to {path}: run chmod go-w on it")
+    if not is_private(about):
+        raise OSError(f"{path} belongs to another user, or others may write to it: remove it")
     if not os.access(path, os.W_OK | os.X_OK):
         raise OSError(f"{path} is not writable")
 
@@ -136,7 +150,7 @@ class Kept(NullCache):
         """Return the code compiled for this signature, or None."""
         with contextlib.suppress(Exception):  # no file, or an unreadable one
             key, file = self._key(sig, target_context)
-            entry = file.read_bytes() if file.is_file() else b""
+            entry = read(file)
             if entry[:32] == hashlib.sha256(key + entry[32:]).digest():
                 target_context.refresh()
                 return CompileResultCacheImpl.rebuild(self, target_context, pickle.loads(entry[32:]))

@@ -42,17 +42,25 @@ class _OneBlasThread(contextlib.AbstractContextManager):
 
     def __enter__(self):
         with self.gate, self.changed:
-            if not self.users:
-                self.before = [(library, library.num_threads) for library in _blas()]
-                for library, _ in self.before:
-                    _set_blas_threads(library, 1)
-            self.users.append(threading.get_ident())
+            inside = len(self.users)
+            try:
+                if not self.users:
+                    self.before = [(library, library.num_threads) for library in _blas()]
+                    for library, _ in self.before:
+                        _set_blas_threads(library, 1)
+                self.users.append(threading.get_ident())
+            except BaseException:  # Ctrl-C: __exit__ will not be called
+                del self.users[inside:]
+                self._restore()
+                raise
 
     def __exit__(self, *error):
         with self.changed:
-            self.users.remove(threading.get_ident())
-            self._restore()
-            self.changed.notify_all()
+            try:
+                self.users.remove(threading.get_ident())
+            finally:
+                self._restore()
+                self.changed.notify_all()
 
     def _restore(self):
         if not self.users:

@@ -72,7 +72,7 @@ class _Pool:
     def ask(self, requests: list[Callable[[], None]]) -> None:
         """Queue requests, which the next free threads call; start threads when they are first needed."""
         with self.lock, contextlib.suppress(RuntimeError):  # the system may refuse more threads
-            while self.size < _threads - 1:
+            while self.size < len(requests):
                 _thread.start_new_thread(self.serve, ())
                 self.size += 1
         for request in requests[: self.size]:

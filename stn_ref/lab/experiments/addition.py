@@ -1,6 +1,6 @@
 """MNIST addition: an image has two distorted digits, one in each channel, and its label is their sum.
 
-Reads: cell.py, ../several.py, ../models.py. Read next: parts.py.
+Reads: cell.py, ../../several.py, ../../models.py. Read next: parts.py.
 
 One transformer samples both channels at the same points: it can undo the distortion of one digit, but then it distorts
 the other. Two transformers can each undo one distortion. Each receives both channels and returns both, so that four

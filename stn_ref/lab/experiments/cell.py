@@ -1,6 +1,6 @@
 """A cell: one number of an experiment, computed separately, and all settings that determine it.
 
-Reads: ../results/store.py, ../training/. Read next: table1.py, run.py.
+Reads: ../results/store.py, ../../training/. Read next: table1.py, run.py.
 """
 
 import datetime

@@ -1,6 +1,6 @@
 """CIFAR-10 behind a transformer: the net, schedule and logged accuracy of a widely copied README, and a baseline.
 
-Reads: cell.py, ../published_numbers.py, ../data/cifar.py. Read next: run.py.
+Reads: cell.py, ../published_numbers.py, ../../data/cifar.py. Read next: run.py.
 
 Known from the README and the notebook beside it: the net (1,585,008 parameters, PyTorch's initial weights), SGD at
 0.01 without momentum, batches of 64, 50 epochs, images normalised by the mean and standard deviation of each channel,

@@ -1,6 +1,6 @@
 """Creatures: pictures whose class depends on two small parts of an object at a random place and slant.
 
-Reads: ../data/, ../sampler.py. Read next: parts.py.
+Reads: ../../data/, ../../sampler.py. Read next: parts.py.
 
 A creature is a bright body with a dark disc at each end: the head on its right and the tail on its left. The head has
 one of four marks: a spot, a ring, a cross or a bar. The tail has a spot or, a third as often, a ring. The class is the

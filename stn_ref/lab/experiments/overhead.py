@@ -1,6 +1,6 @@
 """The cost of a transformer: its share of a net's time and multiplications, forward and backward.
 
-Reads: ../turns.py, ../nn/operations.py, cell.py.
+Reads: ../turns.py, ../../nn/operations.py, cell.py.
 
 The paper states 6 % for one net: on SVHN the ST-CNN Multi is 6 % slower than the CNN, forward and backward. Those nets
 are large and their machine is unknown, so there is no `paper` scale. This experiment measures the nets of Table 1, the

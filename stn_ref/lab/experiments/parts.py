@@ -1,6 +1,6 @@
 """Parallel parts: nets with 0, 1, 2 and 4 windows of a fixed size, for classes that depend on two small parts.
 
-Reads: creatures.py, cell.py, ../several.py. Read next: pooling.py.
+Reads: creatures.py, cell.py, ../../several.py. Read next: pooling.py.
 
 As in the paper's experiment on birds, one localisation net places all windows, and each window is an attention
 transformer with a fixed scale. One net describes the content of each window, and the descriptions are classified

@@ -1,6 +1,6 @@
 """Test a trained net on digits that are moved, turned or scaled, one at a time, and moved by a single pixel.
 
-Reads: ../data/, ../invariance.py. Read next: pooling.py.
+Reads: ../../data/, ../invariance.py. Read next: pooling.py.
 
 The canvas is that of RTS, 42 x 42. A digit at rest is upright, in its original size and in the middle. It is an exact
 copy, because the margin of 14 pixels is even.

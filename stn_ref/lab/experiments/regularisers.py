@@ -1,6 +1,6 @@
 """Dropout, weight decay, early stopping and a consistency loss, alone and together, with 1,000 training digits.
 
-Reads: cell.py, ../training/consistency.py. Read next: run.py.
+Reads: cell.py, ../../training/consistency.py. Read next: run.py.
 
 Articles recommend these regularisers for spatial transformers. The paper uses none of them, as far as known. There is
 therefore no number to compare with and no `paper` scale, and every choice here is ours. A net that sees each digit

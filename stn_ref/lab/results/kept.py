@@ -1,6 +1,6 @@
 """Read the results in a folder, for pages and figures: check them, and never mix scales or data sets.
 
-Reads: store.py, ../lab/machine_report.py. Read next: summary.py.
+Reads: store.py, ../machine_report.py. Read next: summary.py.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from stn_ref.lab.machine_report import shipped
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
 
-NEEDED = ("sampler", "steps", "growth")  # parts of the report
+NEEDED = ("sampler", "grid", "steps", "growth")  # parts of the report
 COLUMNS = (  # of groups: title -> part of the report, start of its row names
     {
         "grid_sample, N,C,H,W → Ho,Wo": ("sampler", "grid_sample"),
