@@ -38,7 +38,7 @@ class Child:
         self.said.seek(0)
         said = self.said.read()
         self.stop()
-        assert status == 0, said[-6000:]
+        assert status == 0, f"status {status}: {said[-6000:]}"
         return said
 
     def stop(self) -> None:
