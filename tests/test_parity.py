@@ -223,7 +223,7 @@ def in_fractions(padding, align_corners, a):
 
 
 @each_backend
-def test_the_cubic_is_keys_kernel_in_fractions(rng, backend):
+def test_bicubic_is_keys_kernel_in_fractions(rng, backend):
     gV = rng.standard_normal((1, 1, 4, 5))
     for padding, align_corners, a in itertools.product(PADDINGS, (False, True), (-0.75, -0.5)):
         U, points, value, *slopes = in_fractions(padding, align_corners, a)
