@@ -216,7 +216,7 @@ def test_a_slip_in_an_option_points_to_the_help_of_its_command(capsys):
         main(["bench", "--quik"])
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and error.count("\n") == 1
-    assert error.startswith("stn-ref bench: error: unrecognized arguments: --quik; stn-ref bench --help")
+    assert error.startswith("stn-ref bench: error: unrecognized arguments: --quik; see stn-ref bench --help")
 
 
 def test_help_says_how_long_and_names_every_part(capsys):

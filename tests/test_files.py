@@ -158,7 +158,7 @@ def test_a_command_whose_write_fails_leaves_the_old_file_and_no_half(tmp_path, m
     shelf.mkdir()
     for name in ("01_toy.py", "README.md"):
         (shelf / name).write_text("# # 01 Toy\n")
-    monkeypatch.setattr(tutorials, "folder", lambda: shelf)
+    monkeypatch.setattr(tutorials, "FOLDER", shelf)
     monkeypatch.setattr(table, "judge", lambda peer, only, time_limit: table.Column(peer.title, {}, {}))
     replace, old = os.replace, "" if "tutorials" in command else f"{page.BEGIN}\n{page.END}\n"
     for fails in range(len(written)):
@@ -193,7 +193,7 @@ def test_a_notebook_and_its_thumbnail_are_whole_or_absent(tmp_path, monkeypatch)
     script.write_text("# %% [markdown]\n# # 01 Toy\n")
     (tmp_path / "notebooks").mkdir()
     tutorials.notebook(script).write_text("old")
-    monkeypatch.setattr("nbclient.NotebookClient.execute", lambda client: None)
+    monkeypatch.setattr("nbclient.NotebookClient.execute", lambda client, **options: None)
     with monkeypatch.context() as full, pytest.raises(OSError, match="No space left on device"):
         full.setattr(os, "replace", lambda part, target: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         tutorials.export([script], lambda line: None)
