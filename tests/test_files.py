@@ -1,4 +1,4 @@
-"""Files are whole or absent, whoever writes them; what a kill leaves is swept; one process has a claim."""
+"""Every writer leaves a whole file or none; the remains of a killed process are swept; one process holds a claim."""
 
 import errno
 import os
@@ -287,7 +287,7 @@ def test_a_lock_left_by_a_process_that_was_killed_claims_nothing(tmp_path):
 def test_a_lock_that_was_removed_before_it_was_ours_is_taken_anew(tmp_path, monkeypatch):
     path, flock, calls = tmp_path / "r.json", fcntl.flock, []
 
-    def late(file, how):  # whoever had it removes it between our opening and our locking
+    def late(file, how):  # the previous holder removes it between our opening and our locking
         calls.append(how)
         if len(calls) == 1:
             (tmp_path / ".r.json.lock").unlink()

@@ -20,8 +20,8 @@ from stn_ref import checks
 
 # Nanoseconds of work that justify a second thread. A pool thread starts a task 0.08 to 0.14 ms after the call of
 # `parallel` (medians of 600 calls, with pauses of 0 to 10 ms between them, on 2 cores that other programs kept busy);
-# one call in ten takes 0.4 ms or more. The delay is small compared with this much work. Half or twice the value makes
-# no large difference.
+# one call in ten takes 0.4 ms or more. So the delay is a third to a half of this value: a second thread begins to pay
+# here. A quarter of the value made calls of 0.1 to 0.2 ms slower.
 WORTH_A_THREAD = 250_000
 
 _inside = contextvars.ContextVar("stn_ref_inside", default=False)  # True in a task: nested loops use no more threads
