@@ -18,11 +18,11 @@ from functools import partial
 
 from stn_ref import checks
 
-# Nanoseconds of work that justify a second thread. A pool thread starts a task 0.08 to 0.14 ms after the call of
-# `parallel` (medians of 600 calls, with pauses of 0 to 10 ms between them, on 2 cores that other programs kept busy);
-# one call in ten takes 0.4 ms or more. So the delay is a third to a half of this value: a second thread begins to pay
-# here. A quarter of the value made calls of 0.1 to 0.2 ms slower.
-WORTH_A_THREAD = 250_000
+# Nanoseconds of work that justify a second thread, so work of less than a millisecond stays on one thread. A pool
+# thread starts a task 0.08 to 0.14 ms after the call of `parallel` (medians of 600 calls, with pauses of 0 to 10 ms
+# between them, on 2 cores that other programs kept busy); one call in ten takes 0.4 ms or more. With half of this value
+# `grid_sample` took longer on two threads than on one for batches of 0.2 to 0.5 ms.
+WORTH_A_THREAD = 500_000
 
 _inside = contextvars.ContextVar("stn_ref_inside", default=False)  # True in a task: nested loops use no more threads
 
