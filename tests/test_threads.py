@@ -199,15 +199,15 @@ def test_the_caller_does_all_the_work_where_the_system_gives_no_thread(monkeypat
     assert done == list(range(5))
 
 
-def test_a_second_thread_is_used_from_half_a_millisecond_of_work_on(several):
+def test_a_second_thread_is_used_from_a_millisecond_of_work_on(several):
     def ranges(count, ns):
         found = []
         threads.parallel_ranges(lambda first, last: found.append((first, last)), count, threads.worth_a_thread(ns))
         return sorted(found)
 
-    assert ranges(499, 1000) == [(0, 499)]  # 1000 ns for each item
-    assert ranges(500, 1000) == threads.spans(500, min(several, 2))
-    assert ranges(4000, 250) == threads.spans(4000, several)
+    assert ranges(999, 1000) == [(0, 999)]  # 1000 ns for each item
+    assert ranges(1000, 1000) == threads.spans(1000, min(several, 2))
+    assert ranges(8000, 250) == threads.spans(8000, several)
     assert ranges(1, 10**9) == [(0, 1)] and ranges(0, 1000) == []
     assert threads.worth_a_thread(0) == threads.WORTH_A_THREAD
 
