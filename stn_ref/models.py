@@ -10,6 +10,10 @@ The two published nets have the same structure: a transformer and a small convol
 and two fully-connected layers; the convolutional net has dropout. Their final log-softmax is part of our loss.
 """
 
+import os
+import zipfile
+import zlib
+
 import numpy as np
 
 from stn_ref import checks, transforms
@@ -214,6 +218,37 @@ def build(
     else:
         look = [SpatialTransformer(f_loc, transform, out_size=(2 * VIEW, 2 * VIEW)), AvgPool2d(2)]
     return Sequential(*look, *classifier(VIEW, rng, dropout=dropout, dtype=dtype).layers)
+
+
+def load_weights(net: Layer, path: str | os.PathLike) -> Layer:
+    """Copy the weights in an npz file, an array for each name of `Layer.named_params`, into a net; return the net.
+
+    `stn-ref experiment NAME --weights DIR` writes such files. After an error the net is unchanged.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: the file is damaged, or has the weights of another net.
+    """
+    params = dict(net.named_params())
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file):  # np.load would leave a damaged file open
+            file.seek(0)
+            arrays = np.load(file, allow_pickle=False)
+            found = {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file of weights") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise checks.DamagedFileError(f"{path} is damaged or not an npz file: {error}") from None
+    for name in params.keys() | found.keys():
+        wanted, got = (
+            f"{array.dtype} {array.shape}" if array is not None else "nothing"
+            for array in (params[name].value if name in params else None, found.get(name))
+        )
+        if wanted != got:
+            raise checks.DamagedFileError(f"{path} does not fit this net: {name} must be {wanted}; got {got}")
+    for name, param in params.items():
+        param.value[...] = found[name]
+    return net
 
 
 def transformer_of(net: Sequential) -> SpatialTransformer | None:

@@ -50,7 +50,7 @@ def experiment(args, note, say):
     options |= {"scale": args.scale or "smoke", "data_dir": args.data, "out": args.out or run.OUT}
     if args.list:
         return 0, {"cells": run.listed(args.name, say=say, **options)}
-    report = run.run(args.name, again=args.again, note=note, say=say, **options)
+    report = run.run(args.name, again=args.again, weights=args.weights, note=note, say=say, **options)
     return (1 if report["failed"] else 0), report
 
 

@@ -196,6 +196,7 @@ def _add_experiment_options(experiment: argparse.ArgumentParser) -> None:
     experiment.add_argument("--seeds", type=int, default=1, metavar="N", help="N seeds from --seed on (default: 1)")
     experiment.add_argument("--only", **SEVERAL, metavar="CELL", help="cells: st-cnn-affine/R or 'st-cnn-*/R'")
     experiment.add_argument("--again", action="store_true", help="recompute existing cells and overwrite them")
+    experiment.add_argument("--weights", metavar="DIR", help="folder for the best weights of the nets that are trained")
     experiment.add_argument("--list", action="store_true", help="list the cells of NAME, and which of them exist")
     experiment.add_argument(
         "--results",

@@ -1,13 +1,14 @@
 """A cell: what it writes, which file it takes for its own, and what a training adds to it."""
 
+import numpy as np
 import pytest
 
-from stn_ref import data
+from stn_ref import data, models
 from stn_ref.lab.experiments import addition, parts, pooling
 from stn_ref.lab.experiments import cell as cell_module
 from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.results import store
-from stn_ref.training import Config, Recipe, Trainer
+from stn_ref.training import Config, Recipe, Trainer, evaluate
 
 CONFIG = Config(model="st-fcn-affine", distortion="none", epochs=2, batch_size=32)
 
@@ -44,6 +45,18 @@ def test_a_cell_is_what_the_training_says_and_everything_that_decided_it(source,
     assert {"n_train": 96, "lr": CONFIG.lr, "data_crc32": digits.fingerprint}.items() <= result["configuration"].items()
     assert set(result["versions"]) == {"stn_ref", "python", "numpy", "scipy", "numba"} and result["seconds"] >= 0
     assert [file.name for file in tmp_path.iterdir()] == [path.name]  # and no checkpoint any more
+
+
+def test_the_best_weights_are_kept_where_they_are_wanted(source, digits, tmp_path):
+    made = cell(source)
+    path = made.path(tmp_path, "toy", "smoke")
+    (tmp_path / "weights").mkdir()
+    result = made.run(path, "toy", "smoke", weights=tmp_path / "weights", note=quiet)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, "weights"]
+    net = models.build("st-fcn-affine", 28, np.random.default_rng(5))
+    models.load_weights(net, tmp_path / "weights" / f"{path.stem}.npz")
+    images, labels = source.fixed("test", 0)
+    assert 100 * (1 - evaluate(net, images, labels)[1]) == pytest.approx(result["result"]["test_error_percent"])
 
 
 def test_measure_sees_the_best_weights_and_adds_to_the_result(source, digits, tmp_path):

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from stn_ref import data
+import numpy as np
+
+from stn_ref import data, files
 from stn_ref.kernels.cpu import threads
 from stn_ref.lab.machine_report import processor, versions
 from stn_ref.lab.results import store
 from stn_ref.lab.results.summary import duration
 from stn_ref.nn import Layer
-from stn_ref.training import CheckpointError, Recipe, Trainer
+from stn_ref.training import CheckpointError, Recipe, Trainer, checkpoint
 
 VERSIONS = ("stn_ref", "python", "numpy", "scipy", "numba")
 
@@ -67,9 +69,18 @@ class Cell:
         return result
 
     def run(
-        self, path: Path, experiment: str, scale: str, *, progress: bool = False, note: Callable[[str], None] = print
+        self,
+        path: Path,
+        experiment: str,
+        scale: str,
+        *,
+        weights: Path | None = None,
+        progress: bool = False,
+        note: Callable[[str], None] = print,
     ) -> dict:
         """Compute the cell, write the result to `path`, and return it.
+
+        With a folder `weights`, the best weights of the trained net are written there, to a file of the same name.
 
         Raises:
             DivergedError: a training diverged.
@@ -82,6 +93,8 @@ class Cell:
             computed = self.compute(half_done, progress, note)
         except CheckpointError as error:
             raise store.ResultError(f"{error}; move it away, and the cell starts over") from None
+        if weights is not None and half_done.exists():
+            keep_weights(half_done, weights / f"{path.stem}.npz")
         known = versions()
         result = {
             **self._named(experiment, scale),
@@ -98,6 +111,14 @@ class Cell:
 
     def _named(self, experiment: str, scale: str) -> dict:
         return {"experiment": experiment, "scale": scale, "cell": self.name, "seed": self.seed, "data": self.data}
+
+
+def keep_weights(path: Path, to: Path) -> None:
+    """Write the best weights of the checkpoint `path` to the npz file `to`: an array for each name of a parameter."""
+    arrays, _ = checkpoint.load(path)
+    best = {name.removeprefix("best/"): value for name, value in arrays.items() if name.startswith("best/")}
+    with files.replacing(to) as file:
+        np.savez_compressed(file, **best)
 
 
 def training_cell(

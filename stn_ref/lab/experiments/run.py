@@ -36,6 +36,7 @@ def run(
     seeds: int = 1,
     only: Iterable[str] = (),
     again: bool = False,
+    weights: str | os.PathLike | None = None,
     progress: bool = True,
     note: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
@@ -55,6 +56,7 @@ def run(
         seeds: the number of consecutive seeds.
         only: names of cells, or patterns, for example "st-cnn-*/R"; default: all.
         again: recompute existing cells and overwrite them. After an interruption it starts again with the first cell.
+        weights: a folder for the best weights of each net that is trained; None: they are not kept.
         progress: show a bar on standard error.
         note: called with lines of progress.
         say: called with the table.
@@ -75,7 +77,9 @@ def run(
     if scale == "smoke":
         note("smoke shows that everything runs; for numbers that mean something: --scale small")
     note(f"{name}, {scale}: {len(cells)} cells of {next(iter(cells.values())).data} data, {there} of them in {out}")
-    Path(out).mkdir(parents=True, exist_ok=True)
+    for folder in (out, weights):
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
     failed = {}
     for k, (path, cell) in enumerate(cells.items(), 1):
         if results[path] is not None:
@@ -88,7 +92,9 @@ def run(
                 store.half_done(path).unlink(missing_ok=True)
             note(f"{k}/{len(cells)} {_called(cell)}")
             try:
-                results[path] = cell.run(path, name, scale, progress=progress, note=note)
+                results[path] = cell.run(
+                    path, name, scale, weights=None if weights is None else Path(weights), progress=progress, note=note
+                )
                 note(f"  {_outcome(results[path])}{_left(results, cells, failed)}")
             except DivergedError as error:
                 note(f"  failed: {error}")

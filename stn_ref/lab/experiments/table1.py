@@ -1,6 +1,6 @@
 """Table 1: the error of nets with and without a transformer on distorted MNIST, and the cluttered 60 x 60 beside it.
 
-Reads: cell.py. Read next: run.py.
+Reads: cell.py, undone.py. Read next: run.py.
 
 `paper` is the paper's schedule: SGD, batches of 256, 150,000 steps, a rate of 0.01 that is divided by 10 after each
 50,000 steps. The paper does not state the momentum; here it is 0. `small` aims for similar errors with 1 to 6 % of the
@@ -25,6 +25,7 @@ import functools
 import math
 
 from stn_ref import data
+from stn_ref.lab.experiments import undone
 from stn_ref.lab.experiments.cell import Cell, training_cell
 from stn_ref.lab.published_numbers import TABLE_1 as PAPER
 from stn_ref.lab.results.summary import Summary, aligned, over_seeds, piped, samples_seen, span, standard_error
@@ -81,7 +82,8 @@ def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
         recipe = RECIPES[scale] | (SMALL[kind] if scale == "small" else {})
         for net in (net for net in NETS if kind in PAPER[net]):
             config = Config(model=net, distortion=kind, seed=seed, **recipe)
-            found.append(training_cell(f"{net}/{kind}", config, source))
+            measure = functools.partial(undone.measure, seed=seed)
+            found.append(training_cell(f"{net}/{kind}", config, source, measure=measure))
     return found
 
 
