@@ -244,7 +244,7 @@ def _add_training_options(train: argparse.ArgumentParser) -> None:
     add(
         "--distortion",
         "none; R: rotation; RTS: rotation, scale and translation in 42x42; P: projective; E: elastic; TC: translation "
-        "in 60x60 with clutter",
+        "in 60x60 with six patches of clutter; TC16: sixteen",
     )
     train.add_argument("--data", metavar="DIR", help="folder of MNIST's four files (default: procedural digits)")
     add("--epochs", "passes over the training set", metavar="N")

@@ -4,6 +4,7 @@ Reads: deform.py, sampler.py, checks.py. Read next: batching.py.
 
 What independent sources agree on: R is a rotation by U(-90, 90) degrees. RTS is a rotation by U(-45, 45), a scale of
 U(0.7, 1.2) and a random place in 42 x 42. TC is a random place in 60 x 60 and six 6 x 6 patches cut from other digits.
+TC16 is TC with sixteen patches, as in the paper's co-localisation.
 Only one source states that P and E scale a digit by U(0.75, 1), that P then moves each corner by N(0, 5) pixels, and
 that E moves each of 16 control points of a thin-plate spline by N(0, 1.5) pixels.
 
@@ -29,7 +30,7 @@ from stn_ref import checks
 from stn_ref.data import deform
 from stn_ref.sampler import sample
 
-PATCHES, PATCH = 6, 6  # of TC: number of patches, and their side in pixels
+PATCHES, PATCH = 16, 6  # the largest number of patches, and their side in pixels
 MARGIN = 4  # MNIST's ink fills pixels 4..23 of 28
 
 
@@ -45,7 +46,7 @@ class Kind:
         bend: the same for the 16 control points.
         anywhere: whether the digit has a random place on the canvas; else it is in the middle.
         whole: whether this place is a whole number of pixels.
-        clutter: whether patches of other digits are added.
+        clutter: the number of patches of other digits that are added.
     """
 
     canvas: int
@@ -55,7 +56,7 @@ class Kind:
     bend: float = 0.0
     anywhere: bool = False
     whole: bool = False
-    clutter: bool = False
+    clutter: int = 0
 
 
 KINDS = {
@@ -64,7 +65,8 @@ KINDS = {
     "RTS": Kind(42, angle=(-45.0, 45.0), scale=(0.7, 1.2), anywhere=True),
     "P": Kind(42, scale=(0.75, 1.0), corners=5.0),
     "E": Kind(28, scale=(0.75, 1.0), bend=1.5),
-    "TC": Kind(60, anywhere=True, whole=True, clutter=True),
+    "TC": Kind(60, anywhere=True, whole=True, clutter=6),
+    "TC16": Kind(60, anywhere=True, whole=True, clutter=16),
 }
 
 POSE = np.dtype(
@@ -74,9 +76,9 @@ POSE = np.dtype(
         ("centre", np.float64, 2),  # canvas pixel (x, y) of the middle of the digit's image
         ("corners", np.float64, (4, 2)),  # P, else 0: displacement (x, y) of each corner, canvas pixels; deform.CORNERS
         ("bend", np.float64, (16, 2)),  # E, else 0: displacement (x, y) of the control points' sources, canvas pixels
-        ("patch_image", np.int64, PATCHES),  # TC, else -1: the image that a patch is cut from
-        ("patch_cut", np.int64, (PATCHES, 2)),  # TC, else -1: first (x, y) of the patch in that image
-        ("patch_place", np.int64, (PATCHES, 2)),  # TC, else -1: first (x, y) of the patch on the canvas
+        ("patch_image", np.int64, PATCHES),  # the image that a patch is cut from; -1: there is no such patch
+        ("patch_cut", np.int64, (PATCHES, 2)),  # first (x, y) of the patch in that image, or -1
+        ("patch_place", np.int64, (PATCHES, 2)),  # first (x, y) of the patch on the canvas, or -1
     ]
 )
 
@@ -122,11 +124,11 @@ def draw_pose(n: int, kind: str, rng: np.random.Generator) -> np.ndarray:
         pose["corners"] = deform.draw_corners(n, rule.canvas, rule.corners, rng)
     if rule.bend:
         pose["bend"] = rng.normal(0, rule.bend, (n, 16, 2))
-    if rule.clutter:
-        others = rng.integers(1, max(n, 2), (n, PATCHES))
-        pose["patch_image"] = (np.arange(n)[:, None] + others) % max(n, 1)
-        pose["patch_cut"] = rng.integers(MARGIN, 28 - MARGIN - PATCH, (n, PATCHES, 2), endpoint=True)
-        pose["patch_place"] = rng.integers(0, rule.canvas - PATCH, (n, PATCHES, 2), endpoint=True)
+    if k := rule.clutter:
+        others = rng.integers(1, max(n, 2), (n, k))
+        pose["patch_image"][:, :k] = (np.arange(n)[:, None] + others) % max(n, 1)
+        pose["patch_cut"][:, :k] = rng.integers(MARGIN, 28 - MARGIN - PATCH, (n, k, 2), endpoint=True)
+        pose["patch_place"][:, :k] = rng.integers(0, rule.canvas - PATCH, (n, k, 2), endpoint=True)
     return pose
 
 
@@ -160,7 +162,7 @@ def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
         y_s = cy + s (-sin a (x_t - m) + cos a (y_t - m))
 
     Args:
-        pose: (N,) structured array with the fields of POSE, of R, RTS or TC: a spline has no inverse in closed form.
+        pose: (N,) structured array with the fields of POSE, not of P or E: a spline has no inverse in closed form.
         size: side of the view in pixels, at the digit's own resolution.
 
     Returns:
@@ -170,7 +172,7 @@ def upright_points(pose: np.ndarray, size: int = 28) -> np.ndarray:
         ValueError: a pose belongs to P or E.
     """
     if pose["corners"].any() or pose["bend"].any():
-        raise ValueError("pose must be of R, RTS or TC; got one whose corners or control points are moved (P or E)")
+        raise ValueError("pose must not be of P or E; got one whose corners or control points are moved")
     a = np.deg2rad(pose["angle"])[:, None, None]
     cos, sin = np.cos(a) * pose["scale"][:, None, None], np.sin(a) * pose["scale"][:, None, None]
     cx, cy = (c[:, None, None] for c in pose["centre"].T)
@@ -189,7 +191,7 @@ def apply_pose(
         pose: (N,) structured array with the fields of POSE.
         kind: the kind of these poses.
         patches_from: (M, 1, 28, 28), float32, or uint8, which is divided by 255: the images that pose["patch_image"]
-            indexes (TC only); default `images`.
+            indexes (TC and TC16 only); default `images`.
         backend: backend of the sampler.
 
     Returns:
@@ -210,7 +212,7 @@ def apply_pose(
         checks.shape("patches_from", patches_from, ("M", 1, 28, 28))
         square = np.stack(np.meshgrid(np.arange(PATCH), np.arange(PATCH)), axis=-1)  # (x, y) of a patch's pixels
         n = np.arange(len(images))[:, None, None]
-        for k in range(PATCHES):
+        for k in range(rule.clutter):
             others = to_float(patches_from[pose["patch_image"][:, k]])
             points = (pose["patch_cut"][:, k, None, None] + square).astype(np.float32)
             x, y = np.moveaxis(pose["patch_place"][:, k, None, None] + square, -1, 0)
@@ -222,12 +224,12 @@ def apply_pose(
 def distort(images: np.ndarray, kind: str, rng: np.random.Generator, *, backend: str = "cpu") -> Distorted:
     """Distort each image at random.
 
-        V = sample(U, source_points(pose));   TC: six patches of other images on top, the brighter value stays
+        V = sample(U, source_points(pose));   TC: six patches of other images (TC16: sixteen) on top, the brighter stays
 
     Args:
         images: (N, 1, 28, 28) float32, background 0: with another background an edge would appear where the zero
             padding begins.
-        kind: "R", "E" (28 x 28), "RTS", "P" (42 x 42), "TC" (60 x 60), or "none" (28 x 28).
+        kind: "R", "E" (28 x 28), "RTS", "P" (42 x 42), "TC", "TC16" (60 x 60), or "none" (28 x 28).
         rng: the only source of randomness; see `draw_pose`.
         backend: backend of the sampler: "cpu" or "vectorised".
 

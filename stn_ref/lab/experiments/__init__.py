@@ -17,4 +17,4 @@ from stn_ref.lab.results import SCALES
 
 __all__ = ["EXPERIMENTS", "SCALES"]
 
-EXPERIMENTS = ("table1", "addition", "parts", "pooling", "overhead", "cifar10", "regularisers")
+EXPERIMENTS = ("table1", "addition", "parts", "pooling", "overhead", "cifar10", "regularisers", "clutter")

@@ -51,13 +51,13 @@ class DigitPairs(data.DigitSource):
     """A Source of pairs of digits, each distorted separately, U (B, 2, 42, 42), and their sums (B,).
 
     (seed, epoch, index of the digit, number of digits) determine the partner and both distortions of a digit. `kind`
-    is the distortion, one of data.KINDS except TC.
+    is the distortion, one of data.KINDS without clutter.
     """
 
     kind: str = KIND
 
     def __post_init__(self):
-        checks.one_of("kind", self.kind, [kind for kind in data.KINDS if kind != "TC"])
+        checks.one_of("kind", self.kind, [name for name, kind in data.KINDS.items() if not kind.clutter])
 
     def batches(
         self, batch_size: int, seed: int, epoch: int, *, start: int = 0

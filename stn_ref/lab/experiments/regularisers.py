@@ -66,9 +66,10 @@ class OnceDistorted(data.DistortedDigits):
     def batches(self, batch_size: int, seed: int, epoch: int, *, start: int = 0):
         """Iterate over an epoch from batch `start` on: (U (B, 1, S, S), labels (B,))."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
-        U = data.distort(data.to_float(images), self.kind, data.stream(seed, "distortion")).images
-        which = data.batches(len(labels), batch_size, seed=seed, epoch=epoch, start=start)
-        return ((U[batch], labels[batch]) for batch in which)
+        pose = data.draw_pose(len(images), self.kind, data.stream(seed, "distortion"))
+        for batch in data.batches(len(labels), batch_size, seed=seed, epoch=epoch, start=start):
+            U = data.to_float(images[batch])
+            yield data.apply_pose(U, pose[batch], self.kind, patches_from=images), labels[batch]
 
 
 def cells(scale: str, seed: int, data_dir: str | None) -> list[Cell]:
