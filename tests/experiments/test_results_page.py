@@ -253,3 +253,17 @@ def test_the_labels_of_the_axis_do_not_touch(error):
         boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
         boxes = [box for box in boxes if ax.bbox.x0 <= (box.x0 + box.x1) / 2 <= ax.bbox.x1]
         assert len(boxes) >= 3 and all(one.x1 < two.x0 for one, two in itertools.pairwise(boxes))
+
+
+def test_the_page_says_how_far_distortions_are_undone(page):
+    def undone(r, after):
+        return {"undone": {"angle": {"correlation": r, "before": 52.0, "after": after}, "scale": None, "place": None}}
+
+    lines = page(
+        made("st-cnn-affine/R", 1.0, result=undone(0.9, 10.0)),
+        made("st-cnn-affine/R", 2.0, seed=1, result=undone(0.98, 6.0)),
+        made("cnn/R", 3.0),
+    )
+    (row,) = [line for line in lines if line.startswith("| `st-cnn-affine` | 0.94")]
+    assert row.startswith("| `st-cnn-affine` | 0.94 (52 to 8°) |  |")
+    assert not any("undo" in line for line in page(made("cnn/R", 3.0)) if "cnn/R" in line)

@@ -24,6 +24,7 @@ def test_smoke_computes_every_cell(smoke):
         net, kind = result["cell"].split("/")
         assert (result["configuration"]["model"], result["configuration"]["distortion"]) == (net, kind)
         assert 0 <= result["result"]["test_error_percent"] <= 100 and len(result["history"]) == 1
+        assert ("undone" in result["result"]) == ("views" in result["result"]) == net.startswith("st-")
 
 
 def test_json_on_standard_output_is_json_and_nothing_else(smoke, capsys):

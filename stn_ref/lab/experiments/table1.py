@@ -23,6 +23,7 @@ rate for the localisation net, batches of 32, and a view that begins at half the
 
 import functools
 import math
+from statistics import fmean
 
 from stn_ref import data
 from stn_ref.lab.experiments import undone
@@ -43,6 +44,9 @@ CHOSEN = (
     "the last with seeds 0 to 2); after that was seen, for 40 at 0.002, by the validation errors of `st-cnn-affine` "
     "(16 epochs) and `st-fcn-affine` (40) on seed 100. Elsewhere no other seed chose anything."
 )
+
+UNDONE = (("R", "angle"), ("RTS", "angle"), ("RTS", "scale"), ("RTS", "place"), ("P", "scale"), ("E", "scale"),
+          ("TC", "place"))  # fmt: skip
 
 SIZES = {
     "smoke": {"n_train": 200, "n_val": 50, "n_test": 100},
@@ -116,6 +120,7 @@ def markdown(results: list[dict]) -> list[str]:
             ]
         ),
         "",
+        *_undone(results),
         "In brackets the paper's error, and the difference. "
         f"The paper's nets saw {PAPER_SAMPLES / 1e6:.0f} million samples, by SGD."
         + (CHOSEN if (results[0]["scale"], results[0]["data"]) == ("small", DATA) else ""),
@@ -129,6 +134,34 @@ def _beside(net: str, kind: str, found: dict[str, Summary]) -> str:
     if paper is None:
         return ""
     return f"- ({paper})" if ours is None else f"**{ours}** ({paper}, {ours.mean - paper:+.2f})"
+
+
+def _undone(results: list[dict]) -> list[str]:
+    """Return a table of how far each net undoes the distortions; nothing if no result has measured it."""
+
+    def cell(net: str, kind: str, name: str) -> str:
+        values = [
+            value
+            for r in results
+            if r["cell"] == f"{net}/{kind}" and (value := (r["result"].get("undone") or {}).get(name))
+        ]
+        if not values:
+            return ""
+        r, before, after = (fmean(v[key] for v in values) for key in ("correlation", "before", "after"))
+        unit = {"angle": "°", "scale": " %", "place": " px"}[name]
+        return f"{r:.2f} ({before:.3g} to {after:.2g}{unit})"
+
+    rows = [(f"`{net}`", *(cell(net, kind, name) for kind, name in UNDONE)) for net in NETS]
+    rows = [row for row in rows if any(row[1:])]
+    if not rows:
+        return []
+    return [
+        "How far the transformers undo the distortions of the test digits: the correlation of the true and the undone "
+        "value; in brackets its standard deviation over the digits, before the transformer and after it:",
+        "",
+        *piped([("", *(f"{kind}, {name}" for kind, name in UNDONE)), *rows]),
+        "",
+    ]
 
 
 def _with_and_without(found: dict[str, Summary], results: list[dict]) -> list[str]:
