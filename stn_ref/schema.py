@@ -120,11 +120,11 @@ def misfit(value, schema, key: str = "") -> str:
 
 def _misfits_inside(value: list | dict, kind: list | dict, key: str) -> Iterator[str]:
     if isinstance(kind, list):
-        *items, last = kind
-        least = len(items) - 1 if last is ... else len(kind)
-        if len(value) < least or (last is not ... and len(value) > least):
-            yield f"{key} must have {'at least ' * (last is ...)}{least} item{'s' * (least > 1)}; got {len(value)}"
-        schemas = items + items[-1:] * len(value) if last is ... else kind
+        more = kind[-1:] == [...]
+        least = len(kind) - 2 * more
+        if len(value) < least or (len(value) > least and not more):
+            yield f"{key} must have {'at least ' * more}{least} item{'s' * (least != 1)}; got {len(value)}"
+        schemas = kind[:-1] + kind[-2:-1] * len(value) if more else kind
         yield from (misfit(*pair, f"{key}[{k}]") for k, pair in enumerate(zip(value, schemas, strict=False)))
     elif str in kind:
         yield from (misfit(item, kind[str], f"{key}.{name}".removeprefix(".")) for name, item in value.items())
