@@ -111,8 +111,19 @@ class Trainer:
         self.best = {}  # name -> value, of the best epoch so far
         self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0, "lr": 0.0}
         self.val = source.fixed("val", config.seed)
-        if path is not None and resume and Path(path).exists():
-            self._restore(*checkpoint.load(path))
+        if resume:
+            self.resume()
+
+    def resume(self) -> bool:
+        """Continue from the checkpoint at `path`; return False if there is none.
+
+        Raises:
+            CheckpointError: it is damaged, or belongs to another configuration or other data.
+        """
+        if self.path is None or not Path(self.path).exists():
+            return False
+        self._restore(*checkpoint.load(self.path))
+        return True
 
     def _consistent(self) -> Consistent:
         if not (isinstance(self.net, Sequential) and models.transformer_of(self.net)):
