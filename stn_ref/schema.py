@@ -102,6 +102,22 @@ def parse(text: str | bytes):
     return value
 
 
+def dump(value, **options) -> str:
+    """Return a value as JSON text, from which `parse` makes an equal value; `options` as for json.dumps.
+
+    Raises:
+        ValueError: there is no such text: see `parse`; or a key is no text, or a value is no JSON, for example a set.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, **options)
+        same = parse(text) == value
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not same:
+        raise ValueError("not JSON: keys must be text, and lists must not be tuples")
+    return text
+
+
 def misfit(value, schema, key: str = "") -> str:
     """Return how a value differs from a schema, or an empty string if it fits; `key` is the path to the value.
 

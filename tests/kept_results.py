@@ -2,22 +2,21 @@
 
 from stn_ref.lab.results import store
 
-
 _PASSES, _POSES = ("forward", "backward", "step"), ("shift", "rotation", "scale")
 CONFIGURATIONS = {
-    "pooling": {"n_posed": 5_000, "n_one_pixel": 1_000, **dict.fromkeys(_POSES, [0])},
+    "pooling": {"n_posed": 5_000, "n_one_pixel": 1_000, **{key: [0] for key in _POSES}},
     "cifar10": {"watched": "validation"},
 }
 RESULTS = {  # what the tables and figures of an experiment read besides the test error
     "counts": {"quoted": 3, "of_8": {}},
     "pooling": {
-        "accuracy_percent": dict.fromkeys(_POSES, [50]),
-        "trained_range": dict.fromkeys(_POSES, [0, 1]),
+        "accuracy_percent": {key: [50] for key in _POSES},
+        "trained_range": {key: [0, 1] for key in _POSES},
         "one_pixel": {"class_stays_of_8": 7, "outputs_stay_of_8": 1},
     },
     "overhead": {
         "threads": 1,
-        **dict.fromkeys(("share_percent", "slower_percent"), dict.fromkeys(_PASSES, [2, 1, 3])),
+        **{key: {key: [2, 1, 3] for key in _PASSES} for key in ("share_percent", "slower_percent")},
         **dict.fromkeys(("multiplications_share_percent", "multiplications_more_percent"), dict.fromkeys(_PASSES, 2)),
     },
     "cifar10": {"test_accuracy_percent": 50},

@@ -103,7 +103,10 @@ def test_a_damaged_report_of_speed_is_named_by_file_and_key(tmp_path):
         (report(growth=[row | {"ratio_10_90": [1]}]), r"parts.growth\[0\].ratio_10_90 must have 2 items; got 1"),
         (report(growth=[row | {"threads": 3}]), r"parts.growth\[0\].threads must be an integer from 1 to 1; got 3"),
         (report(growth=[row, {"name": "x", "threads": 1}]), r"parts.growth\[1\].pass is missing"),
-        (report(growth=[row | {"peak_bytes_per_pixel": "4"}]), r"growth\[0\].peak_bytes_per_pixel must be a number of at"),
+        (
+            report(growth=[row | {"peak_bytes_per_pixel": "4"}]),
+            r"growth\[0\].peak_bytes_per_pixel must be a number of at",
+        ),
     ):
         path.write_text(json.dumps(report() | change))
         with pytest.raises(checks.DamagedFileError, match=rf"cpu\.json is damaged or not a report.*{why}.*; move"):

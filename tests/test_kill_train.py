@@ -1,4 +1,4 @@
-"""`train` in processes of its own: killed at random moments it ends in the same bits; two never work on one checkpoint."""
+"""`train` in its own processes: killed at random moments it ends in the same bits; two never use one checkpoint."""
 
 import json
 import os

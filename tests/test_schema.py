@@ -8,8 +8,22 @@ import pytest
 from stn_ref import checks, schema
 from stn_ref.schema import COUNT, FRACTION, NUMBER, PERCENT, POSITIVE, Number, misfit
 
-SHAPE = {"name": str, "rows": [{"percent": (PERCENT, None), "n?": COUNT}, ...], "pair?": [str, NUMBER], "some?": [str, str, ...], "of?": {str: NUMBER}, "on?": bool}
-GOOD = {"name": "a", "rows": [{"percent": 0, "n": 3}, {"percent": None}], "of": {"x?": 1.5, "": -2}, "more": [[]], "pair": ["a", 1], "some": ["a", "b"]}
+SHAPE = {
+    "name": str,
+    "rows": [{"percent": (PERCENT, None), "n?": COUNT}, ...],
+    "pair?": [str, NUMBER],
+    "some?": [str, str, ...],
+    "of?": {str: NUMBER},
+    "on?": bool,
+}
+GOOD = {
+    "name": "a",
+    "rows": [{"percent": 0, "n": 3}, {"percent": None}],
+    "of": {"x?": 1.5, "": -2},
+    "more": [[]],
+    "pair": ["a", 1],
+    "some": ["a", "b"],
+}
 
 
 def test_a_value_that_fits_is_accepted_and_other_keys_are_not_checked():

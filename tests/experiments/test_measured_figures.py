@@ -11,7 +11,6 @@ from stn_ref.lab.results import kept
 from stn_ref.plotting import gallery, style
 from stn_ref.plotting.gallery import measured
 
-
 PASSES = ("forward", "backward", "step")
 
 
@@ -28,8 +27,8 @@ def net(cell, seed=0, add=0.0):
 
 def shares(cell, time, count, seed=0):
     found = {
-        "share_percent": dict.fromkeys(PASSES, [time, time - 1, time + 2]),
-        "slower_percent": dict.fromkeys(PASSES, [time - 30, time - 31, time - 28]),
+        "share_percent": {key: [time, time - 1, time + 2] for key in PASSES},
+        "slower_percent": {key: [time - 30, time - 31, time - 28] for key in PASSES},
         "multiplications_share_percent": dict.fromkeys(PASSES, count),
     }
     whole = made(cell, seed=seed, experiment="overhead", data="noise", result=found, n_train=None)

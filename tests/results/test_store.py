@@ -13,8 +13,8 @@ pytest.importorskip("fcntl")  # without locks nothing is tidied
 
 RESULT = {
     "experiment": "toy", "scale": "smoke", "cell": "a/b", "seed": 0, "data": "none", "configuration": {"lr": 0.1},
-    "result": {"test_error_percent": 0.1 + 0.2}, "loss": 1e-17, "versions": {"stn_ref": "0", "numpy": "2"}, "machine": "a CPU",
-    "date": "2026-01-02 03:04 UTC", "seconds": 1.5,
+    "result": {"test_error_percent": 0.1 + 0.2}, "loss": 1e-17, "versions": {"stn_ref": "0", "numpy": "2"},
+    "machine": "a CPU", "date": "2026-01-02 03:04 UTC", "seconds": 1.5,
 }  # fmt: skip
 
 
@@ -66,9 +66,18 @@ def test_a_result_cut_short_anywhere_is_refused(path):
         (b"[1, 2]", "is not a file of results: it does not say its format"),
         (b'{"command": "train"}', "is not a file of results: it does not say its format"),
         (b'{"format": "stn_ref result 9"}', "has format 'stn_ref result 9'; this version reads 'stn_ref result 1'"),
-        (json.dumps({"format": store.FORMAT, **RESULT, "seed": "0"}).encode(), r"is damaged or not a file of results: seed must be an integer of at least 0; got '0'; move"),
-        (json.dumps({"format": store.FORMAT, **RESULT, "result": [1]}).encode(), "is damaged or not a file of results: result must be an object; got a list; move"),
-        (json.dumps({"format": store.FORMAT, **RESULT, "seconds": None}).encode(), "is damaged or not a file of results: seconds must be a number of at least 0; got None"),
+        (
+            json.dumps({"format": store.FORMAT, **RESULT, "seed": "0"}).encode(),
+            r"is damaged or not a file of results: seed must be an integer of at least 0; got '0'; move",
+        ),
+        (
+            json.dumps({"format": store.FORMAT, **RESULT, "result": [1]}).encode(),
+            "is damaged or not a file of results: result must be an object; got a list; move",
+        ),
+        (
+            json.dumps({"format": store.FORMAT, **RESULT, "seconds": None}).encode(),
+            "is damaged or not a file of results: seconds must be a number of at least 0; got None",
+        ),
     ],
     ids=["html", "bytes", "deep", "list", "another report", "another version", "seed", "result", "seconds"],
 )

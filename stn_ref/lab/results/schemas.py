@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from stn_ref.lab.published_numbers import CIFAR10_CORRECT
 from stn_ref.schema import COUNT, FRACTION, NUMBER, PERCENT, POSITIVE, Number, misfit
+from stn_ref.training.history import ROW
 
 RESULT = {
     **dict.fromkeys(("experiment", "scale", "cell", "data", "machine", "date"), str),
@@ -16,13 +17,7 @@ RESULT = {
     "result": {"test_error_percent?": (PERCENT, None), "n_test?": COUNT, "training_seconds?": POSITIVE},
     "versions": {"stn_ref": str, "numpy": str},
 }
-EPOCH = {  # a row of training/history.py; the columns of CIFAR-10 may be named after the test images
-    "epoch": COUNT,
-    **dict.fromkeys(("lr?", "train_loss?", "seconds?"), NUMBER),
-    "train_accuracy?": FRACTION,
-    **dict.fromkeys(("val_loss?", "test_loss?"), (NUMBER, None)),
-    **dict.fromkeys(("val_accuracy?", "test_accuracy?"), (FRACTION, None)),
-}
+EPOCH = {key if key == "epoch" else f"{key}?": kind for key, kind in ROW.items()}  # others are for `cifar10` to check
 TRAINED = {  # what a page says of a training
     "configuration": {
         **dict.fromkeys(("epochs", "batch_size", "n_train", "n_val", "warmup"), COUNT),
@@ -34,7 +29,7 @@ TRAINED = {  # what a page says of a training
     "history": [EPOCH, EPOCH, ...],
 }
 _PASSES, _POSES = ("forward", "backward", "step"), ("shift", "rotation", "scale")
-_QUANTILES = dict.fromkeys(_PASSES, [NUMBER, NUMBER, NUMBER])  # 50, 10 and 90 %
+_QUANTILES = {part: [NUMBER, NUMBER, NUMBER] for part in _PASSES}  # 50, 10 and 90 %
 OVERHEAD = {
     "threads": COUNT,
     **dict.fromkeys(("share_percent", "slower_percent"), _QUANTILES),
@@ -47,7 +42,10 @@ CIFAR10 = {
     "view?": dict.fromkeys(("side", "side_sd", "angle_degrees"), NUMBER),
 }
 COUNTS = {"quoted": NUMBER, "of_8": {str: {"value?": NUMBER, "simulated": NUMBER, "standard_error": POSITIVE}}}
-POSED = {**dict.fromkeys(("n_posed", "n_one_pixel"), COUNT), **dict.fromkeys(_POSES, [NUMBER, NUMBER, ...])}  # configuration
+POSED = {  # configuration
+    **dict.fromkeys(("n_posed", "n_one_pixel"), COUNT),
+    **{pose: [NUMBER, NUMBER, ...] for pose in _POSES},
+}
 DISTANCES = {f"{end}_distance{of}_percent?": NUMBER for end in ("head", "tail") for of in ("", "_unmoved")}
 REGULARISED = dict.fromkeys(("train_error_percent?", "inconsistency_percent?"), NUMBER)
 
@@ -84,6 +82,6 @@ def _posed(configuration: dict) -> dict:
     """Return the schema of accuracies in poses, one for each of the configuration's."""
     return {
         "accuracy_percent": {pose: [PERCENT] * len(configuration[pose]) for pose in _POSES},
-        "trained_range": dict.fromkeys(_POSES, [NUMBER, NUMBER]),
+        "trained_range": {pose: [NUMBER, NUMBER] for pose in _POSES},
         "one_pixel": dict.fromkeys(("class_stays_of_8", "outputs_stay_of_8"), Number(0, 8)),
     }

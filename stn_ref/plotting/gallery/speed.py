@@ -26,7 +26,12 @@ BUSY = 0.15  # cores that other programs used: at or above this the caption says
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
 _WHAT = "a report of `stn-ref bench`"
 _RATIO, _COST = Number(1e-9, 1e9), Number(1e-9)
-_ROW = {"name": str, "threads": COUNT, "others_cores?": POSITIVE, **dict.fromkeys(("ratio?", *(f"{key}?" for key in BESIDE)), _RATIO)}
+_ROW = {
+    "name": str,
+    "threads": COUNT,
+    "others_cores?": POSITIVE,
+    **dict.fromkeys(("ratio?", *(f"{key}?" for key in BESIDE)), _RATIO),
+}
 _REPORT = {
     "date": str,
     "threads": [COUNT, COUNT, ...],
