@@ -21,7 +21,7 @@ FORMS = {
         ("MODULE:FUNCTION", "sampler", "backward tps only time_limit"),
         ("--tps MODULE:FUNCTION", "tps", "only time_limit"),
     ),
-    "data": (("list", "list", ""), ("fetch NAME", "fetch", "name dir"), ("verify NAME", "verify", "name dir")),
+    "data": (("list", "list", ""), ("fetch NAME", "fetch", "name dir mirror"), ("verify NAME", "verify", "name dir")),
     "tutorials": (
         ("list", "list", "names"),
         ("run NAME", "run names", ""),
@@ -142,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     )
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="folder of the data set (default: data/NAME)")
+    data.add_argument("--mirror", metavar="URL", help="fetch: address of a directory with the files, tried first")
 
     experiment = add("experiment", commands.experiment, "run a published experiment at a declared scale", seed=True)
     _add_experiment_options(experiment)
