@@ -163,10 +163,12 @@ def fetch(
             continue
         urls = [f"{mirror.rstrip('/')}/{known.name}" for mirror in (*mirrors, *SETS[name].mirrors)]
         with files.replacing(path) as file, tqdm(total=known.size, desc=known.name, leave=False, **BAR) as bar:
+
+            def progress(received: int, bar=bar) -> None:
+                bar.update(received - bar.n)
+
             try:
-                transfer.receive(
-                    urls, file, known.size, known.sha256, progress=lambda n, bar=bar: bar.update(n - bar.n)
-                )
+                transfer.receive(urls, file, known.size, known.sha256, progress=progress)
             except transfer.NotReceived as error:
                 raise OSError(f"{known.name} could not be fetched: {error}") from None
         say(f"{path}: fetched, checksum right")

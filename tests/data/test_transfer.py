@@ -208,13 +208,12 @@ def test_https_stays_https():
         ("http://a/x", "https://b/x", True),
         ("http://a/x", "ftp://b/x", False),
     ):
-        redirect = lambda: transfer._Redirects().redirect_request(  # noqa: E731
-            urllib.request.Request(old), None, 302, "Found", {}, new)  # fmt: skip
+        arguments = urllib.request.Request(old), None, 302, "Found", {}, new
         if allowed:
-            assert redirect().full_url == new
+            assert transfer._Redirects().redirect_request(*arguments).full_url == new
         else:
             with pytest.raises(urllib.error.URLError, match=f"redirects to {new}"):
-                redirect()
+                transfer._Redirects().redirect_request(*arguments)
 
 
 @pytest.fixture
