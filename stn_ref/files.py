@@ -37,13 +37,15 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         error = errno.EISDIR if os.fspath(path) else errno.ENOENT
         raise OSError(error, os.strerror(error), os.fspath(path))
     mode = None
-    if os.path.lexists(path):  # a read-only file must not be replaced: open it first
+    if os.path.exists(path):  # a read-only file must not be replaced: open it first
         with _named(path), open(path, "ab") as old:
             mode = os.fstat(old.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 yield old
                 return
     target = os.path.realpath(path)
+    if os.path.islink(target):  # links in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
     sweep(target)
     with _named(path), contextlib.ExitStack() as held:
         with _new_part(target) as part:
@@ -91,7 +93,7 @@ def sweep(path: str | os.PathLike) -> None:
     with contextlib.suppress(OSError):
         for part in [os.path.join(folder, found) for found in os.listdir(folder) if part_of_it.fullmatch(found)]:
             if stat.S_ISREG(os.lstat(part).st_mode):
-                with contextlib.suppress(OSError), open(part, "r+b") as file:
+                with contextlib.suppress(OSError), open(part, "r+b", opener=_plainly) as file:
                     if _lock(file):
                         os.unlink(part)
 
@@ -128,7 +130,7 @@ def claimed(path: Path) -> Iterator[bool]:
         return
     lock = lock_of(path)
     while True:
-        with open(lock, "ab", opener=_not_through_a_link) as file:
+        with open(lock, "ab", opener=_plainly) as file:
             locked = _lock(file)
             if locked and not _is_at(lock, file):
                 continue  # its previous holder has removed the file: this lock would exclude no process
@@ -136,7 +138,7 @@ def claimed(path: Path) -> Iterator[bool]:
                 yield locked is not False
             finally:
                 if locked:
-                    lock.unlink(missing_ok=True)
+                    _remove(lock)
             return
 
 
@@ -159,8 +161,9 @@ def _is_at(path: str | os.PathLike, file: BinaryIO) -> bool:
         return False
 
 
-def _not_through_a_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def _plainly(path: str, flags: int) -> int:
+    """Open a file for `open`; fail on a symbolic link, and do not wait for the reader of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _new_part(target: str) -> BinaryIO:
@@ -168,15 +171,15 @@ def _new_part(target: str) -> BinaryIO:
     folder, name = os.path.split(target)
     while True:
         part = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
-        file = open(part, "x+b")  # x: fails if the name exists, even as a link
+        file = open(part, "x+b", opener=_plainly)  # x: fails if the name exists
         if _lock(file) is not False and _is_at(part, file):
             return file
         file.close()  # a sweep removed it before it was locked
 
 
-def _remove(part: str) -> None:
+def _remove(path: str | os.PathLike) -> None:
     with contextlib.suppress(OSError):  # the error before it is the one to report
-        os.unlink(part)
+        Path(path).unlink()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,10 @@ if os.environ.get("STN_REF_BACKENDS"):  # the tests of the backends are then of 
     kernels.BACKENDS = tuple(os.environ["STN_REF_BACKENDS"].split(","))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=4, help="kills of `train`, and of `experiment`, at random moments")
+
+
 def pytest_configure(config):
     """Where STN_REF_REQUIRE_TORCH is set, the parity tests must not be skipped in silence."""
     if not os.environ.get("STN_REF_REQUIRE_TORCH"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,132 @@ def test_a_foreign_file_is_named(path, damage):
     with pytest.raises(CheckpointError, match=r"c\.npz") as error:
         checkpoint.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_save_refuses_what_load_could_not_return(path):
+    before, W, deep = path.read_bytes(), np.zeros(2), [1]
+    for _ in range(60):
+        deep = [deep]
+    for arrays, meta, why in (
+        ({}, {"format": 1}, "a key of meta must not be one of format, arrays; got 'format'"),
+        ({}, {"arrays": []}, "a key of meta must not be one of format, arrays; got 'arrays'"),
+        ({}, {"a": float("nan")}, "not JSON compliant"),
+        ({}, {"a": [-float("inf")]}, "not JSON compliant"),
+        ({}, {"a": deep}, "nested more than 50 levels deep"),
+        ({}, {1: "a"}, "not JSON: keys must be text"),
+        ({}, {"a": {1: 2, "1": 3}}, "the key '1' occurs twice"),
+        ({}, {"a": (1, 2)}, "not JSON: keys must be text, and lists must not be tuples"),
+        ({}, {"a": {1, 2}}, "not JSON: Object of type set is not JSON serializable"),
+        ({"meta.json": W}, {}, "a name in arrays must not be one of meta.json, file, allow_pickle, nor"),
+        ({"allow_pickle": W}, {}, "got 'allow_pickle'"),
+        ({"file": W}, {}, "got 'file'"),
+        ({"w": W, "w.npy": W}, {}, "nor end in .npy; got 'w.npy'"),
+        ({"a\0b": W}, {}, r"got 'a\x00b'"),
+        ({"w": np.array([{}], object)}, {}, r"arrays['w'] must be an array without objects; got dtype('O')"),
+        ({"w": [1, 2]}, {}, "arrays['w'] must be an array without objects; got [1, 2]"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(why)):
+            checkpoint.save(path, arrays, meta)
+        assert path.read_bytes() == before
+    odd = {
+        "a/b": W,
+        "a": W.astype(">f4"),
+        "": np.array("text"),
+        "é": np.zeros((0, 3), bool),
+        "s": W.astype([("x", "f8")]),
+    }
+    checkpoint.save(path, odd, {"a": None, "": [[]], "n": 2**200})
+    arrays, meta = checkpoint.load(path)
+    assert_same(arrays, odd)
+    assert meta == {"a": None, "": [[]], "n": 2**200}
+
+
+def with_header(path, text):
+    """Replace the header of a checkpoint by this text."""
+    with np.load(path) as members:
+        arrays = {name: members[name] for name in members.files}
+    np.savez(path, **arrays | {"meta.json": np.frombuffer(text.encode(), np.uint8)})
+
+
+def test_a_header_that_fits_no_checkpoint_is_named(path):
+    for header, why in (
+        ("[" * 9999, "is damaged or not a stn_ref checkpoint: its header is no JSON (nested more than 50 levels deep)"),
+        ('{"format": ' + "[" * 60 + "]" * 60 + "}", "its header is no JSON (nested more than 50 levels deep)"),
+        ("[]", "it must be an object; got a list"),
+        ("{}", "format is missing"),
+        ('{"format": 5}', "format must be text; got 5"),
+        ('{"format": "stn_ref checkpoint 9"}', "has format 'stn_ref checkpoint 9'; this version reads"),
+        ('{"format": "stn_ref checkpoint 1", "arrays": 5}', "arrays must be a list; got 5"),
+        ('{"format": "stn_ref checkpoint 1", "arrays": [5]}', "arrays[0] must be text; got 5"),
+        ('{"format": "stn_ref checkpoint 1", "arrays": [], "arrays": []}', "the key 'arrays' occurs twice"),
+        ('{"format": "stn_ref checkpoint 1", "arrays": [], "x": NaN}', "NaN is not a finite number"),
+        ('{"format": "stn_ref checkpoint 1", "arrays": ["x"]}', "is damaged: expected 1 arrays from its header, got 2"),
+    ):
+        with_header(path, header)
+        with pytest.raises(CheckpointError, match=rf"c\.npz .*{re.escape(why)}") as error:
+            checkpoint.load(path)
+        assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_no_training_could_have_saved_is_refused(digits, tmp_path, monkeypatch):
+    build = models.build
+
+    def with_dropout(*args, **options):
+        net = build(*args, **options)
+        net.layers.insert(-1, Dropout(0.5, np.random.default_rng(7)))
+        return net
+
+    monkeypatch.setattr(models, "build", with_dropout)
+    path = tmp_path / "c.npz"
+    stopped_at(trainer(digits, path=path), "_step", 6)  # after 2 of 3 batches of the second epoch
+    arrays, good = checkpoint.load(path)
+    state = good["rngs"][0]
+
+    def fails(why, meta, arrays=arrays):
+        checkpoint.save(path, arrays, meta)
+        with pytest.raises(CheckpointError, match=rf"c\.npz .*{why}") as error:
+            trainer(digits, path=path, resume=True)
+        assert "\n" not in str(error.value)
+
+    for change, why in (
+        ({"batch": 4}, "position.batch must be an integer from 0 to 3; got 4"),
+        ({"batch": -1}, "position.batch must be an integer from 0 to 3; got -1"),
+        ({"batch": 1.5}, "position.batch must be an integer"),
+        ({"batch": 1}, "optimiser/steps must be 4 at this position; got 5"),
+        ({"epoch": 4}, "position.epoch must be an integer from 0 to 3; got 4"),
+        ({"epoch": 2}, r"position.epoch is 2, but history has the epochs \[1\]"),
+        ({"correct": 97}, "position.correct must be an integer from 0 to 96; got 97"),
+        ({"loss": "0"}, "position.loss must be a number; got '0'"),
+        ({"seconds": -1}, "position.seconds must be a number of at least 0; got -1"),
+    ):
+        fails(why, good | {"position": good["position"] | change})
+    row = good["history"][0]
+    for change, why in (
+        ({"position": []}, "position must be an object; got a list"),
+        ({"history": [row, row]}, r"history has the epochs \[1, 1\]"),
+        (
+            {"history": [row | {"val_accuracy": 2}]},
+            r"history\[0\].val_accuracy must be a number from 0 to 1 or null; got 2",
+        ),
+        ({"history": [row | {"more": 2}]}, "does not fit this version: .*more"),
+        ({"rngs": []}, "does not fit this version"),
+        ({"rngs": [5]}, r"rngs\[0\] must be an object; got 5"),
+        ({"rngs": [{}]}, "does not fit this version"),
+        ({"rngs": [state | {"bit_generator": "MT19937"}]}, "does not fit this version"),
+        ({"rngs": [state | {"state": {"state": 2**200, "inc": 1}}]}, "does not fit this version"),
+        ({"rngs": [state | {"state": {"state": -1, "inc": 1}}]}, "does not fit this version"),
+        ({"rngs": [state | {"uinteger": 2**40}]}, "does not fit this version"),
+    ):
+        fails(why, good | change)
+    for kind in ("param/", "optimiser/"):
+        name = next(name for name in arrays if name.startswith(kind))
+        fails("", good, {key: array for key, array in arrays.items() if key != name})
+    no_best = {key: array for key, array in arrays.items() if not key.startswith("best/")}
+    fails("it must have best weights after the first epoch, and not before", good, no_best)
+    for bad in (np.array([5, 5]), np.array(-5)):
+        fails("optimiser/steps must be 5", good, arrays | {"optimiser/steps": bad})
+    checkpoint.save(path, arrays, good)
+    assert trainer(digits, path=path, resume=True).position["batch"] == 2
 
 
 # Which run it is of.

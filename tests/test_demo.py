@@ -47,7 +47,7 @@ def test_the_demo_writes_a_page_with_its_figures_and_numbers(small, tmp_path, mo
     monkeypatch.setattr(demo.Trainer, "test", lambda trainer: (1.0, accuracy[trainer.config.model]))
     out, notes, said = tmp_path / "some" / "where", [], []
     report = demo.run(out, note=notes.append, say=said.append)
-    names = {"index.html", "report.json", "transformer.png", "training.svg", "pooling.svg"}
+    names = set(demo.FILES)
     assert {path.name for path in out.iterdir()} == names
     assert str(out / "index.html") in said[-1]
     assert any("epoch 2" in note for note in notes)

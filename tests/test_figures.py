@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from stn_ref import checks
 from stn_ref.cli import figures, main
 from stn_ref.plotting import gallery, style
 
@@ -88,6 +89,33 @@ def test_the_figure_about_speed_draws_what_was_measured_and_leaves_out_rows_that
         speed.measured(path)
 
 
+def test_a_damaged_report_of_speed_is_named_by_file_and_key(tmp_path):
+    from stn_ref.plotting.gallery import speed
+
+    path, row = tmp_path / "cpu.json", report()["parts"]["growth"][0]
+    for change, why in (
+        ({"threads": []}, "threads must have at least 1 item"),
+        ({"date": None}, "date must be text; got None"),
+        ({"environment": {"torch": "2"}}, "environment.processor is missing"),
+        ({"parts": []}, "parts must be an object; got a list"),
+        ({"parts": {"steps": [[]]}}, r"parts.steps\[0\] must be an object; got a list"),
+        (report(growth=[row | {"ratio": 0}]), r"parts.growth\[0\].ratio must be a number from 1e-09 to 1e\+09; got 0"),
+        (report(growth=[row | {"ratio_10_90": [1]}]), r"parts.growth\[0\].ratio_10_90 must have 2 items; got 1"),
+        (report(growth=[row | {"threads": 3}]), r"parts.growth\[0\].threads must be an integer from 1 to 1; got 3"),
+        (report(growth=[row, {"name": "x", "threads": 1}]), r"parts.growth\[1\].pass is missing"),
+        (
+            report(growth=[row | {"peak_bytes_per_pixel": "4"}]),
+            r"growth\[0\].peak_bytes_per_pixel must be a number of at",
+        ),
+    ):
+        path.write_text(json.dumps(report() | change))
+        with pytest.raises(checks.DamagedFileError, match=rf"cpu\.json is damaged or not a report.*{why}.*; move"):
+            speed.measured(path)
+    path.write_text(json.dumps(report(growth=[row])))
+    with pytest.raises(ValueError, match=r"cpu\.json has no ratios to PyTorch in its part 'growth'"):
+        speed.measured(path)
+
+
 def test_every_drawing_has_words_and_numbers(drawings):
     for name, drawing in drawings.items():
         assert len(drawing.alt) > 60 and drawing.alt.endswith("."), name
@@ -126,6 +154,15 @@ def test_a_figure_is_stale_when_its_numbers_its_words_or_its_file_are_not_todays
     report["caption"] = "Other words."
     kept.write_text(json.dumps(report))
     assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "its alt text or caption has changed"}
+    for content, why in (
+        ("{", "not the numbers of a figure"),
+        ('{"alt": "", "caption": ""}', "numbers is missing"),
+        ('{"alt": "", "caption": "", "numbers": {"x": 1}}', "numbers.x must be a list; got 1"),
+    ):
+        kept.write_text(content)
+        with pytest.raises(checks.DamagedFileError, match=rf"align_corners\.json is damaged.*{why}"):
+            figures.stale(["align_corners"], tmp_path, quiet)
+    kept.write_text(json.dumps(report))
     (tmp_path / "align_corners.svg").unlink()
     assert figures.stale(["align_corners"], tmp_path, quiet) == {"align_corners": "it is missing"}
 

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +113,19 @@ def test_a_link_stays_and_the_file_behind_it_is_replaced(path):
     assert link.is_symlink() and path.read_bytes() == b"new" and len(os.listdir(path.parent)) == 2
 
 
+def test_links_to_nothing_and_in_a_circle_are_not_written_before_the_work(tmp_path):
+    (tmp_path / "link").symlink_to("new")
+    files.expect_writable(tmp_path / "link")
+    assert os.listdir(tmp_path) == ["link"]
+    files.write(tmp_path / "link", "text")
+    assert (tmp_path / "new").read_text() == "text" and (tmp_path / "link").is_symlink()
+    (tmp_path / "circle").symlink_to("circle")
+    for refuse in (files.expect_writable, lambda path: files.write(path, "x")):
+        with pytest.raises(OSError, match=r"Too many levels of symbolic links: '.*circle'"):
+            refuse(tmp_path / "circle")
+    assert (tmp_path / "circle").is_symlink()
+
+
 def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
@@ -138,6 +153,23 @@ def test_a_planted_link_is_neither_followed_nor_opened(path, monkeypatch):
     with pytest.raises(FileExistsError):
         files.write(path, b"new")
     assert victim.read_bytes() == b"mine" and path.read_bytes() == b"old"
+
+
+WRITERS = re.compile(  # savefig and savez may write into the open file that files.replacing gives
+    r"""\bopen\([^)]*["'][wax]b?\+?["']|\.write_text|\.write_bytes|\.touch\(|\.tofile\(|mkstemp"""
+    r"""|\.(?:savefig|imsave)\((?!file\b)|\b(?:np|json)\.(?:save|savez|savetxt|dump)\((?!file\b)"""
+)
+OTHERS = {
+    "kernels/cpu/cache.py": "machine code has its own folder and checksums",
+    "lab/bench/memory.py": "a counter of the kernel in /proc",
+}
+
+
+def test_only_one_module_writes_files():
+    package = Path(files.__file__).parent
+    modules = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    writers = {name: WRITERS.findall(text) for name, text in modules.items() if WRITERS.search(text)}
+    assert writers.keys() - {"files.py"} == OTHERS.keys(), writers
 
 
 COMMANDS = {
@@ -328,11 +360,27 @@ def test_what_goes_wrong_while_it_is_claimed_ends_the_claim(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_lock_is_not_taken_through_a_planted_link(path):
-    (path.parent / ".r.json.lock").symlink_to(path)
+def test_a_lock_is_not_taken_through_a_planted_link_or_pipe_and_empties_no_file(path):
+    lock = path.parent / ".r.json.lock"
+    lock.symlink_to(path)
     with pytest.raises(OSError, match="symbolic links"), files.claimed(path):
         pass
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(OSError, match=r"r\.json\.lock"), files.claimed(path):
+        pass
+    lock.unlink()
+    os.link(path, lock)
+    with files.claimed(path) as mine:
+        assert mine
     assert path.read_bytes() == b"old"
+
+
+def test_an_error_is_not_hidden_by_that_of_removing_the_lock(tmp_path):
+    with pytest.raises(ValueError, match="the real one"), files.claimed(tmp_path / "r.json"):
+        (tmp_path / ".r.json.lock").unlink()
+        (tmp_path / ".r.json.lock").mkdir()
+        raise ValueError("the real one")
 
 
 @pytest.mark.parametrize("path", ("", "folder/"))

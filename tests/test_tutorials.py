@@ -86,6 +86,22 @@ def test_no_notebook_is_stale(capsys):
     assert main(["tutorials", "export", "--check"]) == 0, capsys.readouterr().out
 
 
+def test_a_damaged_notebook_is_named(tmp_path, capsys):
+    script = tmp_path / "01_toy.py"
+    script.write_text("# # 01 Toy\n")
+    (tmp_path / "notebooks").mkdir()
+    for content, why in (
+        ("[1]", "it must be an object; got a list"),
+        ("{}", "metadata is missing"),
+        ('{"metadata": {"stn_ref": 5}}', "metadata.stn_ref must be an object; got 5"),
+        ("[" * 9999, "nested more than 50 levels deep"),
+    ):
+        tutorials.notebook(script).write_text(content)
+        assert main(["tutorials", "export", "--check", str(script)]) == 2
+        error = capsys.readouterr().err
+        assert "01_toy.ipynb is damaged or not a notebook" in error and why in error and error.count("\n") == 1
+
+
 def test_the_command_line_lists_and_copies(tmp_path, capsys):
     assert main(["tutorials", "list"]) == 0
     shown = capsys.readouterr().out

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from stn_ref import __version__, checks, files
 from stn_ref.cli.options import parser, refuse_ignored
 
+WINDOWED = ("explore", "tutorials")  # commands that may open windows, with the user's MPLBACKEND
 BAD_INPUT = (ValueError, TypeError, OSError, ImportError, OverflowError, MemoryError, checks.DeviceError)
 
 
@@ -35,9 +36,14 @@ def _report_writer(target: str | None) -> Callable[[dict], None]:
     if target is None:
         return lambda report: None
     if target == "-":
-        return lambda report: print(_dumps(report))
+        return lambda report: print(_dumps(report), flush=True)
     files.expect_writable(target)
     return lambda report: files.write(target, _dumps(report) + "\n")
+
+
+def _complain(line: str) -> None:
+    with contextlib.suppress(OSError):  # standard error itself cannot be written
+        print(line, file=sys.stderr, flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     args, unknown = parser().parse_known_args(argv)
     if unknown:  # the command's own parser reports it, so the message names its --help
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+
+    if args.command not in WINDOWED:
+        os.environ["MPLBACKEND"] = "agg"  # an unknown backend would fail when matplotlib is imported, after a training
 
     def note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -63,16 +72,14 @@ def main(argv: list[str] | None = None) -> int:
         write({"command": args.command, "stn_ref": __version__, **report})
         return status
     except BrokenPipeError:  # the reader has closed the pipe, as in `stn-ref gradcheck | head`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BAD_INPUT as error:
         if os.environ.get("STN_REF_TRACEBACK"):  # to debug this package
             raise
-        print(f"stn-ref {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(f"stn-ref {args.command}: error: {' '.join(str(error).split()) or type(error).__name__}")
         return 2
     except FloatingPointError as error:  # a training that diverged
-        print(f"stn-ref {args.command}: {error}", file=sys.stderr)
+        _complain(f"stn-ref {args.command}: {error}")
         return 1
     except KeyboardInterrupt:
         hints = {
@@ -80,5 +87,5 @@ def main(argv: list[str] | None = None) -> int:
             "experiment": "; the same command continues from there",
         }
         hint = hints.get(args.command, "")
-        print(f"\nstn-ref {args.command}: interrupted{hint}", file=sys.stderr)
+        _complain(f"\nstn-ref {args.command}: interrupted{hint}")
         return 130

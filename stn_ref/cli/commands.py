@@ -97,7 +97,7 @@ def data(args, note, say):
     checks.one_of("name", args.name, download.SETS)
     directory = Path(args.dir or f"data/{args.name}")
     if args.action == "fetch":
-        download.fetch(directory, args.name, say=note)
+        download.fetch(directory, args.name, mirrors=(args.mirror,) if args.mirror else (), say=note)
     elif not directory.is_dir():
         raise NotADirectoryError(f"{directory} is not a directory; give --dir, or fetch the set first")
     report = download.verify(directory, args.name)

@@ -12,11 +12,13 @@ import numpy as np
 from stn_ref import checks, data, files, gradcheck, models
 from stn_ref.conformance import gradients
 from stn_ref.nn import AvgPool2d
+from stn_ref.plotting import curves, grids, pooling, style
 from stn_ref.training import Config, Trainer
 
 DISTORTION, IN_WORDS = "RTS", "rotated by up to 45 degrees, scaled, and placed anywhere in 42 x 42 pixels"
 EPOCHS = 8
 SIZES = {"n_train": 4000, "n_val": 1000, "n_test": 2000}
+FILES = ("transformer.png", "training.svg", "pooling.svg", "report.json", "index.html")
 MODELS = {"CNN": "cnn", "ST-CNN": "st-cnn-affine"}
 
 
@@ -47,6 +49,8 @@ def run(
     began = time.monotonic()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        files.expect_writable(out / name)  # before the training, as is the import of matplotlib
     note("1. compare every gradient with finite differences (with compilation most of a minute)")
     reports = gradients.check_all(seed)
     passed = all(report.passed for report in reports.values())
@@ -83,8 +87,6 @@ def run(
 
 
 def _draw(out: Path, net, dataset: data.Dataset, histories: dict, seed: int) -> None:
-    from stn_ref.plotting import curves, grids, pooling, style
-
     first = [int(np.flatnonzero(dataset.test_labels == digit)[0]) for digit in range(10)]
     U = data.fixed_distortion(dataset.test_images[first], DISTORTION, seed).images
     points, V = looks(net, U)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref import checks, files, transforms
+from stn_ref import checks, files, schema, transforms
 from stn_ref.plotting.gallery import FIGURES, OF_RESULTS, draw
+from stn_ref.schema import NUMBER
 
 FOLDER = Path("figures")
+_KEPT = {"alt": str, "caption": str, "numbers": {str: [(NUMBER, None), ...]}}  # null: NaN
 FORMATS = ("svg", "png", "pdf")
 
 
@@ -61,7 +63,7 @@ def regenerate(
             written.append(str(style.save(drawing.figure, out / f"{name}.{format or drawing.suffix}", dark=dark)))
         shown = {"alt": drawing.alt, "caption": drawing.caption, "numbers": _lists(drawing.numbers)}
         (out / "numbers").mkdir(exist_ok=True)
-        files.write(_numbers_file(out, name), json.dumps(shown) + "\n")
+        files.write(_numbers_file(out, name), json.dumps(shown, allow_nan=False) + "\n")
     _write_captions(out)
     return written
 
@@ -137,7 +139,7 @@ def _numbers_file(folder: Path, name: str) -> Path:
 def _kept(folder: Path, name: str) -> dict:
     """Return alt text, caption and numbers stored beside a figure; an empty dict if there are none."""
     kept = _numbers_file(folder, name)
-    return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    return schema.read(kept, _KEPT, "the numbers of a figure") if kept.exists() else {}
 
 
 def _size(size: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -146,8 +148,9 @@ def _size(size: tuple[float, float] | None) -> tuple[float, float] | None:
 
 
 def _lists(numbers: dict[str, np.ndarray]) -> dict[str, list]:
-    """Return the numbers as lists, rounded to seven digits."""
-    return {name: [float(f"{v:.7g}") for v in np.ravel(values)] for name, values in numbers.items()}
+    """Return the numbers as lists, rounded to seven digits; None for NaN."""
+    rounded = ((name, [float(f"{v:.7g}") for v in np.ravel(values)]) for name, values in numbers.items())
+    return {name: [None if np.isnan(v) else v for v in values] for name, values in rounded}
 
 
 def _difference(before: dict[str, list], now: dict[str, np.ndarray], tolerance: float) -> str:

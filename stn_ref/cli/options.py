@@ -21,7 +21,7 @@ FORMS = {
         ("MODULE:FUNCTION", "sampler", "backward tps only time_limit"),
         ("--tps MODULE:FUNCTION", "tps", "only time_limit"),
     ),
-    "data": (("list", "list", ""), ("fetch NAME", "fetch", "name dir"), ("verify NAME", "verify", "name dir")),
+    "data": (("list", "list", ""), ("fetch NAME", "fetch", "name dir mirror"), ("verify NAME", "verify", "name dir")),
     "tutorials": (
         ("list", "list", "names"),
         ("run NAME", "run names", ""),
@@ -70,6 +70,33 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
+def _filled(text: str) -> str:
+    """Return a name or a path; refuse the empty text that an unset variable of the shell gives."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name or a path, got an empty text")
+    return text
+
+
+class _CommandParser(_Parser):
+    """The parser of one command: names may also follow an option, as in `figures --check kinks`."""
+
+    inside = False
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.register("type", None, _filled)  # for arguments without a type
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse names and options in any order, which argparse calls intermixed; it calls this method again."""
+        if self.inside:
+            return super().parse_known_args(args, namespace)
+        self.inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.inside = False
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the attribute `call` of its result is the command's function."""
     whole = _Parser(
@@ -77,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         description="The executable reference for Spatial Transformer Networks (Jaderberg et al. 2015).",
     )
     whole.add_argument("--version", action="version", version=f"stn-ref {__version__}")
-    subparsers = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = whole.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
 
     def add(name: str, call: Callable, what: str, *, seed: bool = False) -> argparse.ArgumentParser:
         command = subparsers.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
@@ -115,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     )
     data.add_argument("name", nargs="?", default="mnist", help="the data set (default: mnist)")
     data.add_argument("--dir", help="folder of the data set (default: data/NAME)")
+    data.add_argument("--mirror", metavar="URL", help="fetch: address of a directory with the files, tried first")
 
     experiment = add("experiment", commands.experiment, "run a published experiment at a declared scale", seed=True)
     _add_experiment_options(experiment)
@@ -158,7 +186,9 @@ def _add_figure_options(figures: argparse.ArgumentParser) -> None:
     figures.add_argument("--dark", action="store_true", help="light lines on a dark background")
     figures.add_argument("--image", metavar="FILE", help="draw your own picture under a transform")
     figures.add_argument("--transform", metavar="FAMILY", help="transform family of --image (default: affine)")
-    figures.add_argument("--theta", default="", help='parameters of the transform: "1 0.3 0 0 1 0" (default: identity)')
+    figures.add_argument(
+        "--theta", type=str, default="", help='parameters of the transform: "1 0.3 0 0 1 0" (default: identity)'
+    )
 
 
 def _add_bench_options(bench: argparse.ArgumentParser) -> None:

@@ -8,17 +8,17 @@ each stores the hash of its script, so that stale notebooks are found.
 import base64
 import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stn_ref import files
+from stn_ref import files, schema
 from stn_ref.lab.machine_report import shipped
 
 FOLDER = shipped("tutorials")
+_NOTEBOOK = {"metadata": {"stn_ref?": {"sha256?": str}}}
 
 
 def scripts() -> list[Path]:
@@ -91,7 +91,7 @@ def stale(paths: list[Path]) -> list[Path]:
 def _made_from(path: Path) -> str | None:
     if not path.is_file():
         return None
-    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("stn_ref", {}).get("sha256")
+    return schema.read(path, _NOTEBOOK, "a notebook")["metadata"].get("stn_ref", {}).get("sha256")
 
 
 def export(paths: list[Path], note: Callable[[str], None]) -> list[str]:

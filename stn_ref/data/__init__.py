@@ -1,6 +1,6 @@
 """Digits (drawn or read from files), their distortions, and batches. Importing this package compiles nothing.
 
-Reading order: glyphs.py, digits.py, idx.py, deform.py, distortions.py, batching.py, cifar.py, download.py.
+Reading order: glyphs.py, digits.py, idx.py, deform.py, distortions.py, batching.py, cifar.py, transfer.py, download.py.
 """
 
 from stn_ref.data.batching import (

@@ -161,6 +161,7 @@ def unpack(archive: Path, *, per_batch: int = PER_BATCH) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for name, content in members(archive, per_batch=per_batch):
         path = folder / name
+        files.sweep(path)
         if path.exists():
             if path.read_bytes() != content:
                 raise DamagedFileError(f"{path} is not the file in {archive}; move it away to unpack it again")

@@ -2,14 +2,12 @@
 
 A download is stored only if its SHA-256 sum is correct; an existing file is never overwritten. An archive is unpacked
 only if its sum is correct.
+
+Reads: transfer.py.
 """
 
 import hashlib
-import http.client
 import os
-import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from types import ModuleType
 from tqdm import tqdm
 
 from stn_ref import checks, files
-from stn_ref.data import cifar
+from stn_ref.data import cifar, transfer
 from stn_ref.data.idx import read_idx
 
 
@@ -68,6 +66,8 @@ MNIST = (
     ("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
 )
 CIFAR10 = (cifar.ARCHIVE, 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
+
+BAR = {"unit": "B", "unit_scale": True, "disable": None}  # None: only on a terminal
 
 SETS = {
     "mnist": KnownSet(
@@ -137,18 +137,23 @@ def fetch(
     Args:
         directory: the directory for the files; it is created if missing.
         name: a key of SETS.
-        mirrors: addresses to try before the known ones; each ends in "/".
+        mirrors: addresses of directories to try before the known ones, for example on your own server.
         say: called with a line for each file.
 
     Raises:
-        OSError: no mirror could be reached, or none had the correct bytes; the message has the answer of each.
+        ValueError: an address does not begin with http:// or https://.
+        OSError: no mirror had the correct bytes, and the message has the answer of each; or a file cannot be written.
         DamagedFileError: a file of that name exists but is not the published one; it is not changed.
     """
     checks.one_of("name", name, SETS)
+    for mirror in mirrors:
+        if not mirror.startswith(("http://", "https://")):
+            raise ValueError(f"a mirror must begin with http:// or https://; got {mirror!r}")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for known in SETS[name].files:
         path = directory / known.name
+        files.sweep(path)
         if path.exists():
             if sha256(path) != known.sha256:
                 raise checks.DamagedFileError(
@@ -156,32 +161,17 @@ def fetch(
                 )
             say(f"{path}: already there")
             continue
-        answers = []
-        for mirror in (*mirrors, *SETS[name].mirrors):
-            answer = _download(mirror + known.name, path, known)
-            if answer is None:
-                break
-            answers.append(f"{mirror}: {answer}")
-        else:
-            raise OSError(f"{known.name} could not be fetched: " + "; ".join(answers))
+        urls = [f"{mirror.rstrip('/')}/{known.name}" for mirror in (*mirrors, *SETS[name].mirrors)]
+        with files.replacing(path) as file, tqdm(total=known.size, desc=known.name, leave=False, **BAR) as bar:
+
+            def progress(received: int, bar=bar) -> None:
+                bar.update(received - bar.n)
+
+            try:
+                transfer.receive(urls, file, known.size, known.sha256, progress=progress)
+            except transfer.NotReceived as error:
+                raise OSError(f"{known.name} could not be fetched: {error}") from None
         say(f"{path}: fetched, checksum right")
     if unpacked := SETS[name].unpacked:
         for path in unpacked.unpack(directory / SETS[name].files[0].name):
             say(f"{path}: unpacked")
-
-
-def _download(url: str, path: Path, known: KnownFile) -> str | None:
-    """Download url to path if the bytes are those of `known`; return None, or the reason why it failed."""
-    bar = {"total": known.size, "desc": known.name, "leave": False, "disable": None}  # None: only on a terminal
-    try:
-        with files.replacing(path) as file, urllib.request.urlopen(url, timeout=30) as answer:
-            with tqdm.wrapattr(answer, "read", **bar) as counted:
-                shutil.copyfileobj(counted, file)
-            if file.tell() != known.size:
-                raise checks.DamagedFileError(f"{file.tell()} bytes, expected {known.size}")
-            file.flush()
-            if sha256(Path(file.name)) != known.sha256:
-                raise checks.DamagedFileError("wrong SHA-256")
-    except (urllib.error.URLError, http.client.HTTPException, checks.DamagedFileError, OSError) as error:
-        return str(getattr(error, "reason", error))
-    return None

@@ -2,6 +2,17 @@
 
 from dataclasses import asdict, dataclass, field
 
+from stn_ref.schema import COUNT, FRACTION, NUMBER, POSITIVE
+
+ROW = {  # of a checkpoint and of a file of results: the fields of an Epoch
+    "epoch": COUNT,
+    **dict.fromkeys(("lr", "train_loss"), NUMBER),
+    "train_accuracy": FRACTION,
+    "val_loss": (NUMBER, None),
+    "val_accuracy": (FRACTION, None),
+    "seconds": POSITIVE,
+}
+
 
 @dataclass
 class Epoch:

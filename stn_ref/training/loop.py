@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stn_ref import data, models
+from stn_ref import data, models, schema
 from stn_ref.nn import SGD, Adam, CosineRate, Layer, Sequential, SoftmaxCrossEntropy, StepRate, WarmUp, clip_grad_norm
+from stn_ref.schema import NUMBER, POSITIVE, Number
 from stn_ref.training import checkpoint
 from stn_ref.training.config import Config, Recipe
 from stn_ref.training.consistency import Consistent, draw_similarities, seen_through
-from stn_ref.training.history import Epoch, History
+from stn_ref.training.history import ROW, Epoch, History
 
 
 class DivergedError(FloatingPointError):
@@ -111,8 +112,19 @@ class Trainer:
         self.best = {}  # name -> value, of the best epoch so far
         self.position = {"epoch": 0, "batch": 0, "loss": 0.0, "correct": 0, "seconds": 0.0, "lr": 0.0}
         self.val = source.fixed("val", config.seed)
-        if path is not None and resume and Path(path).exists():
-            self._restore(*checkpoint.load(path))
+        if resume:
+            self.resume()
+
+    def resume(self) -> bool:
+        """Continue from the checkpoint at `path`; return False if there is none.
+
+        Raises:
+            CheckpointError: it is damaged, or belongs to another configuration or other data.
+        """
+        if self.path is None or not Path(self.path).exists():
+            return False
+        self._restore(*checkpoint.load(self.path))
+        return True
 
     def _consistent(self) -> Consistent:
         if not (isinstance(self.net, Sequential) and models.transformer_of(self.net)):
@@ -252,6 +264,8 @@ class Trainer:
                 if name == "fingerprint":
                     fault = "it saw other data (images, their number, or the seed)"
                 raise checkpoint.CheckpointError(f"{self.path} is of another run: {fault}")
+        if why := self._misfit(arrays, meta):
+            raise checkpoint.CheckpointError(f"{self.path} is damaged: {why}")
         try:
             part = {key: {} for key in ("param", "best", "optimiser")}
             for key, value in arrays.items():
@@ -264,8 +278,6 @@ class Trainer:
                     value = part[kind][name]
                     if (value.shape, value.dtype) != (param.value.shape, param.value.dtype):
                         raise ValueError(f"{kind}/{name} is {value.dtype} {value.shape}")
-            if meta["position"].keys() != self.position.keys():
-                raise KeyError("position")
             self.optimiser.load_state(part["optimiser"])
             for name, param in self.params.items():
                 param.value[...] = part["param"][name]
@@ -273,5 +285,29 @@ class Trainer:
             self.position, self.history = meta["position"], History.from_list(meta["history"])
             for rng, state in zip(self.net.rngs(), meta["rngs"], strict=True):
                 rng.bit_generator.state = state
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+                if rng.bit_generator.state != state:
+                    raise ValueError(f"no generator has the state {state}")
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise checkpoint.CheckpointError(f"{self.path} does not fit this version: {error!r}") from None
+
+    def _misfit(self, arrays: dict[str, np.ndarray], meta: dict) -> str:
+        """Return how position, history and steps of a checkpoint contradict each other or this training, or ""."""
+        position = {
+            "epoch": Number(0, self.config.epochs, whole=True),
+            "batch": Number(0, self.steps_per_epoch, whole=True),
+            "correct": Number(0, self.n_train, whole=True),
+            "loss": NUMBER,
+            "seconds": POSITIVE,
+            "lr": NUMBER,
+        }
+        if why := schema.misfit(meta, {"position": position, "history": [ROW, ...], "rngs": [{}, ...]}):
+            return why
+        at, rows = meta["position"], meta["history"]
+        if [row["epoch"] for row in rows] != list(range(1, at["epoch"] + 1)):
+            return f"position.epoch is {at['epoch']}, but history has the epochs {[row['epoch'] for row in rows]}"
+        steps, wanted = arrays.get("optimiser/steps"), at["epoch"] * self.steps_per_epoch + at["batch"]
+        if steps is None or steps.shape or steps != wanted:
+            return f"optimiser/steps must be {wanted} at this position; got {steps}"
+        if bool(rows) != any(name.startswith("best/") for name in arrays):
+            return "it must have best weights after the first epoch, and not before"
+        return ""

@@ -41,6 +41,8 @@ def run(
 
     Raises:
         CheckpointError: `resume` is set, and the checkpoint is damaged or belongs to another run.
+        BlockingIOError: another process is training into `out`.
+        OSError: the checkpoint cannot be written, which is found out before the first epoch.
         DamagedFileError, FileNotFoundError, NotADirectoryError: the data cannot be read.
         DivergedError: the loss is NaN or infinite.
     """
@@ -50,14 +52,26 @@ def run(
         raise NotADirectoryError(f"{out} is not a directory, but the checkpoint should be written to it")
     path = out / "checkpoint.npz"
     dataset = data.load(data_dir, n_train=n_train, n_val=n_val, n_test=n_test, seed=config.seed)
-    trainer = Trainer(config, dataset, path=path, resume=resume, progress=progress)
-    if resume:
-        done = len(trainer.history.epochs)
-        note(f"continuing {path} after epoch {done}" if path.exists() else f"nothing to resume in {path}: starting")
-    elif old := files.set_aside(path):
-        note(f"an earlier checkpoint is kept as {old}")
+    trainer = Trainer(config, dataset, path=path, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    with files.claimed(path) as mine:
+        if not mine:
+            raise BlockingIOError(f"another process is training into {out}; wait for its end, or choose another --out")
+        if resume:
+            there = trainer.resume()
+            done = len(trainer.history.epochs)
+            note(f"continuing {path} after epoch {done}" if there else f"nothing to resume in {path}: starting")
+        elif old := files.set_aside(path):
+            note(f"an earlier checkpoint is kept as {old}")
+        files.expect_writable(path)
+        return _report(trainer, dataset, name, note, say)
+
+
+def _report(
+    trainer: Trainer, dataset: data.Dataset, name: str, note: Callable[[str], None], say: Callable[[str], None]
+) -> dict:
+    """Train and test; return the report of `run`."""
+    config, path, began = trainer.config, trainer.path, time.monotonic()
     parameters = sum(param.value.size for param in trainer.net.params())
     sizes = {f"n_{part}": len(dataset.part(part)[1]) for part in ("train", "val", "test")}
     note(f"{config.model} on {config.distortion}: {parameters:,} parameters, {sizes['n_train']:,} {name} digits")

@@ -134,21 +134,22 @@ def test_kill_9_at_this_moment_loses_one_cell_at_most(tmp_path, undisturbed, cap
     assert_whole(tmp_path, undisturbed)
 
 
-def test_kill_9_at_random_moments_again_and_again(tmp_path, undisturbed, capsys, monkeypatch):
-    moments, kills = random.Random(0), 0
-    for _ in range(5):
-        running = child(tmp_path)
-        for _ in range(moments.randrange(2, 6)):  # lines of progress
-            running.stderr.readline()
-        time.sleep(moments.random() * 0.05)
-        running.kill()
-        running.communicate(timeout=300)
-        kills += running.returncode == -signal.SIGKILL
-        there = results(tmp_path)
-        assert there == {name: undisturbed[name] for name in there}
-    assert kills >= 2
-    finish(tmp_path, capsys, monkeypatch)
-    assert_whole(tmp_path, undisturbed)
+def test_kill_9_at_random_moments_again_and_again(tmp_path, undisturbed, capsys, monkeypatch, request):
+    moments, kills, wanted = random.Random(0), 0, request.config.getoption("--kills")
+    while kills < wanted:
+        out = tmp_path / str(kills)
+        for _ in range(4):  # in one folder, then the rest is computed undisturbed
+            running = child(out)
+            for _ in range(moments.randrange(2, 6)):  # lines of progress
+                running.stderr.readline()
+            time.sleep(moments.random() * 0.05)
+            running.kill()
+            running.communicate(timeout=300)
+            kills += running.returncode == -signal.SIGKILL
+            there = results(out)
+            assert there == {name: undisturbed[name] for name in there}
+        finish(out, capsys, monkeypatch)
+        assert_whole(out, undisturbed)
 
 
 def test_ctrl_c_is_one_line_and_status_130(tmp_path, undisturbed, capsys, monkeypatch):

@@ -13,6 +13,8 @@ from stn_ref.lab.results import kept
 from stn_ref.plotting import gallery, style
 from stn_ref.plotting.gallery import measured, views
 
+PASSES = ("forward", "backward", "step")
+
 
 def net(cell, seed=0, add=0.0):
     """Accuracies that tell nets, sweeps and places apart."""
@@ -26,9 +28,14 @@ def net(cell, seed=0, add=0.0):
 
 
 def shares(cell, time, count, seed=0):
-    found = {"share_percent": {"step": [time, time - 1, time + 2]}, "multiplications_share_percent": {"step": count}}
-    found["slower_percent"] = {"step": [time - 30, time - 31, time - 28]}
-    return made(cell, seed=seed, experiment="overhead", data="noise", result=found, n_train=None)
+    found = {
+        "share_percent": {key: [time, time - 1, time + 2] for key in PASSES},
+        "slower_percent": {key: [time - 30, time - 31, time - 28] for key in PASSES},
+        "multiplications_share_percent": dict.fromkeys(PASSES, count),
+    }
+    whole = made(cell, seed=seed, experiment="overhead", data="noise", result=found, n_train=None)
+    del whole["history"]
+    return whole
 
 
 def test_nets_are_drawn_as_they_were_tested_several_seeds_by_their_mean():
@@ -108,7 +115,7 @@ def trained(cell, *accuracies, seed=0, watched="test", **more):
     column = "test_accuracy" if watched == "test" else "val_accuracy"
     more = {"scale": "paper", "data": "cifar10", "watched": watched, "epochs": len(accuracies)} | more
     whole = made(cell, 100 - accuracies[-1], seed, experiment="cifar10", **more)
-    return whole | {"history": [{column: value / 100} for value in accuracies]}
+    return whole | {"history": [{"epoch": k, column: value / 100} for k, value in enumerate(accuracies, 1)]}
 
 
 def test_ours_is_drawn_over_the_readmes_log():

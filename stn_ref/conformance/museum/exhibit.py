@@ -53,6 +53,6 @@ def exhibit(telltale: str, *, seen: str) -> Callable:
     def decorate(wrong) -> Exhibit:
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", wrong.__name__).lower().replace("_", "-")
         caught_by = frozenset(CAUGHT_BY.get(name, "").split())
-        return Exhibit(name, " ".join(wrong.__doc__.split()), seen, telltale, caught_by, wrong)
+        return Exhibit(name, " ".join((wrong.__doc__ or name).split()), seen, telltale, caught_by, wrong)
 
     return decorate

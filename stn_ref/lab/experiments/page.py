@@ -78,7 +78,9 @@ def _schedule(results: list[dict]) -> list[str]:
     epochs = span(len(result["history"]) for result in trained)
     samples = span([n / 1e6 for n in samples_seen(trained).values()], "{:.2g}")
     configurations = [result["configuration"] for result in trained]
-    rates = {f"{_OPTIMISERS[c['optimiser']]} at {c['lr']:g}, {c['schedule']}" for c in configurations}
+    rates = {
+        f"{_OPTIMISERS.get(c['optimiser'], c['optimiser'])} at {c['lr']:g}, {c['schedule']}" for c in configurations
+    }
     choosing = [c["n_val"] for c in configurations if c["n_val"] and c.get("watched") != "test"]
     best = f"the one that does best on {span(choosing, '{:,}')} others" if choosing else ""
     last = "the last" if len(choosing) < len(trained) else ""

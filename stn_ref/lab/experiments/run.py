@@ -88,6 +88,7 @@ def run(
         with files.claimed(path) as mine:
             if not mine or store.stamp(path) != stamps[path]:  # another process is computing it, or has finished it
                 continue
+            files.expect_writable(path)
             if again:
                 store.half_done(path).unlink(missing_ok=True)
             note(f"{k}/{len(cells)} {_called(cell)}")
@@ -139,9 +140,9 @@ def _planned(name, scale, *, data_dir, out, seed, seeds, only) -> dict[Path, Cel
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is not a directory; it is where the results should go")
     cells = [cell for s in range(seed, seed + seeds) for cell in _chosen(experiment.cells(scale, s, data_dir), only)]
-    files = {cell.path(out, name, scale): cell for cell in cells}
-    assert len(files) == len(cells), f"two cells of {name} have one name"
-    return files
+    planned = {cell.path(out, name, scale): cell for cell in cells}
+    assert len(planned) == len(cells), f"two cells of {name} have one name"
+    return planned
 
 
 def _called(cell: Cell) -> str:

@@ -1,6 +1,6 @@
 """Results on disk: each cell is a file, written completely or not at all, and computed by one process at a time.
 
-Reads: ../../files.py. Read next: kept.py.
+Reads: ../../files.py, schemas.py. Read next: kept.py.
 """
 
 import contextlib
@@ -9,15 +9,10 @@ import os
 import re
 from pathlib import Path
 
-from stn_ref import checks, files
+from stn_ref import checks, files, schema
+from stn_ref.lab.results import schemas
 
-FORMAT = "stn_ref result 1"
-_KINDS = {
-    **dict.fromkeys(("experiment", "scale", "cell", "data", "machine", "date"), str),
-    **dict.fromkeys(("configuration", "result", "versions"), dict),
-    "seed": int,
-    "seconds": (int, float),
-}
+FORMAT, WHAT = "stn_ref result 1", "a file of results"
 
 
 class ResultError(checks.DamagedFileError):
@@ -32,21 +27,13 @@ def read(path: str | os.PathLike) -> dict:
         ResultError: the file is damaged or not a file of results.
     """
     path = Path(path)
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such result") from None
-    except IsADirectoryError:
-        raise ResultError(f"{path} is a directory, expected a file of results") from None
-    except (ValueError, RecursionError) as error:
-        raise ResultError(f"{path} is damaged or not a file of results ({error}); move it away") from None
+    result = schema.read(path, object, WHAT, ResultError)
     if not isinstance(result, dict) or "format" not in result:
-        raise ResultError(f"{path} is not a file of results: it does not say its format; move it away")
+        raise ResultError(f"{path} is not {WHAT}: it does not say its format; move it away")
     if result["format"] != FORMAT:
-        raise ResultError(f"{path} has format {result['format']!r}; this version reads {FORMAT!r}")
-    for key, kind in _KINDS.items():
-        if not isinstance(result.get(key), kind):
-            raise ResultError(f"{path} is damaged: its {key} is {result.get(key)!r}; move it away")
+        raise ResultError(f"{path} has format {result['format']!r:.60}; this version reads {FORMAT!r}")
+    if why := schemas.why_damaged(result):
+        raise ResultError(f"{path} is damaged or not {WHAT}: {why}; move it away")
     return result
 
 

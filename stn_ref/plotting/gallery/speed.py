@@ -1,15 +1,16 @@
 """The figure about speed, drawn from the report that `stn-ref bench --json figures/bench/cpu.json` writes."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from stn_ref import schema
 from stn_ref.lab.machine_report import shipped
 from stn_ref.plotting import style
 from stn_ref.plotting.gallery.drawing import Drawing
+from stn_ref.schema import COUNT, POSITIVE, Number
 
 NEEDED = ("sampler", "grid", "steps", "growth")  # parts of the report
 COLUMNS = (  # of groups: title -> part of the report, start of its row names
@@ -23,6 +24,21 @@ BESIDE = ("kernel_ratio", "layers_ratio")  # of the calls that are timed beside 
 PASSES = ("forward", "backward")
 BUSY = 0.15  # cores that other programs used: at or above this the caption says so
 AGAIN = "stn-ref bench --json figures/bench/cpu.json"
+_WHAT = "a report of `stn-ref bench`"
+_RATIO, _COST = Number(1e-9, 1e9), Number(1e-9)
+_ROW = {
+    "name": str,
+    "threads": COUNT,
+    "others_cores?": POSITIVE,
+    **dict.fromkeys(("ratio?", *(f"{key}?" for key in BESIDE)), _RATIO),
+}
+_REPORT = {
+    "date": str,
+    "threads": [COUNT, COUNT, ...],
+    "environment": {"torch": str, "processor": str},
+    "parts": {str: [_ROW, ...]},
+}
+_GROWN = {"pass": str, "pixels": COUNT, **dict.fromkeys(("nanoseconds_per_pixel", "peak_bytes_per_pixel"), _COST)}
 _LOOKS = [("blue", "o", "none"), ("vermillion", "D", "full")]  # by number of threads: colour, marker, face
 
 
@@ -30,13 +46,26 @@ def measured(path: Path) -> dict:
     """Return a report of `stn-ref bench`.
 
     Raises:
+        DamagedFileError: the file is damaged or not a report.
         ValueError: the report lacks a part that the figure needs, or was measured without PyTorch.
     """
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = schema.read(path, _REPORT, _WHAT)
+    counts = tuple(Number(n, n, whole=True) for n in report["threads"])
+    parts = {part: [_drawn(part, row, counts) for row in rows] for part, rows in report["parts"].items()}
+    schema.expect(path, report, {"parts": parts}, _WHAT)
     for part in NEEDED:
-        if not any("ratio" in row for row in report["parts"].get(part, ())):
+        passes = [row.get("pass") for row in report["parts"].get(part, ()) if "ratio" in row and "error" not in row]
+        if not passes or (part == "growth" and not set(PASSES) <= set(passes)):
             raise ValueError(f"{path} has no ratios to PyTorch in its part {part!r}; with torch installed: {AGAIN}")
     return report
+
+
+def _drawn(part: str, row: dict, counts: tuple) -> dict:
+    """Return the schema of a row that the figure draws; `counts`: the schemas of the numbers of threads."""
+    if "error" in row:
+        return {}
+    rated = {"ratio_10_90": [_RATIO, _RATIO], "threads": counts} if "ratio" in row else {}
+    return rated | (_GROWN if part == "growth" else {})
 
 
 def speed() -> Drawing:
