@@ -47,6 +47,8 @@ POSED = {  # configuration
     **{pose: [NUMBER, NUMBER, ...] for pose in _POSES},
 }
 DISTANCES = {f"{end}_distance{of}_percent?": NUMBER for end in ("head", "tail") for of in ("", "_unmoved")}
+_UNDONE = (None, dict.fromkeys(("correlation", "before", "after"), NUMBER))  # None: there is nothing to undo
+UNDONE = {"undone?": dict.fromkeys(("angle", "scale", "place"), _UNDONE), "views?": [[NUMBER, ...], ...]}
 REGULARISED = dict.fromkeys(("train_error_percent?", "inconsistency_percent?"), NUMBER)
 
 
@@ -59,9 +61,11 @@ def _schemas(result: dict) -> Iterator[dict]:
     """Yield the schemas that a result must fit, each after the result fits the one before."""
     yield RESULT
     name, configuration = result["experiment"], result["configuration"]
-    if "history" in result or name in ("table1", "addition", "cifar10"):
+    if "history" in result or name in ("table1", "addition", "cifar10", "clutter"):
         yield TRAINED
-    if name == "overhead":
+    if name == "table1":
+        yield {"result": UNDONE}
+    elif name == "overhead":
         yield {"result": OVERHEAD}
     elif name == "cifar10":
         yield {"configuration": {"watched": str, "epochs": Number(1, LOGGED, whole=True)}, "result": CIFAR10}
