@@ -6,6 +6,7 @@ import pytest
 from stn_ref import data, models, nn, transforms
 from stn_ref.gradcheck import gradcheck
 from stn_ref.localisation import fc_localisation
+from stn_ref.nn.memory import glimpse
 from stn_ref.sampler import sample
 from stn_ref.training import Config, Trainer, loop
 from stn_ref.training.consistency import Consistent, PointsApart, draw_similarities, moved, seen_through
@@ -60,8 +61,9 @@ class Fault(Consistent):
     """The movement is transposed in backward."""
 
     def backward(self, gscores, gL, needs=True):
-        outputs, (a,) = self._memory
-        self._memory = outputs, (np.concatenate([a[..., :2].swapaxes(1, 2), a[..., 2:]], axis=2),)
+        a = self._memory.kept[0]
+        a[..., :2] = a[..., :2].swapaxes(1, 2).copy()
+        self._memory.seen = [glimpse(a, self.compared)]
         return super().backward(gscores, gL, needs)
 
 

@@ -4,7 +4,7 @@
     gx = layer.backward(gy)    # adds to each Param.grad, returns the gradient of the input
 
 There is no tape and no graph: a net is a list of layers, and the chain rule is that list read backwards
-(`Sequential.backward`). Read next: linear.py, activation.py.
+(sequential.py). Read next: sequential.py, linear.py, activation.py.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.nn.memory import Memory
 
 
 class Param:
@@ -37,6 +38,11 @@ class Param:
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
         self.grad[...] = 0
+
+    @np.errstate(all="ignore")
+    def add(self, grad: np.ndarray) -> None:
+        """Add to the gradient."""
+        self.grad += grad
 
     def astype(self, dtype) -> None:
         """Convert value and gradient. Twins made by `share()` hold the same Param, so they see the change."""
@@ -63,11 +69,33 @@ class Layer:
 
     `needs` says for which inputs backward computes a gradient: True, or one flag per input for layers with several. A
     gradient that is not needed is None and costs nothing. In `eval()` mode forward keeps nothing, and backward raises
-    UsageError.
+    UsageError. `layer(x)` is `layer.forward(x)`.
+
+    Kept by reference: what a layer keeps is not copied, so do not change it in place before backward. It is the output
+    of ReLU, Tanh and Sigmoid; the input and W of Linear and Conv2d; both inputs of a sampler; theta in a
+    GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares about `compared` elements of
+    each array, which costs less than 1 % of a training step. This finds every change of a whole array or of a large
+    part of it. To find the change of a single element of a large array, set `Layer.compared = sys.maxsize`: backward
+    then compares copies of all that was kept, which takes time and memory.
+
+    Floating-point errors: the layers, losses and optimisers of this package ignore np.seterr, as compiled code does. An
+    underflow gives 0, an overflow inf, an invalid operation NaN, without an exception or a warning. A training loop
+    should stop when the loss is not finite, as stn_ref.training does.
+
+    Zero channels: a layer without weights takes arrays with any number of channels, 0 included. The axes of a weight
+    have at least one element each.
+
+    Attributes:
+        compared: the number of elements of each kept array that backward compares; a class attribute.
     """
 
     training = True
-    _memory = None
+    compared = 1024
+    _memory: Memory | None = None
+
+    def __call__(self, *inputs):
+        """Return forward(*inputs)."""
+        return self.forward(*inputs)
 
     def forward(self, *inputs):
         """Return the output; in training, keep what `backward` needs."""
@@ -83,7 +111,7 @@ class Layer:
         """Remember `memory` for backward and return y, an array or a tuple of them. In eval mode nothing is kept."""
         self._idle()
         if self.training:
-            self._memory = ([(out.shape, out.dtype) for out in (y if isinstance(y, tuple) else (y,))], memory)
+            self._memory = Memory(y, memory, self.compared)
         return y
 
     def ready(self) -> None:
@@ -100,20 +128,20 @@ class Layer:
             )
 
     def take(self, gy) -> tuple:
-        """Return (gy, memory) and clear the memory; gy must match the output of forward, and None means zero."""
+        """Return (gy, memory) and clear the memory; gy must match the output of forward, and None means zero.
+
+        Raises:
+            UsageError: there was no forward in training mode, or what it kept has been changed in place.
+            ShapeError, TypeError, ValueError: gy does not match the output.
+        """
+        name = type(self).__name__
         if self._memory is None:
             raise checks.UsageError(
-                f"{type(self).__name__}.backward needs a forward in training mode before it, once for each backward."
+                f"{name}.backward needs a forward in training mode before it, once for each backward."
             )
-        outputs, memory = self._memory
-        gys = gy if isinstance(gy, tuple) else (gy,)
-        if len(gys) != len(outputs):
-            raise ValueError(
-                f"{type(self).__name__}.backward takes one gradient for each output of forward: "
-                f"expected {len(outputs)}, got {len(gys)}"
-            )
-        gys = tuple(cotangent(g, *out) for g, out in zip(gys, outputs, strict=True))
-        self._memory = None
+        gys = self._memory.cotangents(gy if isinstance(gy, tuple) else (gy,), name)
+        self._memory.check(name)
+        memory, self._memory = self._memory.kept, None
         return (gys if isinstance(gy, tuple) else gys[0]), memory
 
     @contextlib.contextmanager
@@ -138,7 +166,7 @@ class Layer:
     # Walking a net.
 
     def children(self) -> Iterator["Layer"]:
-        """Yield the layers held as attributes, directly or in a list or tuple, in the order of assignment."""
+        """Yield the layers held as attributes, directly or in lists, tuples and dicts, in the order of assignment."""
         for _, child in self._held(Layer):
             yield child
 
@@ -147,6 +175,8 @@ class Layer:
         first = {}
         for name, param in self._named_params():
             first.setdefault(id(param), (name, param))
+        if len({name for name, _ in first.values()}) != len(first):
+            raise ValueError(f"names of Params must differ; got {sorted(name for name, _ in first.values())}")
         yield from first.values()
 
     def params(self) -> Iterator[Param]:
@@ -159,13 +189,10 @@ class Layer:
         yield from {id(rng): rng for rng in self._rngs()}.values()
 
     def _held(self, kind: type) -> Iterator[tuple[str, object]]:
-        for name, value in vars(self).items():
-            if isinstance(value, kind):
-                yield name, value
-            elif isinstance(value, (list, tuple)) and name != "_memory":
-                for k, item in enumerate(value):
-                    if isinstance(item, kind):
-                        yield f"{name}.{k}", item
+        for attribute, value in vars(self).items():
+            for name, item in _items(attribute, value):
+                if isinstance(item, kind):
+                    yield name, item
 
     def _named_params(self) -> Iterator[tuple[str, Param]]:
         yield from self._held(Param)
@@ -214,74 +241,75 @@ class Layer:
         twin = copy.copy(self)
         twin._memory = None
         for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                setattr(twin, name, value.share())
-            elif isinstance(value, (list, tuple)) and any(isinstance(item, Layer) for item in value):
-                setattr(twin, name, type(value)(v.share() if isinstance(v, Layer) else v for v in value))
+            if any(isinstance(item, Layer) for _, item in _items(name, value)):
+                setattr(twin, name, _shared(value))
         return twin
 
 
-def cotangent(gy: np.ndarray | None, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    """Return gy, or zeros if it is None; raise unless gy has the shape and dtype of the output of forward."""
-    if gy is None:
-        return np.zeros(shape, dtype)
-    checks.floating("gy", gy)
-    if gy.shape != shape:
-        raise checks.ShapeError(f"gy must have the shape of the output of forward, {shape}; got shape {gy.shape}")
-    if gy.dtype != dtype:
-        raise TypeError(f"gy must have the dtype of the output of forward, {dtype}; got {gy.dtype}")
-    return gy
+@np.errstate(all="ignore")
+def added(*gradients: np.ndarray) -> np.ndarray:
+    """Return the sum of the gradients that reach one array on several paths, from left to right."""
+    return sum(gradients[1:], start=gradients[0])
 
 
-class Layers(Layer):
-    """A layer that holds others in the list `layers`."""
+def _items(name: str, value) -> Iterator[tuple[str, object]]:
+    """Yield (name, value) or, for a list, a tuple or a dict, ('name.key', item) of its items, at any depth."""
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, (list, tuple)):
+        pairs = enumerate(value)
+    else:
+        if isinstance(value, (set, frozenset)) and any(isinstance(item, (Layer, Param)) for item in value):
+            raise TypeError(f"{name} must be a list, tuple or dict of layers: a set has no order; got {value!r}")
+        yield name, value
+        return
+    for key, item in pairs:
+        yield from _items(f"{name}.{key}", item)
 
-    layers: list[Layer]
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(type(layer).__name__ for layer in self.layers)})"
+def _shared(value):
+    """Return the twin of a layer, or a copy of a list, tuple or dict with twins of the layers inside it."""
+    if isinstance(value, Layer):
+        return value.share()
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update((key, _shared(item)) for key, item in value.items())
+        return twin
+    if isinstance(value, (list, tuple)):
+        items = map(_shared, value)
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return value
 
-    def __getitem__(self, k: int) -> Layer:
-        return self.layers[k]
 
-    def __len__(self) -> int:
-        return len(self.layers)
+class inside:  # noqa: N801  used as `with inside(...)`
+    """Return a context that adds the place of a layer, and its inputs, to the message of an error.
 
-
-class Sequential(Layers):
-    """Layers one after another: y = f_k(...f_2(f_1(x))); backward is the same list, read from its end.
+    The error is a TypeError, ValueError or UsageError; its type and traceback stay the same.
 
     Args:
-        layers: each with one input and one output.
+        name: the name of the layer in the layer that holds it, for example "layers.0".
+        layer: the layer.
+        inputs: the arguments of the call.
 
-    Raises:
-        TypeError: an argument is not a Layer.
-
-    >>> Sequential([Sequential()])
+    >>> with inside("localisation", Layer(), np.zeros((2, 3))):
+    ...     raise checks.ShapeError("x must be (N, C, H, W)")
     Traceback (most recent call last):
-    TypeError: layers must be Layers; got list: write Sequential(*layers)
+    stn_ref.checks.ShapeError: localisation (Layer), got float64 (2, 3): x must be (N, C, H, W)
     """
 
-    def __init__(self, *layers: Layer):
-        for layer in layers:
-            if not isinstance(layer, Layer):
-                hint = ": write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
-                raise TypeError(f"layers must be Layers; got {type(layer).__name__}{hint}")
-        self.layers = list(layers)
+    __slots__ = ("inputs", "layer", "name")
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the output of the last layer."""
-        with self.undivided():
-            for layer in self.layers:
-                x = layer.forward(x)
-        return x
+    def __init__(self, name: str, layer: Layer, *inputs):
+        self.name, self.layer, self.inputs = name, layer, inputs
 
-    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
-        """Return the gradient of the input. Without `needs`, skip the layers before the first Param and return None."""
-        with_params = (k for k, layer in enumerate(self.layers) if any(True for _ in layer.params()))
-        first = 0 if needs else next(with_params, len(self.layers))
-        for k in range(len(self.layers) - 1, first - 1, -1):
-            gy = self.layers[k].backward(gy, needs=needs or k > first)
-        for layer in self.layers[:first]:
-            layer.forget()
-        return gy if needs else None
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, (TypeError, ValueError, checks.UsageError)) and len(error.args) == 1:
+            if not hasattr(error, "in_layer"):
+                got = ", ".join(f"{x.dtype} {x.shape}" if hasattr(x, "dtype") else repr(x) for x in self.inputs)
+                error.args = (f" ({type(self.layer).__name__}), got {got}: {error}",)
+            error.args = (f"{self.name}{'.' * hasattr(error, 'in_layer')}{error}",)
+            error.in_layer = True
+
