@@ -73,10 +73,10 @@ class Layer:
 
     Kept by reference: what a layer keeps is not copied, so do not change it in place before backward. It is the output
     of ReLU, Tanh and Sigmoid; the input and W of Linear and Conv2d; both inputs of a sampler; theta in a
-    GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares about `compared` elements of
-    each array, which costs less than 1 % of a training step. This finds every change of a whole array or of a large
-    part of it. To find the change of a single element of a large array, set `Layer.compared = sys.maxsize`: backward
-    then compares copies of all that was kept, which takes time and memory.
+    GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares up to `compared` elements of
+    each array, from all its parts, which costs about 1 % of a training step. So a change of a whole array, or of a
+    twentieth of it, is found; one of a few elements of a large array may be missed. To find that as well, set
+    `Layer.compared = sys.maxsize`: backward then compares copies of all that was kept, which takes time and memory.
 
     Floating-point errors: the layers, losses and optimisers of this package ignore np.seterr, as compiled code does. An
     underflow gives 0, an overflow inf, an invalid operation NaN, without an exception or a warning. A training loop
@@ -86,11 +86,11 @@ class Layer:
     have at least one element each.
 
     Attributes:
-        compared: the number of elements of each kept array that backward compares; a class attribute.
+        compared: the largest number of elements of each kept array that backward compares; a class attribute.
     """
 
     training = True
-    compared = 1024
+    compared = 256
     _memory: Memory | None = None
 
     def __call__(self, *inputs):
