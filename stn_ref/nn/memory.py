@@ -24,9 +24,9 @@ class Memory:
     def __init__(self, y, kept: tuple, compared: int):
         outputs = y if isinstance(y, tuple) else (y,)
         self.outputs = [(out.shape, out.dtype) for out in outputs]
-        self.kept, self.compared = kept, compared
-        self.output = [any(array is out for out in outputs) for array in kept]
-        self.seen = [glimpse(array, compared) for array in kept]
+        self.ids = [id(out) for out in outputs]
+        self.kept = kept
+        self.glimpses = [glimpse(array, compared) for array in kept if isinstance(array, np.ndarray)]
 
     def cotangents(self, gys: tuple, name: str) -> tuple:
         """Return one gradient for each output, zeros for None; raise unless they fit the outputs of layer `name`."""
@@ -39,20 +39,20 @@ class Memory:
 
     def check(self, name: str) -> None:
         """Raise UsageError if an array of layer `name` was changed after forward."""
-        for array, output, seen in zip(self.kept, self.output, self.seen, strict=True):
-            if glimpse(array, self.compared) != seen:
-                what = "the output of forward" if output else "an input of forward or a parameter"
+        for array, flat, where, seen in self.glimpses:
+            if flat[where].tobytes() != seen:
+                what = "the output of forward" if id(array) in self.ids else "an input of forward or a parameter"
                 raise checks.UsageError(
                     f"{name}.backward: {what}, {array.dtype} {array.shape}, was changed in place after forward, which "
                     "keeps a reference to it; the gradient would be wrong. Change it after backward, or change a copy."
                 )
 
 
-def glimpse(array, most: int) -> bytes:
-    """Return the bytes of an array at its `places`; b"" for anything else."""
-    if not isinstance(array, np.ndarray):
-        return b""
-    return (array.reshape(-1) if array.flags.c_contiguous else array.flat)[places(array.size, most)].tobytes()
+def glimpse(array: np.ndarray, most: int) -> tuple:
+    """Return (array, its elements in a row, the `places` to compare, their bytes)."""
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.flat  # both without a copy
+    where = places(array.size, most)
+    return array, flat, where, flat[where].tobytes()
 
 
 @functools.lru_cache(maxsize=256)

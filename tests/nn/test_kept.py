@@ -10,7 +10,7 @@ from test_layer_contract import ALL, case
 from stn_ref import checks, models, nn, transforms
 from stn_ref.grid import GridGenerator
 from stn_ref.kernel_sampler import AntialiasedSampler, KernelSampler
-from stn_ref.nn.memory import glimpse, places
+from stn_ref.nn.memory import Memory, glimpse, places
 from stn_ref.sampler import Sampler
 
 KEPT = {  # what a layer's gradient depends on, of "x" (the input), "y" (the output) and its Params
@@ -153,12 +153,15 @@ def test_bits_are_compared_so_nan_and_minus_zero_give_no_false_alarm():
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::2, ::-1], lambda x: x[:0]])
 def test_any_memory_layout_is_compared(layout):
     x = layout(np.arange(60_000.0).reshape(300, 200))
-    seen = glimpse(x, 256)
-    assert len(seen) // 8 == min(x.size, 256)
-    assert glimpse(x.copy(), 256) == seen
+    memory = Memory(np.zeros(3), (x, "x", 3, None), compared=100)
+    seen = memory.glimpses[0][-1]
+    assert len(seen) // 8 == min(x.size, 100)
+    assert glimpse(x.copy(), 100)[-1] == seen
+    memory.check("Layer")
     if x.size:
         x += 1
-        assert glimpse(x, 256) != seen
+        with pytest.raises(checks.UsageError, match="Layer.backward: an input"):
+            memory.check("Layer")
 
 
 def test_the_elements_compared_are_of_all_images_channels_rows_and_columns():
