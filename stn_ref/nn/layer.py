@@ -74,8 +74,8 @@ class Layer:
     Kept by reference: what a layer keeps is not copied, so do not change it in place before backward. It is the output
     of ReLU, Tanh and Sigmoid; the input and W of Linear and Conv2d; both inputs of a sampler; theta in a
     GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares up to `compared` elements of
-    each array, from all its parts, which costs 1 to 2 % of the step of a small net. So a change of a whole array, or of a
-    tenth of it, is found; one of a few elements of a large array may be missed. To find that as well, set
+    each array, from all its parts; in a small net this takes 1 to 2 % of a training step. A change of a tenth of an
+    array or more is found; a change of a few elements of a large array may be missed. To find that as well, set
     `Layer.compared = sys.maxsize`: backward then compares copies of all that was kept, which takes time and memory.
 
     Floating-point errors: the layers, losses and optimisers of this package ignore np.seterr, as compiled code does. An
@@ -312,4 +312,3 @@ class inside:  # noqa: N801  used as `with inside(...)`
                 error.args = (f" ({type(self.layer).__name__}), got {got}: {error}",)
             error.args = (f"{self.name}{'.' * hasattr(error, 'in_layer')}{error}",)
             error.in_layer = True
-

@@ -13,7 +13,7 @@ from stn_ref.transforms.base import Transform
 
 CLOSE = 1e-6  # relative to the extent of the control points: closer ones coincide, narrower sets are collinear
 FAR = 1e8  # relative to the same extent: at larger distances the rounding errors of B exceed B
-AWAY = 4  # relative to the same extent: control points that are further from 0 are moved to 0 before the system is solved
+AWAY = 4  # relative to the same extent: control points that are further from 0 are moved to 0
 UNITS = (1 / 16, 16)  # extents that are not scaled
 KEPT = 1 << 20  # largest size of B that is kept, 8 MB in float64
 TINY = np.finfo(np.float64).tiny  # its logarithm is finite, so 0 times it is 0

@@ -160,7 +160,7 @@ def test_any_memory_layout_is_compared(layout):
     memory.check("Layer")
     if x.size:
         x += 1
-        with pytest.raises(checks.UsageError, match="Layer.backward: an input"):
+        with pytest.raises(checks.UsageError, match=r"^Layer\.backward: an input"):
             memory.check("Layer")
 
 
