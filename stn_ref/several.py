@@ -19,8 +19,9 @@ import numpy as np
 from stn_ref import checks
 from stn_ref.grid import GridGenerator, grid_backend
 from stn_ref.nn import Layer, Linear, Sequential
-from stn_ref.nn.layer import added, inside
-from stn_ref.nn.sequential import Layers
+from stn_ref.nn.errors import inside
+from stn_ref.nn.layer import Layers
+from stn_ref.nn.param import added
 from stn_ref.sampler import Sampler
 from stn_ref.transforms import Transform
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from stn_ref import checks
 from stn_ref.grid import GridGenerator, grid_backend
-from stn_ref.nn.layer import Layer, added, inside
+from stn_ref.nn.errors import inside
+from stn_ref.nn.layer import Layer
+from stn_ref.nn.param import added
 from stn_ref.sampler import Sampler, pixel_padding
 from stn_ref.transforms import Transform
 

@@ -4,7 +4,7 @@
     gx = layer.backward(gy)    # adds to each Param.grad, returns the gradient of the input
 
 There is no tape and no graph: a net is a list of layers, and the chain rule is that list read backwards
-(sequential.py). Read next: sequential.py, linear.py, activation.py.
+(`Sequential.backward`). Reads: memory.py, param.py. Read next: linear.py, activation.py.
 """
 
 import contextlib
@@ -14,44 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from stn_ref import checks
+from stn_ref.nn.errors import inside
 from stn_ref.nn.memory import Memory
-
-
-class Param:
-    """A trainable array.
-
-    Attributes:
-        value: the array, float32 or float64.
-        grad: dL/dvalue, same shape and dtype; `backward` adds to it, `zero_grad` clears it.
-        lr_scale: factor on the learning rate; localisation nets train with a smaller one.
-        decay: whether weight decay applies (weights: yes; biases: no).
-    """
-
-    __slots__ = ("decay", "grad", "lr_scale", "value")
-
-    def __init__(self, value: np.ndarray, *, lr_scale: float = 1.0, decay: bool = True):
-        self.value = checks.floating("value", value)
-        self.grad = np.zeros_like(value)
-        self.lr_scale = lr_scale
-        self.decay = decay
-
-    def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        self.grad[...] = 0
-
-    @np.errstate(all="ignore")
-    def add(self, grad: np.ndarray) -> None:
-        """Add to the gradient."""
-        self.grad += grad
-
-    def astype(self, dtype) -> None:
-        """Convert value and gradient. Twins made by `share()` hold the same Param, so they see the change."""
-        dtype = checks.float_dtype("dtype", dtype)
-        self.value = self.value.astype(dtype)
-        self.grad = self.grad.astype(dtype)
-
-    def __repr__(self) -> str:
-        return f"Param(shape={self.value.shape}, dtype={self.value.dtype})"
+from stn_ref.nn.param import Param
 
 
 class Layer:
@@ -246,12 +211,6 @@ class Layer:
         return twin
 
 
-@np.errstate(all="ignore")
-def added(*gradients: np.ndarray) -> np.ndarray:
-    """Return the sum of the gradients that reach one array on several paths, from left to right."""
-    return sum(gradients[1:], start=gradients[0])
-
-
 def _items(name: str, value) -> Iterator[tuple[str, object]]:
     """Yield (name, value) or, for a list, a tuple or a dict, ('name.key', item) of its items, at any depth."""
     if isinstance(value, dict):
@@ -281,34 +240,57 @@ def _shared(value):
     return value
 
 
-class inside:  # noqa: N801  used as `with inside(...)`
-    """Return a context that adds the place of a layer, and its inputs, to the message of an error.
+class Layers(Layer):
+    """A layer that holds others in the list `layers`."""
 
-    The error is a TypeError, ValueError or UsageError; its type and traceback stay the same.
+    layers: list[Layer]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(type(layer).__name__ for layer in self.layers)})"
+
+    def __getitem__(self, k: int) -> Layer:
+        return self.layers[k]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+class Sequential(Layers):
+    """Layers one after another: y = f_k(...f_2(f_1(x))); backward is the same list, read from its end.
 
     Args:
-        name: the name of the layer in the layer that holds it, for example "layers.0".
-        layer: the layer.
-        inputs: the arguments of the call.
+        layers: each with one input and one output.
 
-    >>> with inside("localisation", Layer(), np.zeros((2, 3))):
-    ...     raise checks.ShapeError("x must be (N, C, H, W)")
+    Raises:
+        TypeError: an argument is not a Layer.
+
+    >>> Sequential([Sequential()])
     Traceback (most recent call last):
-    stn_ref.checks.ShapeError: localisation (Layer), got float64 (2, 3): x must be (N, C, H, W)
+    TypeError: layers must be Layers; got list: write Sequential(*layers)
     """
 
-    __slots__ = ("inputs", "layer", "name")
+    def __init__(self, *layers: Layer):
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                hint = ": write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"layers must be Layers; got {type(layer).__name__}{hint}")
+        self.layers = list(layers)
 
-    def __init__(self, name: str, layer: Layer, *inputs):
-        self.name, self.layer, self.inputs = name, layer, inputs
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the output of the last layer."""
+        with self.undivided():
+            for k, layer in enumerate(self.layers):
+                with inside(f"layers.{k}", layer, x):
+                    x = layer.forward(x)
+        return x
 
-    def __enter__(self):
-        pass
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, (TypeError, ValueError, checks.UsageError)) and len(error.args) == 1:
-            if not hasattr(error, "in_layer"):
-                got = ", ".join(f"{x.dtype} {x.shape}" if hasattr(x, "dtype") else repr(x) for x in self.inputs)
-                error.args = (f" ({type(self.layer).__name__}), got {got}: {error}",)
-            error.args = (f"{self.name}{'.' * hasattr(error, 'in_layer')}{error}",)
-            error.in_layer = True
+    def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
+        """Return the gradient of the input. Without `needs`, skip the layers before the first Param and return None."""
+        with_params = (k for k, layer in enumerate(self.layers) if any(True for _ in layer.params()))
+        first = 0 if needs else next(with_params, len(self.layers))
+        for k in range(len(self.layers) - 1, first - 1, -1):
+            with inside(f"layers.{k}", self.layers[k], gy):
+                gy = self.layers[k].backward(gy, needs=needs or k > first)
+        for layer in self.layers[:first]:
+            layer.forget()
+        return gy if needs else None
