@@ -202,9 +202,13 @@ SAMPLERS = [
         ("the maximum's flat side has a slope", "np.where((s > 1) & np.", "np.where(np."),
         ("|di| + |dj| for the norm", "np.hypot(_difference(points, 1), ", "abs(_difference(points, 1)) + abs("),
         ("gphi not summed over samples, averaged", "gphi = gphi.sum(axis", "gphi = gphi.mean(axis"),
-        ("gphi of the layer averaged over samples", "grad += gphi.sum(axis", "grad += gphi.mean(axis"),
+        ("gphi of the layer averaged over samples", "add(gphi.sum(axis", "add(gphi.mean(axis"),
         ("the way through the width forgotten", "gpoints + footprint_backward(points, gs) if", "gpoints if"),
-        ("gphi overwrites what was there", "self.phi.grad += gphi", "self.phi.grad[...] = gphi"),
+        (
+            "gphi overwrites what was there",
+            "self.phi.add(gphi.sum(axis=(0, 1, 2)))",
+            "self.phi.grad[...] = gphi.sum(axis=(0, 1, 2))",
+        ),
         ("a neighbour at infinity is not left out", "d[~np.isfinite(d)] = 0", "d[np.isnan(d)] = 0"),
         (
             "axes of the footprint swapped in the gradient",
@@ -214,8 +218,8 @@ SAMPLERS = [
     ),
     *_of(
         "transformer.py",
-        ("a loss on theta replaces the grid's gradient", "else gtheta_grid + gtheta", "else gtheta"),
-        ("the path through theta forgotten", "return gU + gU_localisation if", "return gU if"),
+        ("a loss on theta replaces the grid's gradient", "else added(gtheta_grid, gtheta)", "else gtheta"),
+        ("the path through theta forgotten", "return added(gU, gU_localisation) if", "return gU if"),
         ("the input's size not passed to the grid", "grid.forward(theta,", "grid.forward(theta, self.grid.out_size or"),
         ("kink not passed on", "padding=padding, kink=kink, a=a, backend", "padding=padding, a=a, backend"),
         ("a not passed on", "padding=padding, kink=kink, a=a, backend", "padding=padding, kink=kink, backend"),
