@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from test_kept import every_use
+from test_kept_arrays import every_use
 
 from stn_ref import nn, transforms
 from stn_ref.lab.experiments.parts import Inside
