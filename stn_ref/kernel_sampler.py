@@ -115,7 +115,8 @@ def kernel_sample_backward(
     wide = _spread(phi, points)
     gU, gpoints, gphi = kernels.get(backend).wide_backward(U, points, wide, gV, kernel, padding, needs)
     if gphi is not None and phi.shape == (2,):
-        gphi = gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of their gradients
+        with np.errstate(all="ignore"):
+            gphi = gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of their gradients
     return gU, gpoints, gphi
 
 
@@ -156,17 +157,18 @@ class KernelSampler(Layer):
         check_points(U, points)
         phi = _spread(self.phi.value, points)
         V = kernels.get(self.backend).wide_forward(U, points, phi, self.kernel, self.padding)
-        return self.keep(V, U, points)
+        return self.keep(V, U, points, self.phi.value)
 
     def backward(
         self, gV: np.ndarray, needs: bool | tuple[bool, bool] = True
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return (gU, gpoints); add to phi.grad."""
         needs = checks.flags("needs", needs, ("U", "points"))
-        gV, (U, points) = self.take(gV)
-        phi, backend = _spread(self.phi.value, points), kernels.get(self.backend)
+        gV, (U, points, phi) = self.take(gV)
+        phi, backend = _spread(phi, points), kernels.get(self.backend)
         gU, gpoints, gphi = backend.wide_backward(U, points, phi, gV, self.kernel, self.padding, (*needs, True))
-        self.phi.grad += gphi.sum(axis=(0, 1, 2))  # one width for all points: the sum of their gradients
+        with np.errstate(all="ignore"):
+            self.phi.add(gphi.sum(axis=(0, 1, 2)))  # one width for all points: the sum of their gradients
         return gU, gpoints
 
 
@@ -266,4 +268,5 @@ class AntialiasedSampler(Layer):
         gV, (U, points) = self.take(gV)
         backend, needs_all = kernels.get(self.backend), (needs[0], needs[1], needs[1])
         gU, gpoints, gs = backend.wide_backward(U, points, footprint(points), gV, "tent", self.padding, needs_all)
-        return gU, (gpoints + footprint_backward(points, gs) if needs[1] else None)
+        with np.errstate(all="ignore"):
+            return gU, (gpoints + footprint_backward(points, gs) if needs[1] else None)

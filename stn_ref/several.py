@@ -19,7 +19,9 @@ import numpy as np
 from stn_ref import checks
 from stn_ref.grid import GridGenerator, grid_backend
 from stn_ref.nn import Layer, Linear, Sequential
+from stn_ref.nn.errors import inside
 from stn_ref.nn.layer import Layers
+from stn_ref.nn.param import added
 from stn_ref.sampler import Sampler
 from stn_ref.transforms import Transform
 
@@ -51,15 +53,22 @@ class Parallel(Layers):
 
     def forward(self, U: np.ndarray) -> np.ndarray:
         """Return V (N, C_1 + C_2 + ..., Ho, Wo)."""
+        Vs = []
         with self.undivided():
-            return self.keep(*stacked([layer.forward(U) for layer in self.layers]))
+            for k, layer in enumerate(self.layers):
+                with inside(f"layers.{k}", layer, U):
+                    Vs.append(layer.forward(U))
+            return self.keep(*stacked(Vs))
 
     def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gU, the sum over the layers."""
         gV, (stops,) = self.take(gV)
         pieces = np.split(gV, stops, axis=1)
-        gUs = [layer.backward(piece, needs=needs) for layer, piece in zip(self.layers, pieces, strict=True)]
-        return sum(gUs[1:], start=gUs[0]) if needs else None
+        gUs = []
+        for k, (layer, piece) in enumerate(zip(self.layers, pieces, strict=True)):
+            with inside(f"layers.{k}", layer, piece):
+                gUs.append(layer.backward(piece, needs=needs))
+        return added(*gUs) if needs else None
 
 
 class ParallelTransformers(Layer):
@@ -109,9 +118,14 @@ class ParallelTransformers(Layer):
         """Return V (N, M C, Ho, Wo) for U (N, C, H, W) and M transformers: C channels of the first, and so on."""
         checks.floating("U", U)
         checks.shape("U", U, ("N", "C", "H", "W"))
+        Vs = []
         with self.undivided():
-            steered = zip(self._cut(self.localisation.forward(U)), self.grids, self.samplers, strict=True)
-            Vs = [sampler.forward(U, grid.forward(theta, U.shape[2:])) for theta, grid, sampler in steered]
+            with inside("localisation", self.localisation, U):
+                theta = self.localisation.forward(U)
+            for k, (theta_k, grid, sampler) in enumerate(zip(self._cut(theta), self.grids, self.samplers, strict=True)):
+                points = grid.forward(theta_k, U.shape[2:])
+                with inside(f"samplers.{k}", sampler, U, points):
+                    Vs.append(sampler.forward(U, points))
             return self.keep(*stacked(Vs))
 
     def backward(self, gV: np.ndarray, needs: bool = True) -> np.ndarray | None:
@@ -121,14 +135,17 @@ class ParallelTransformers(Layer):
         for piece, grid, sampler in zip(np.split(gV, stops, axis=1), self.grids, self.samplers, strict=True):
             gU_k, gpoints = sampler.backward(piece, needs=(needs, True))
             gthetas.append(grid.backward(gpoints))
-            gU = gU + gU_k if needs else None
-        gU_localisation = self.localisation.backward(np.concatenate(gthetas, axis=1), needs=needs)
-        return gU + gU_localisation if needs else None
+            gU = added(gU, gU_k) if needs else None
+        gtheta = np.concatenate(gthetas, axis=1)
+        with inside("localisation", self.localisation, gtheta):
+            gU_localisation = self.localisation.backward(gtheta, needs=needs)
+        return added(gU, gU_localisation) if needs else None
 
     def look(self, U: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Return (theta_k (N, K_k), points_k (N, Ho, Wo, 2) in pixels of U, V_k) of each; keep nothing for backward."""
         found = []
-        thetas = self._cut(self.localisation.share().eval().forward(U))
+        with inside("localisation", self.localisation, U):
+            thetas = self._cut(self.localisation.share().eval().forward(U))
         for theta, grid, sampler in zip(thetas, self.grids, self.samplers, strict=True):
             points = grid.share().eval().forward(theta, U.shape[2:])
             found.append((theta, points, sampler.share().eval().forward(U, points)))
@@ -171,14 +188,18 @@ class PerView(Layer):
             raise checks.ShapeError(
                 f"V must be (N, M C, H, W) with M={self.views}: axis 1 is {channels}, no multiple; got shape {V.shape}"
             )
+        examples = V.reshape(N * self.views, channels // self.views, H, W)
         with self.undivided():
-            features = self.net.forward(V.reshape(N * self.views, channels // self.views, H, W))
+            with inside("net", self.net, examples):
+                features = self.net.forward(examples)
             return self.keep(features.reshape(N, self.views * features.shape[1]), V.shape, features.shape)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gV."""
         gy, (shape, features) = self.take(gy)
-        gV = self.net.backward(gy.reshape(features), needs=needs)
+        gy = gy.reshape(features)
+        with inside("net", self.net, gy):
+            gV = self.net.backward(gy, needs=needs)
         return gV.reshape(shape) if needs else None
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from stn_ref import checks
 from stn_ref.grid import GridGenerator, grid_backend
+from stn_ref.nn.errors import inside
 from stn_ref.nn.layer import Layer
+from stn_ref.nn.param import added
 from stn_ref.sampler import Sampler, pixel_padding
 from stn_ref.transforms import Transform
 
@@ -76,14 +78,17 @@ class SpatialTransformer(Layer):
         checks.floating("U", U)
         checks.shape("U", U, ("N", "C", "H", "W"))
         with self.undivided():
-            theta = self.localisation.forward(U)
+            with inside("localisation", self.localisation, U):
+                theta = self.localisation.forward(U)
             points = self.grid.forward(theta, U.shape[2:])
-            V = self.sampler.forward(U, points)
+            with inside("sampler", self.sampler, U, points):
+                V = self.sampler.forward(U, points)
             return self.keep((V, theta) if self.return_theta else V)
 
     def look(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (theta (N, K), points (N, Ho, Wo, 2) in pixels of U, V): forward without storage for backward."""
-        theta = self.localisation.share().eval().forward(U)
+        with inside("localisation", self.localisation, U):
+            theta = self.localisation.share().eval().forward(U)
         points = self.grid.share().eval().forward(theta, U.shape[2:])
         return theta, points, self.sampler.share().eval().forward(U, points)
 
@@ -97,6 +102,7 @@ class SpatialTransformer(Layer):
             raise checks.UsageError("gtheta needs a SpatialTransformer made with return_theta=True")
         gU, gpoints = self.sampler.backward(gV, needs=(needs, True))
         gtheta_grid = self.grid.backward(gpoints)
-        gtheta = gtheta_grid if gtheta is None else gtheta_grid + gtheta
-        gU_localisation = self.localisation.backward(gtheta, needs=needs)
-        return gU + gU_localisation if needs else None
+        gtheta = gtheta_grid if gtheta is None else added(gtheta_grid, gtheta)
+        with inside("localisation", self.localisation, gtheta):
+            gU_localisation = self.localisation.backward(gtheta, needs=needs)
+        return added(gU, gU_localisation) if needs else None

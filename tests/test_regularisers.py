@@ -60,8 +60,9 @@ class Fault(Consistent):
     """The movement is transposed in backward."""
 
     def backward(self, gscores, gL, needs=True):
-        outputs, (a,) = self._memory
-        self._memory = outputs, (np.concatenate([a[..., :2].swapaxes(1, 2), a[..., 2:]], axis=2),)
+        a = self._memory.kept[0]
+        a[..., :2] = a[..., :2].swapaxes(1, 2).copy()
+        self._memory.glimpses.clear()  # this change is on purpose
         return super().backward(gscores, gL, needs)
 
 

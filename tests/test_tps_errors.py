@@ -1,10 +1,12 @@
 """The thin-plate spline with odd arguments: empty, far away, no numbers, badly conditioned, wrong."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.interpolate import RBFInterpolator
 from splines import DTYPES, relative, sources, warps
 
 from stn_ref import checks
@@ -107,6 +109,61 @@ def test_points_that_are_close_together_or_far_from_zero_still_interpolate(rng):
         T = ThinPlateSpline(c)
         theta = c.reshape(1, -1) * (1 + 0.1 * rng.standard_normal((1, T.K)))
         assert relative(T.apply(theta, c), sources(T, theta)) < 1e-9
+
+
+def moved_and_scaled(rng):
+    """Yield (c, xy, theta - c, unit): the same 12 control points, 20 points and warp near 0, far away, small, large."""
+    base, points, warp = rng.uniform(-1, 1, (12, 2)), rng.uniform(-1, 1, (20, 2)), rng.standard_normal((12, 2))
+    for shift, unit in itertools.product((0, 10, 1e4, 1e8, 1e12), (1, 2.0**-20, 2.0**20)):
+        c = unit * (base + shift)
+        yield c, unit * (points + shift), (c + unit * warp) - c, unit
+
+
+@pytest.mark.parametrize("smoothing", (0.0, 0.3))
+def test_control_points_anywhere_and_of_any_size_cost_no_digit(rng, smoothing):
+    """SciPy moves and scales the affine part only; scaled to an extent near 1, it is a reference to 2e-14."""
+    for c, xy, warp, unit in moved_and_scaled(rng):
+        T = ThinPlateSpline(c, regularisation=2 * smoothing * unit**2)
+        centre = c[0]
+        near, at, values = (c - centre) / unit, (xy - centre) / unit, warp / unit  # exact: unit is a power of two
+        spline = RBFInterpolator(near, values, kernel="thin_plate_spline", degree=1, smoothing=smoothing)
+        got = T.displacement(c.reshape(1, -1) + warp.reshape(1, -1), xy[None])[0] / unit
+        assert_allclose(got, spline(at), atol=2e-14 * 4)  # two independent errors, of values up to 4
+
+
+def test_far_and_scaled_splines_have_the_gradients_the_weights_and_the_energy_of_near_ones(rng):
+    near = None
+    for c, xy, warp, unit in moved_and_scaled(rng):
+        T = ThinPlateSpline(c, regularisation=0.1 * unit**2)
+        theta = (c + warp).reshape(1, -1)
+        A, w = T.weights(theta)
+        gtheta, gxy = T.backward(theta, xy[None], np.random.default_rng(0).standard_normal((1, 20, 2)))
+        energy = T.bending_energy(theta)
+        slope = T.bending_energy_backward(theta, np.ones(1)) * unit
+        found = [A[:, :, :2], w * unit, gtheta, gxy, energy, slope, np.array(T.condition)]
+        near = near or found
+        for a, b in zip(found, near, strict=True):
+            # the differences c_j - c_k themselves have only log10(shift) digits less than 16
+            shift = np.abs(c).max() / unit
+            assert relative(a, b) < 1e-12 + 1e-14 * shift
+
+
+def test_the_affine_part_of_the_weights_is_that_of_the_plain_coordinates(rng):
+    for c in (rng.uniform(-1, 1, (9, 2)), 50 + rng.uniform(-1, 1, (9, 2)), 1e-3 * rng.uniform(-1, 1, (9, 2)) + 0.02):
+        T = ThinPlateSpline(c, regularisation=1e-8)
+        theta = (c + 1e-3 * rng.standard_normal(c.shape)).reshape(1, -1)
+        A, w = T.weights(theta)
+        xy = c[:4] + 1e-4
+        r2 = ((xy[:, None] - c) ** 2).sum(-1)
+        assert_allclose(np.c_[xy, np.ones(4)] @ A[0].T + (r2 * np.log(r2)) @ w[0], T.apply(theta, xy)[0], rtol=1e-9)
+
+
+def test_usual_control_points_are_neither_moved_nor_scaled(rng):
+    """So the bits of every spline in [-1, 1]^2 stay what they were."""
+    for c in (None, (3, 5), rng.uniform(-1, 1, (11, 2)), 0.3 * rng.uniform(-1, 1, (11, 2)) + 0.6):
+        T = ThinPlateSpline(c)
+        assert T._unit == 1 and not T._origin.any()
+        assert_array_equal(T._c, T.control_points)
 
 
 def test_the_control_points_are_a_copy_that_cannot_be_changed(rng):

@@ -12,7 +12,7 @@ FORMS = {
     "experiment": (
         ("--results", "results", "name out markdown"),
         ("NAME --list", "name list", "scale data out seed seeds only"),
-        ("NAME", "name", "scale data out seed seeds only again"),
+        ("NAME", "name", "scale data out seed seeds only again weights"),
         ("", "", "list"),
     ),
     "check": (

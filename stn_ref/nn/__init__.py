@@ -1,7 +1,7 @@
 """The mini autodiff: layers with explicit forward and backward.
 
-Reading order: layer.py, activation.py, linear.py, conv.py, pooling.py, dropout.py, loss.py, schedule.py,
-optim.py.
+Reading order: param.py, memory.py, errors.py, layer.py, activation.py, linear.py, conv.py, pooling.py, dropout.py,
+loss.py, schedule.py, optim.py.
 """
 
 from stn_ref.nn.activation import Flatten, ReLU, Sigmoid, Tanh

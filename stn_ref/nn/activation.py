@@ -15,6 +15,7 @@ from stn_ref.nn.layer import Layer
 PIECE = 1 << 16  # elements: the intermediate results of a piece stay in the cache
 
 
+@np.errstate(all="ignore")
 def elementwise(f, *arrays: np.ndarray) -> np.ndarray:
     """Return y of the shape and dtype of the first array, filled by f(*pieces, out=piece of y)."""
     y = np.empty(arrays[0].shape, arrays[0].dtype)
@@ -109,7 +110,6 @@ class Sigmoid(_Elementwise):
     """
 
     @staticmethod
-    @np.errstate(under="ignore")
     def value(x, out):
         """Write y to out."""
         e = np.exp(-np.abs(x))  # in (0, 1]

@@ -76,20 +76,20 @@ class Conv2d(Layer):
             y = affine(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), b).reshape(N, len(W), 1, 1)
         else:
             y = kernels.compiled("cpu.convolution", "Conv2d").convolve(x, W, b, self.stride, self.padding)
-        return self.keep(y, x)
+        return self.keep(y, x, W)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Add gW and gb; return gx (N, C, H, W)."""
-        gy, (x,) = self.take(gy)
-        W, N = self.W.value, len(x)
+        gy, (x, W) = self.take(gy)
+        N = len(x)
         if self._covers(x):
             gy = gy.reshape(N, len(W))
             gx, gW, gb = affine_backward(x.reshape(N, W[0].size), W.reshape(len(W), W[0].size), gy, needs)
         else:
             conv = kernels.compiled("cpu.convolution", "Conv2d")
             gx, gW, gb = conv.convolve_backward(x, W, gy, self.stride, self.padding, needs)
-        self.W.grad += gW.reshape(W.shape)
-        self.b.grad += gb
+        self.W.add(gW.reshape(W.shape))
+        self.b.add(gb)
         return gx.reshape(x.shape) if needs else None
 
     def _covers(self, x: np.ndarray) -> bool:

@@ -30,6 +30,7 @@ class Dropout(Layer):
         """Return the shape of the mask, which is broadcast against x."""
         return x.shape
 
+    @np.errstate(all="ignore")
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y, shape of x; in eval mode x itself."""
         checks.floating("x", x)
@@ -41,6 +42,7 @@ class Dropout(Layer):
         scale = kept * x.dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
         return self.keep(x * scale, scale)
 
+    @np.errstate(all="ignore")
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gx, shape of x."""
         gy, (scale,) = self.take(gy)

@@ -4,7 +4,7 @@
     gx = layer.backward(gy)    # adds to each Param.grad, returns the gradient of the input
 
 There is no tape and no graph: a net is a list of layers, and the chain rule is that list read backwards
-(`Sequential.backward`). Read next: linear.py, activation.py.
+(`Sequential.backward`). Reads: memory.py, param.py. Read next: linear.py, activation.py.
 """
 
 import contextlib
@@ -14,38 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from stn_ref import checks
-
-
-class Param:
-    """A trainable array.
-
-    Attributes:
-        value: the array, float32 or float64.
-        grad: dL/dvalue, same shape and dtype; `backward` adds to it, `zero_grad` clears it.
-        lr_scale: factor on the learning rate; localisation nets train with a smaller one.
-        decay: whether weight decay applies (weights: yes; biases: no).
-    """
-
-    __slots__ = ("decay", "grad", "lr_scale", "value")
-
-    def __init__(self, value: np.ndarray, *, lr_scale: float = 1.0, decay: bool = True):
-        self.value = checks.floating("value", value)
-        self.grad = np.zeros_like(value)
-        self.lr_scale = lr_scale
-        self.decay = decay
-
-    def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        self.grad[...] = 0
-
-    def astype(self, dtype) -> None:
-        """Convert value and gradient. Twins made by `share()` hold the same Param, so they see the change."""
-        dtype = checks.float_dtype("dtype", dtype)
-        self.value = self.value.astype(dtype)
-        self.grad = self.grad.astype(dtype)
-
-    def __repr__(self) -> str:
-        return f"Param(shape={self.value.shape}, dtype={self.value.dtype})"
+from stn_ref.nn.errors import inside
+from stn_ref.nn.memory import Memory
+from stn_ref.nn.param import Param
 
 
 class Layer:
@@ -63,11 +34,33 @@ class Layer:
 
     `needs` says for which inputs backward computes a gradient: True, or one flag per input for layers with several. A
     gradient that is not needed is None and costs nothing. In `eval()` mode forward keeps nothing, and backward raises
-    UsageError.
+    UsageError. `layer(x)` is `layer.forward(x)`.
+
+    Kept by reference: what a layer keeps is not copied, so do not change it in place before backward. It is the output
+    of ReLU, Tanh and Sigmoid; the input and W of Linear and Conv2d; both inputs of a sampler; theta in a
+    GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares up to `compared` elements of
+    each array, from all its parts; in a small net this takes 1 to 2 % of a training step. A change of a tenth of an
+    array or more is found; a change of a few elements of a large array may be missed. To find that as well, set
+    `Layer.compared = sys.maxsize`: backward then compares copies of all that was kept, which takes time and memory.
+
+    Floating-point errors: the layers, losses and optimisers of this package ignore np.seterr, as compiled code does. An
+    underflow gives 0, an overflow inf, an invalid operation NaN, without an exception or a warning. A training loop
+    should stop when the loss is not finite, as stn_ref.training does.
+
+    Zero channels: a layer without weights takes arrays with any number of channels, 0 included. The axes of a weight
+    have at least one element each.
+
+    Attributes:
+        compared: the largest number of elements of each kept array that backward compares; a class attribute.
     """
 
     training = True
-    _memory = None
+    compared = 128
+    _memory: Memory | None = None
+
+    def __call__(self, *inputs):
+        """Return forward(*inputs)."""
+        return self.forward(*inputs)
 
     def forward(self, *inputs):
         """Return the output; in training, keep what `backward` needs."""
@@ -83,7 +76,7 @@ class Layer:
         """Remember `memory` for backward and return y, an array or a tuple of them. In eval mode nothing is kept."""
         self._idle()
         if self.training:
-            self._memory = ([(out.shape, out.dtype) for out in (y if isinstance(y, tuple) else (y,))], memory)
+            self._memory = Memory(y, memory, self.compared)
         return y
 
     def ready(self) -> None:
@@ -100,20 +93,20 @@ class Layer:
             )
 
     def take(self, gy) -> tuple:
-        """Return (gy, memory) and clear the memory; gy must match the output of forward, and None means zero."""
+        """Return (gy, memory) and clear the memory; gy must match the output of forward, and None means zero.
+
+        Raises:
+            UsageError: there was no forward in training mode, or what it kept has been changed in place.
+            ShapeError, TypeError, ValueError: gy does not match the output.
+        """
+        name = type(self).__name__
         if self._memory is None:
             raise checks.UsageError(
-                f"{type(self).__name__}.backward needs a forward in training mode before it, once for each backward."
+                f"{name}.backward needs a forward in training mode before it, once for each backward."
             )
-        outputs, memory = self._memory
-        gys = gy if isinstance(gy, tuple) else (gy,)
-        if len(gys) != len(outputs):
-            raise ValueError(
-                f"{type(self).__name__}.backward takes one gradient for each output of forward: "
-                f"expected {len(outputs)}, got {len(gys)}"
-            )
-        gys = tuple(cotangent(g, *out) for g, out in zip(gys, outputs, strict=True))
-        self._memory = None
+        gys = self._memory.cotangents(gy if isinstance(gy, tuple) else (gy,), name)
+        self._memory.check(name)
+        memory, self._memory = self._memory.kept, None
         return (gys if isinstance(gy, tuple) else gys[0]), memory
 
     @contextlib.contextmanager
@@ -138,7 +131,7 @@ class Layer:
     # Walking a net.
 
     def children(self) -> Iterator["Layer"]:
-        """Yield the layers held as attributes, directly or in a list or tuple, in the order of assignment."""
+        """Yield the layers held as attributes, directly or in lists, tuples and dicts, in the order of assignment."""
         for _, child in self._held(Layer):
             yield child
 
@@ -147,6 +140,8 @@ class Layer:
         first = {}
         for name, param in self._named_params():
             first.setdefault(id(param), (name, param))
+        if len({name for name, _ in first.values()}) != len(first):
+            raise ValueError(f"names of Params must differ; got {sorted(name for name, _ in first.values())}")
         yield from first.values()
 
     def params(self) -> Iterator[Param]:
@@ -159,13 +154,10 @@ class Layer:
         yield from {id(rng): rng for rng in self._rngs()}.values()
 
     def _held(self, kind: type) -> Iterator[tuple[str, object]]:
-        for name, value in vars(self).items():
-            if isinstance(value, kind):
-                yield name, value
-            elif isinstance(value, (list, tuple)) and name != "_memory":
-                for k, item in enumerate(value):
-                    if isinstance(item, kind):
-                        yield f"{name}.{k}", item
+        for attribute, value in vars(self).items():
+            for name, item in _items(attribute, value):
+                if isinstance(item, kind):
+                    yield name, item
 
     def _named_params(self) -> Iterator[tuple[str, Param]]:
         yield from self._held(Param)
@@ -214,23 +206,38 @@ class Layer:
         twin = copy.copy(self)
         twin._memory = None
         for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                setattr(twin, name, value.share())
-            elif isinstance(value, (list, tuple)) and any(isinstance(item, Layer) for item in value):
-                setattr(twin, name, type(value)(v.share() if isinstance(v, Layer) else v for v in value))
+            if any(isinstance(item, Layer) for _, item in _items(name, value)):
+                setattr(twin, name, _shared(value))
         return twin
 
 
-def cotangent(gy: np.ndarray | None, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    """Return gy, or zeros if it is None; raise unless gy has the shape and dtype of the output of forward."""
-    if gy is None:
-        return np.zeros(shape, dtype)
-    checks.floating("gy", gy)
-    if gy.shape != shape:
-        raise checks.ShapeError(f"gy must have the shape of the output of forward, {shape}; got shape {gy.shape}")
-    if gy.dtype != dtype:
-        raise TypeError(f"gy must have the dtype of the output of forward, {dtype}; got {gy.dtype}")
-    return gy
+def _items(name: str, value) -> Iterator[tuple[str, object]]:
+    """Yield (name, value) or, for a list, a tuple or a dict, ('name.key', item) of its items, at any depth."""
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, (list, tuple)):
+        pairs = enumerate(value)
+    else:
+        if isinstance(value, (set, frozenset)) and any(isinstance(item, (Layer, Param)) for item in value):
+            raise TypeError(f"{name} must be a list, tuple or dict of layers: a set has no order; got {value!r}")
+        yield name, value
+        return
+    for key, item in pairs:
+        yield from _items(f"{name}.{key}", item)
+
+
+def _shared(value):
+    """Return the twin of a layer, or a copy of a list, tuple or dict with twins of the layers inside it."""
+    if isinstance(value, Layer):
+        return value.share()
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update((key, _shared(item)) for key, item in value.items())
+        return twin
+    if isinstance(value, (list, tuple)):
+        items = map(_shared, value)
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return value
 
 
 class Layers(Layer):
@@ -272,8 +279,9 @@ class Sequential(Layers):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""
         with self.undivided():
-            for layer in self.layers:
-                x = layer.forward(x)
+            for k, layer in enumerate(self.layers):
+                with inside(f"layers.{k}", layer, x):
+                    x = layer.forward(x)
         return x
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
@@ -281,7 +289,8 @@ class Sequential(Layers):
         with_params = (k for k, layer in enumerate(self.layers) if any(True for _ in layer.params()))
         first = 0 if needs else next(with_params, len(self.layers))
         for k in range(len(self.layers) - 1, first - 1, -1):
-            gy = self.layers[k].backward(gy, needs=needs or k > first)
+            with inside(f"layers.{k}", self.layers[k], gy):
+                gy = self.layers[k].backward(gy, needs=needs or k > first)
         for layer in self.layers[:first]:
             layer.forget()
         return gy if needs else None

@@ -47,6 +47,7 @@ def multiply(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return C
 
 
+@np.errstate(all="ignore")
 def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return y (N, O) = x W^T + b for x (N, I), W (O, I), b (O,)."""
     y = multiply(x, W.T)
@@ -54,6 +55,7 @@ def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     return y
 
 
+@np.errstate(all="ignore")
 def affine_backward(x: np.ndarray, W: np.ndarray, gy: np.ndarray, needs: bool = True) -> tuple:
     """Return gx = gy W (None without `needs`), gW = gy^T x, gb = sum_n gy[n]."""
     return (multiply(gy, W) if needs else None), multiply(gy.T, x), gy.sum(axis=0)
@@ -99,6 +101,7 @@ class Linear(Layer):
         The last layer of a localisation net starts like this; its bias is the identity (Jaderberg et al. 2015, Sec. 4).
         """
         checks.shape("bias", checks.floating("bias", bias), ("n_out",))
+        checks.not_empty("bias", bias, ("n_out",), "n_out")
         layer = cls.__new__(cls)
         layer.W = Param(np.zeros((len(bias), checks.integer("n_in", n_in, 1)), bias.dtype))
         layer.b = Param(bias.copy(), decay=False)
@@ -109,12 +112,12 @@ class Linear(Layer):
         W, b = self.W.value, self.b.value
         checks.floating("x", x, like=("W", W))
         checks.shape("x", x, ("N", "n_in"), n_in=(W.shape[1], "W"))
-        return self.keep(affine(x, W, b), x)
+        return self.keep(affine(x, W, b), x, W)
 
     def backward(self, gy: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Add gW and gb; return gx (N, n_in)."""
-        gy, (x,) = self.take(gy)
-        gx, gW, gb = affine_backward(x, self.W.value, gy, needs)
-        self.W.grad += gW
-        self.b.grad += gb
+        gy, (x, W) = self.take(gy)
+        gx, gW, gb = affine_backward(x, W, gy, needs)
+        self.W.add(gW)
+        self.b.add(gb)
         return gx

@@ -16,6 +16,25 @@ from stn_ref.nn.layer import Param
 PIECE = 1 << 15  # elements updated at once, so that intermediate results stay in the cache
 
 
+def listed(params: Iterable[Param]) -> list[Param]:
+    """Return the Params as a list; raise TypeError if one is something else, ValueError if there is none.
+
+    >>> from stn_ref import nn
+    >>> listed(nn.ReLU().params())
+    Traceback (most recent call last):
+    ValueError: params must hold at least one Param; got none: does the net have any, and was its params() used before?
+    """
+    found = list(params)
+    for param in found:
+        if not isinstance(param, Param):
+            raise TypeError(f"params must be Params, as net.params() yields them; got {type(param).__name__}")
+    if not found:
+        raise ValueError(
+            "params must hold at least one Param; got none: does the net have any, and was its params() used before?"
+        )
+    return found
+
+
 class Optimiser:
     """Base class of the optimisers: parameters, a count of steps, and a state that can be saved.
 
@@ -28,10 +47,7 @@ class Optimiser:
     slots: tuple = ()  # names of the arrays kept for each Param
 
     def __init__(self, params: Iterable[Param], lr: float | Callable[[int], float], weight_decay: float):
-        self.params = list(params)
-        for param in self.params:
-            if not isinstance(param, Param):
-                raise TypeError(f"params must be Params, as net.params() yields them; got {type(param).__name__}")
+        self.params = listed(params)
         if len({id(param) for param in self.params}) != len(self.params):
             raise ValueError("params must hold each Param once; got one twice")
         self.lr = lr if callable(lr) else checks.between("lr", lr, 0, math.inf)
@@ -48,6 +64,7 @@ class Optimiser:
         """Return the learning rate of the next step."""
         return self.lr(self.steps) if callable(self.lr) else self.lr
 
+    @np.errstate(all="ignore")
     def step(self) -> None:
         """Update every Param from its gradient: rate lr * lr_scale, weight decay only where `decay` is set."""
         lr = self.rate()
@@ -131,7 +148,7 @@ class SGD(Optimiser):
 
     Raises:
         TypeError: an element of params is not a Param, or an argument is not a number.
-        ValueError: a Param occurs twice, a number is out of range, or nesterov is used without momentum.
+        ValueError: there is no Param, one occurs twice, a number is out of range, or nesterov is used without momentum.
 
     Source: as torch.optim.SGD defines it (dampening 0); v does not contain lr, unlike in Sutskever et al. 2013.
     """
@@ -216,6 +233,7 @@ class Adam(Optimiser):
         value -= scratch
 
 
+@np.errstate(all="ignore")
 def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
     """Scale all gradients together so that their joint length is at most `max_norm`.
 
@@ -229,12 +247,13 @@ def clip_grad_norm(params: Iterable[Param], max_norm: float) -> float:
         norm: the joint length before scaling.
 
     Raises:
-        ValueError: max_norm is negative or NaN.
+        TypeError: an element of params is not a Param.
+        ValueError: there is no Param, or max_norm is negative or NaN.
 
     Source: Pascanu et al. 2013; the 1e-6 is from torch.nn.utils.clip_grad_norm_.
     """
     max_norm = checks.between("max_norm", max_norm, 0, math.inf)
-    params = list(params)
+    params = listed(params)
     norm = math.sqrt(sum(float(np.square(param.grad, dtype=np.float64).sum()) for param in params))
     factor = max_norm / (norm + 1e-6)
     if factor < 1:

@@ -53,6 +53,7 @@ def draw_similarities(n: int, size: tuple[int, int], rng: np.random.Generator) -
     return np.concatenate([sR, (m - sR @ m + d)[..., None]], axis=-1).astype(np.float32)
 
 
+@np.errstate(all="ignore")
 def moved(points: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Return a(points), for points (N or 1, Ho, Wo, 2) and a (N, 2, 3); points at infinity stay there."""
     infinite = at_infinity(points)
@@ -80,6 +81,7 @@ class PointsApart(Layer):
     gradient; NaN stays NaN.
     """
 
+    @np.errstate(all="ignore")
     def forward(self, P_1: np.ndarray, P_2: np.ndarray) -> np.ndarray:
         """Return L, an array of shape (), for points (N, Ho, Wo, 2), N at least 1.
 
@@ -103,6 +105,7 @@ class PointsApart(Layer):
         ratio = np.square(d).sum(**total) / T + point
         return self.keep(np.asarray(ratio.mean()), d, d_1, d_2, 2 / (N * T), ratio)
 
+    @np.errstate(all="ignore")
     def backward(self, gL: np.ndarray, needs: bool = True) -> tuple:
         """Return (gP_1, gP_2), each None without `needs`."""
         gL, (d, d_1, d_2, scale, ratio) = self.take(gL)
@@ -145,6 +148,8 @@ class Consistent(Layer):
         """Return (gU_1, gU_2, None), all None without `needs`; a gets none, U_2 counts as an independent input."""
         (gscores, gL), (a,) = self.take((gscores, gL))
         gP_1, gP_2 = self.apart.backward(gL)
-        gU_2 = self.localisation.backward(self.grid_2.backward(gP_2 @ a[:, None, :, :2]), needs=needs)
+        with np.errstate(all="ignore"):
+            gmoved = gP_2 @ a[:, None, :, :2]
+        gU_2 = self.localisation.backward(self.grid_2.backward(gmoved), needs=needs)
         gU_1 = self.transformer.backward(self.rest.backward(gscores), self.grid_1.backward(gP_1), needs=needs)
         return gU_1, gU_2, None

@@ -13,6 +13,8 @@ from stn_ref.transforms.base import Transform
 
 CLOSE = 1e-6  # relative to the extent of the control points: closer ones coincide, narrower sets are collinear
 FAR = 1e8  # relative to the same extent: at larger distances the rounding errors of B exceed B
+AWAY = 4  # relative to the same extent: control points that are further from 0 are moved to 0
+UNITS = (1 / 16, 16)  # extents that are not scaled
 KEPT = 1 << 20  # largest size of B that is kept, 8 MB in float64
 TINY = np.finfo(np.float64).tiny  # its logarithm is finite, so 0 times it is 0
 
@@ -46,6 +48,10 @@ class ThinPlateSpline(Transform):
 
     On the subspace sum w = 0, sum w c = 0 the matrix K is positive definite. Its eigenvectors there are Bookstein's
     principal warps z_k, its eigenvalues e_k their stiffness. The system is solved in this basis.
+
+    B_k does not change if all points are moved or scaled together, but its digits are lost where x^2 is much larger
+    than the extent of the c_k. So everything is computed for u = ((x, y) - origin) / unit. This is (x, y) itself for
+    control points near 0 of an extent near 1, such as those in [-1, 1]^2. Otherwise u lies in [-1, 1]^2.
 
     Args:
         control_points: c_k, (P, 2) float array, normalised, last axis (x, y); or the size n or (rows, columns) of a
@@ -94,16 +100,19 @@ class ThinPlateSpline(Transform):
         self.identity = tuple(c.reshape(-1).tolist())
         self.symbols = tuple(f"{axis}_{k}" for k in range(1, len(c) + 1) for axis in "xy")
 
-        K = phi(_squares(c, c))
+        self._origin, self._unit = _origin_and_unit(c)
+        self._c = u = (c - self._origin) / self._unit
+        K = phi(_squares(u, u))
         with one_blas_thread:
-            Q, R = np.linalg.qr(_rows(c), mode="complete")
+            Q, R = np.linalg.qr(_rows(u), mode="complete")
             Q1, R, Q2 = Q[:, :3], R[:3], Q[:, 3:]  # Q2 spans all w with sum w = 0 and sum w c = 0
             e, z = np.linalg.eigh(Q2.T @ K @ Q2)
             z = Q2 @ z  # (P, P - 3) principal warps, orthonormal
-            stiff = e + self.regularisation
+            stiff = e + self.regularisation / self._unit**2  # phi has the unit of a square
             self._W = (z / stiff) @ z.T  # (P, P): w = W theta
             self._A = np.linalg.solve(R, Q1.T @ (np.eye(len(c)) - K @ self._W))  # (3, P): A^T = A theta; Q1^T w = 0
-            self._bending = (z * (np.sqrt(e) / stiff)).T  # (P - 3, P): sqrt(e_k) times the coefficient of z_k
+            # (P - 3, P): sqrt(e_k) times the coefficient of z_k
+            self._bending = (z * (np.sqrt(e) / stiff)).T / self._unit
         self._kept: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}  # shared points, and their B
         self.condition = float(stiff.max() / stiff.min()) if len(stiff) else 1.0
 
@@ -142,8 +151,12 @@ class ThinPlateSpline(Transform):
         self.check(theta)
         moved = self._moved(theta).astype(np.float64)
         with np.errstate(all="ignore"), one_blas_thread:
-            A = (self._A @ moved).swapaxes(1, 2) + np.eye(2, 3)
-            w = self._W @ moved
+            A, w = (self._A @ moved).swapaxes(1, 2), self._W @ moved  # for u
+            # sum_k w_k phi(|u - u_k|) = sum_k (w_k / unit^2) phi(|(x, y) - c_k|) - log(unit^2) sum_k w_k |u_k|^2
+            A[:, :, 2] -= math.log(self._unit**2) * (w * _squares(self._c, np.zeros((1, 2)))).sum(axis=1)
+            A[:, :, :2] /= self._unit
+            A[:, :, 2] -= A[:, :, :2] @ self._origin
+            A, w = A + np.eye(2, 3), w / self._unit**2
         return A.astype(theta.dtype), w.astype(theta.dtype)
 
     def bending_energy(self, theta: np.ndarray) -> np.ndarray:
@@ -183,19 +196,20 @@ class ThinPlateSpline(Transform):
         return np.ascontiguousarray(moved).reshape(len(theta), len(self.control_points), 2)
 
     def _points(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return xy as (M, Q, 2) in float64, and a mask (M, Q) of the points that are too far away, see FAR."""
+        """Return u (M, Q, 2) in float64 for xy, and a mask (M, Q) of the points that are too far away, see FAR."""
         xy = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2).astype(np.float64, copy=False)
-        away = np.abs(xy - self.control_points[0])
-        far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self.control_points, axis=0).max()  # NaN: False
-        return xy, far
+        u = (xy - self._origin) / self._unit
+        away = np.abs(u - self._c[0])
+        far = np.maximum(away[..., 0], away[..., 1]) > FAR * np.ptp(self._c, axis=0).max()  # NaN: False
+        return u, far
 
     def _basis(self, xy: np.ndarray) -> np.ndarray:
-        """Return B (M, Q, P): B_k = sum_j W_jk phi(|(x, y) - c_j|) + A_k . (x, y, 1), in the dtype of xy."""
+        """Return B (M, Q, P): B_k = sum_j W_jk phi(|u - u_j|) + A_k . (u, 1), in the dtype of xy."""
         kept_xy, B = self._kept.get(xy.dtype, (None, None))  # one read: another thread may replace the pair
         if kept_xy is not None and np.array_equal(kept_xy, xy):
             return B
         points, far = self._points(xy)
-        B = phi(_squares(points, self.control_points)) @ self._W
+        B = phi(_squares(points, self._c)) @ self._W
         B += _rows(points) @ self._A
         B[far] = 0
         B = B.astype(xy.dtype, copy=False)
@@ -207,8 +221,9 @@ class ThinPlateSpline(Transform):
         """Return gxy (N, Q, 2) in float64, see backward."""
         points, far = self._points(xy)
         w, A = self._W @ moved.astype(np.float64), self._A @ moved.astype(np.float64)  # (N, P, 2), (N, 3, 2)
-        pull = (gd @ w.swapaxes(1, 2)) * slope(_squares(points, self.control_points))  # (N, Q, P)
-        gxy = pull.sum(axis=-1, keepdims=True) * points - pull @ self.control_points + gd @ A[:, :2].swapaxes(1, 2)
+        pull = (gd @ w.swapaxes(1, 2)) * slope(_squares(points, self._c))  # (N, Q, P)
+        gxy = pull.sum(axis=-1, keepdims=True) * points - pull @ self._c + gd @ A[:, :2].swapaxes(1, 2)
+        gxy /= self._unit
         gxy[np.broadcast_to(far, gxy.shape[:2])] = 0
         return gxy
 
@@ -217,6 +232,15 @@ class ThinPlateSpline(Transform):
             f"{type(self).__name__}({len(self.control_points)} control points, "
             f"regularisation={self.regularisation:g}, condition={self.condition:.3g})"
         )
+
+
+def _origin_and_unit(c: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the origin (2,) and the unit of u, see ThinPlateSpline: (0, 0) and 1 where the digits do not need them."""
+    low, high = c.min(axis=0), c.max(axis=0)
+    extent = float((high - low).max())
+    near = np.abs(c).max() <= AWAY * extent
+    usual = UNITS[0] <= extent <= UNITS[1]
+    return np.zeros(2) if near else low + (high - low) / 2, 1.0 if usual else extent / 2
 
 
 def _squares(xy: np.ndarray, c: np.ndarray) -> np.ndarray:

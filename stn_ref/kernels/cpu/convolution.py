@@ -262,6 +262,7 @@ def _shifts(W: np.ndarray, g: Window) -> np.ndarray:
     return plain(W.reshape(O, C, kh // g.step, g.step * kw).transpose(2, 0, 1, 3)).reshape(-1, O, C * g.step * kw)
 
 
+@np.errstate(all="ignore")
 def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     """Return y (N, O, Ho, Wo) for x (N, C, H, W), W (O, C, kh, kw), b (O,) of one dtype; callers check the sizes."""
     N, C = x.shape[:2]
@@ -277,6 +278,7 @@ def convolve(x, W, b, stride: tuple, padding: tuple) -> np.ndarray:
     return y
 
 
+@np.errstate(all="ignore")
 def convolve_backward(x, W, gy, stride: tuple, padding: tuple, needs: bool = True) -> tuple:
     """Return (gx, gW, gb); gx is None unless `needs` is true."""
     (N, C), (O, _, kh, kw) = x.shape[:2], W.shape

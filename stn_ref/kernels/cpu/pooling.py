@@ -123,6 +123,7 @@ def _run(of_planes, *arrays: np.ndarray, shape: tuple, out: tuple) -> None:
     parallel_ranges(lambda first, last: of_planes(*arrays, sizes, first, last), N * C, worth_a_thread(0.5 * H * W))
 
 
+@np.errstate(all="ignore")
 def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
     """Return y (N, C, Ho, Wo) and the places of the maxima in their windows (same shape, small integers)."""
     y = np.empty(_output(x.shape, kernel, stride), x.dtype)
@@ -131,6 +132,7 @@ def max_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> tuple:
     return y, which
 
 
+@np.errstate(all="ignore")
 def max_pool_backward(which: np.ndarray, gy: np.ndarray, shape: tuple, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return gx of that shape (N, C, H, W)."""
     gx = np.empty(shape, gy.dtype)
@@ -138,6 +140,7 @@ def max_pool_backward(which: np.ndarray, gy: np.ndarray, shape: tuple, kernel: t
     return gx
 
 
+@np.errstate(all="ignore")
 def mean_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return y (N, C, Ho, Wo)."""
     y = np.empty(_output(x.shape, kernel, stride), x.dtype)
@@ -145,6 +148,7 @@ def mean_pool(x: np.ndarray, kernel: tuple, stride: tuple) -> np.ndarray:
     return y
 
 
+@np.errstate(all="ignore")
 def mean_pool_backward(gy: np.ndarray, shape: tuple, kernel: tuple, stride: tuple) -> np.ndarray:
     """Return gx of that shape (N, C, H, W)."""
     gx = np.empty(shape, gy.dtype)

@@ -5,7 +5,7 @@ of as many bytes as must move. All arrays are on the GPU beforehand. Events of t
 calls, queued one after another on the default stream.
 
 With NUMBA_ENABLE_CUDASIM=1 the calls run on the simulator without timing. The repository has no report of a GPU yet;
-`stn-ref bench --only cuda --json figures/bench/gpu.json` writes one.
+`stn-ref bench --only cuda --json figures/bench/cuda.json` writes one, and so does tests/gpu.sh.
 """
 
 import functools

@@ -97,11 +97,13 @@ class Inside(Layer):
     def __init__(self, reach: float):
         self.reach = checks.between("reach", reach, 1e-6, 1)
 
+    @np.errstate(all="ignore")
     def forward(self, z: np.ndarray) -> np.ndarray:
         """Return theta, shape of z."""
         theta = self.reach * np.tanh(checks.floating("z", z))
         return self.keep(theta, theta)
 
+    @np.errstate(all="ignore")
     def backward(self, gtheta: np.ndarray, needs: bool = True) -> np.ndarray | None:
         """Return gz."""
         gtheta, (theta,) = self.take(gtheta)
