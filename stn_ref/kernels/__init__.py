@@ -2,8 +2,8 @@
 
 A sampling backend is a module with two pairs of functions. It does not know align_corners or normalised coordinates.
 
-    sample_forward(U, points, mode, padding, a, unit) -> V
-    sample_backward(U, points, gV, mode, padding, kink, a, needs, unit) -> (gU, gpoints)
+    sample_forward(U, points, mode, padding, a, unit, ties) -> V
+    sample_backward(U, points, gV, mode, padding, kink, a, needs, unit, ties) -> (gU, gpoints)
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) of width phi
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
@@ -61,7 +61,7 @@ from types import ModuleType
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.scalar_math import KINKS, PADDINGS
+from stn_ref.kernels.scalar_math import KINKS, PADDINGS, TIES
 
 HOMES = {"cpu": "cpu.sampling", "cuda": "cuda.sampling", "cuda_atomic": "cuda.atomic"}  # others: module = backend name
 GRID_HOMES = {backend: "cpu.grid" for backend in HOMES} | {"vectorised": "vectorised_grid"}  # points are NumPy arrays
@@ -81,6 +81,7 @@ __all__ = [
     "KINKS",
     "PADDINGS",
     "PIXELS",
+    "TIES",
     "compiled",
     "get",
     "grids",

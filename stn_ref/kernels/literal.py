@@ -44,10 +44,10 @@ class Axis(NamedTuple):
     phi_slope: float
 
 
-def nearest_axis(x, size, padding):
+def nearest_axis(x, size, padding, ties):
     """Return the Axis of Eq. (4): one pixel of weight 1. The sample changes only in jumps, so the slope is 0."""
     x, _ = sm.fold(x, size, padding)
-    m = sm.nearest(*sm.cell(x, size))
+    m = sm.nearest(*sm.cell(x, size), ties)
     return Axis([(m, type(x)(1))] if 0 <= m < size else [], [], [], 0, 0)
 
 
@@ -153,29 +153,29 @@ def _slope(u, g, in_y, in_x, slope):
     return slope * (g * dV).sum()
 
 
-def _axis_of(mode, padding, kink, a):
+def _axis_of(mode, padding, kink, a, ties):
     padding = sm.PADDINGS.index(padding)
     if mode == "nearest":
-        return partial(nearest_axis, padding=padding)
+        return partial(nearest_axis, padding=padding, ties=sm.TIES.index(ties))
     if mode == "bilinear":
         return partial(bilinear_axis, padding=padding, kink=kink)
     return partial(cubic_axis, padding=padding, a=a)
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
+    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a, ties))
 
 
 @np.errstate(all="ignore")
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    gU, gpoints, _ = _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a))
+    gU, gpoints, _ = _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a, ties))
     return (gU if needs[0] else None), (gpoints if needs[1] else None)
 
 

@@ -94,10 +94,10 @@ def inside(m, size):
     return np.where((m >= 0) & (m < size), m, -1)
 
 
-def nearest_axis(x, size, padding):
-    """Return the Axis of Eq. (4); at equal distances the even pixel is the nearest."""
+def nearest_axis(x, size, padding, ties):
+    """Return the Axis of Eq. (4); of two pixels at equal distances, the one that ties chooses."""
     m, t = cell(fold(x, size, padding)[0], size)
-    up = (t > 0.5) | ((t == 0.5) & (m % 2 == 1))
+    up = (t > 0.5) | ((t == 0.5) & ((m % 2 == 1) | (ties == "up")))
     return Axis([(inside(m + up, size), np.ones_like(x))], [], [], np.zeros_like(x), None)
 
 
@@ -226,9 +226,9 @@ def _columns(points, phi, unit):
     return np.moveaxis(both.reshape(N, Ho * Wo, columns), -1, 0)
 
 
-def _axis_of(mode, padding, kink, a):
+def _axis_of(mode, padding, kink, a, ties):
     if mode == "nearest":
-        return lambda x, size: nearest_axis(x, size, padding)
+        return lambda x, size: nearest_axis(x, size, padding, ties)
     if mode == "bilinear":
         return lambda x, size: bilinear_axis(x, size, padding, kink)
     return lambda x, size: cubic_axis(x, size, padding, a)
@@ -239,19 +239,19 @@ def _wide_axis_of(kernel, padding):
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
+    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a, ties))
 
 
 @np.errstate(all="ignore")
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a), needs)[:2]
+    return _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a, ties), needs)[:2]
 
 
 @np.errstate(all="ignore")
