@@ -48,7 +48,8 @@ def check_cotangent(
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
 
 
-def _check_options(mode: str, padding: str, a: float, backend: str, kink: str = "right", ties: str = "even") -> None:
+def check_options(mode: str, padding: str, a: float, backend: str, kink: str = "right", ties: str = "even") -> None:
+    """Raise ValueError unless every option of the samplers is supported."""
     checks.one_of("mode", mode, MODES)
     checks.one_of("padding", padding, PIXEL_PADDINGS)
     checks.one_of("kink", kink, KINKS)
@@ -107,7 +108,7 @@ def sample(
     Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up; by default,
     `sample` rounds them to even, as PyTorch does.
     """
-    _check_options(mode, padding, a, backend, ties=ties)
+    check_options(mode, padding, a, backend, ties=ties)
     if backend in kernels.CUDA_BACKENDS:
         U, points = kernels.get(backend).take(U=U, points=points)
     check_points(U, points, "points", backend)
@@ -163,7 +164,7 @@ def sample_backward(
     neither one-sided derivative: on a constant image of 5 it gives the slope 5, on a ramp U[n, m] = m the slope x_s
     instead of 1 (scalar_math.py has the proof).
     """
-    _check_options(mode, padding, a, backend, kink, ties)
+    check_options(mode, padding, a, backend, kink, ties)
     if backend in kernels.CUDA_BACKENDS:
         U, points, gV = kernels.get(backend).take(U=U, points=points, gV=gV)
     check_points(U, points, "points", backend)
@@ -194,7 +195,7 @@ class Sampler(Layer):
         backend: str = "cpu",
         ties: str = "even",
     ):
-        _check_options(mode, padding, a, backend, kink, ties)
+        check_options(mode, padding, a, backend, kink, ties)
         self.mode, self.padding, self.kink, self.a, self.backend, self.ties = mode, padding, kink, a, backend, ties
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -211,6 +212,16 @@ class Sampler(Layer):
         gV, (U, points) = self.take(gV)
         kernel = kernels.get(self.backend)
         return kernel.sample_backward(U, points, gV, self.mode, self.padding, self.kink, self.a, needs, ties=self.ties)
+
+    def jvp(self, U: np.ndarray, points: np.ndarray, dU: np.ndarray | None, dpoints: np.ndarray | None) -> np.ndarray:
+        """Return dV, the change of V as U changes by dU and points by dpoints (None: by 0). It keeps nothing.
+
+        second_order.py has the formula, and the contract for NaN and infinities.
+        """
+        check_points(U, points, "points")
+        dU, dpoints = checks.tangent("dU", dU, "U", U), checks.tangent("dpoints", dpoints, "points", points)
+        kernel = kernels.second(self.backend)
+        return kernel.sample_jvp(U, points, dU, dpoints, self.mode, self.padding, self.kink, self.a, ties=self.ties)
 
 
 def grid_sample(
@@ -252,7 +263,7 @@ def grid_sample(
     [[[[2.0]]]]
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, a, backend, ties=ties)
+    check_options(mode, padding, a, backend, ties=ties)
     if backend in kernels.CUDA_BACKENDS:
         U, grid = kernels.get(backend).take(U=U, grid=grid)
     check_points(U, grid, "grid", backend)
@@ -297,7 +308,7 @@ def grid_sample_backward(
     Source: Jaderberg et al. 2015, Sec. 3.3. Deviation at kinks: see `sample_backward`.
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, a, backend, kink, ties)
+    check_options(mode, padding, a, backend, kink, ties)
     if backend in kernels.CUDA_BACKENDS:
         U, grid, gV = kernels.get(backend).take(U=U, grid=grid, gV=gV)
     check_points(U, grid, "grid", backend)

@@ -215,6 +215,11 @@ SAMPLERS = [
         ),
     ),
     *_of(
+        "second_order.py",
+        ("the tangent in pixels, not normalised", "kink, a, unit, ties)\n\n\ndef", "kink, a, None, ties)\n\n\ndef"),
+        ("hU and hgrid not passed on", "gV, hU, hgrid, mode", "gV, hU, 0 * hgrid, mode"),
+    ),
+    *_of(
         "transformer.py",
         ("a loss on theta replaces the grid's gradient", "else gtheta_grid + gtheta", "else gtheta"),
         ("the path through theta forgotten", "return gU + gU_localisation if", "return gU if"),
@@ -265,6 +270,45 @@ KERNELS = [
         ("gU overwrites what was there", "gU[b, :, n, m] += g", "gU[b, :, n, m] = g"),
         ("chain factor forgotten", "gpoints[b, i, j] *= unit[1], unit[3]", "pass"),
         ("x's padding slope used in y", "y.dk, x.k, y.slope)", "y.dk, x.k, x.slope)"),
+    ),
+    *_of(
+        "kernels/scalar_math.py",
+        ("an inner curvature without 2", "6 * (a + 2) * d - 2 * (a + 3)", "6 * (a + 2) * d - (a + 3)"),
+        ("an outer curvature of another root", "a * (6 * d - 10)", "a * (6 * d - 8)"),
+        first="test_second_order.py",
+    ),
+    *_of(
+        "kernels/literal_second.py",
+        ("the padding's slope forgotten in dx", "axis.slope * (h * scale)", "h * scale"),
+        ("the chain factor forgotten in dx", "axis.slope * (h * scale)", "axis.slope * h"),
+        ("a point that does not move multiplies pixels", " for m, k in weights if dx != 0]", " for m, k in weights]"),
+        ("the curvature of the right cell whatever kink says", 'SIDES[kink if t == 0 else "right"]', 'SIDES["right"]'),
+        ("gU2 overwrites what was there", "gU2[b, :, n, m] += g", "gU2[b, :, n, m] = g"),
+        ("d_xy forgotten", "(u, y.k, x.bent), (u, y.moved, x.dk))", "(u, y.k, x.bent))"),
+        ("d_xx forgotten", "(h, y.k, x.dk), (u, y.k, x.bent), (u", "(h, y.k, x.dk), (u"),
+    ),
+    *_of(
+        "kernels/vectorised_second.py",
+        ("left at every point", '"left": ((on, 1.0),)', '"left": ((1, 1.0),)'),
+        (
+            "a flat padding times an infinite tangent",
+            "np.where(axis.slope == 0, 0, axis.slope * (h * scale))",
+            "axis.slope * (h * scale)",
+        ),
+        ("gU2 without the move in y", "((y.k, x.moved), (y.moved, x.k))", "((y.k, x.moved),)"),
+        ("the chain factor of y for x", "* unit[1]\n", "* unit[3]\n"),
+    ),
+    *_of(
+        "kernels/cpu/second.py",
+        ("half of each side at every kink", "if kink == CENTRAL else", "if kink != 0 else"),
+        ("d_yx for d_xy", "(K, BENT), (MOVED, DK)),", "(K, BENT), (DK, MOVED)),"),
+        ("a channel's gradient in the first", "gu[i, c] += g[c] * w", "gu[i, c] += g[0] * w"),
+        ("NaN in y does not reach x", "return x + y, x + y", "return x, y"),
+        (
+            "the second tap of a row taken for the first",
+            "places[r, lengths[r]] = ty[in_y, j] * W + tx",
+            "places[r, lengths[r]] = ty[in_y, 0] * W + tx",
+        ),
     ),
     *_of(
         "kernels/literal.py",

@@ -230,6 +230,16 @@ def cubic_outer_slope(d, a):
     return a * (d - 2) * (3 * d - 4)
 
 
+def cubic_inner_curvature(d, a):
+    """Return the derivative of cubic_inner_slope. Keys' second derivative jumps at whole distances."""
+    return 6 * (a + 2) * d - 2 * (a + 3)
+
+
+def cubic_outer_curvature(d, a):
+    """Return the derivative of cubic_outer_slope."""
+    return a * (6 * d - 10)
+
+
 def width(phi, size, kernel):
     """Return (w, dw/dphi): phi clamped between the least width and the size of the image, in pixels.
 
