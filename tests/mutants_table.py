@@ -408,7 +408,7 @@ KERNELS = [
             "np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))",
             "np.floor(min(max(x, type(x)(-2)), type(x)(size + 1)) + type(x)(0.5))",
         ),
-        ("halves to even whatever ties says", "_scalar_nearest(m, t, UP)", "_scalar_nearest(m, t, 0)"),
+        ("halves to even whatever ties says", "by_ties(m, t, UP)", "by_ties(m, t, 0)"),
         ("nearest gives 0 for a NaN point", "kind(NOWHERE) if x", "kind(OUTSIDE) if x"),
         ("nearest scatters to the first channel", "gu, gv = gU[b, c],", "gu, gv = gU[b, 0],"),
         ("places outside are NaN", "if i == OUTSIDE else", "if i == NOWHERE else"),

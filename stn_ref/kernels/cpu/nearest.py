@@ -21,14 +21,14 @@ def nearest(x, size):
     return np.int32(np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))) if x == x else np.int32(-2)
 
 
-_scalar_nearest = njit(inline="always")(scalar_math.nearest)
+by_ties = njit(inline="always")(scalar_math.nearest)
 
 
 @njit(inline="always")
 def nearest_up(x, size):
     """Return scalar_math.nearest of the cell of x with ties UP."""
     m, t = cell(x, size)
-    return np.int32(_scalar_nearest(m, t, UP))
+    return np.int32(by_ties(m, t, UP))
 
 
 @njit(error_model="numpy")

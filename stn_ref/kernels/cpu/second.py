@@ -11,7 +11,9 @@ from numba import config
 
 from stn_ref.kernels import PIXELS, scalar_math
 from stn_ref.kernels.cpu.blocks import flat, flat_points, fold, place_zero, to_pixel
+from stn_ref.kernels.cpu.cubic import inner, inner_slope, outer, outer_slope
 from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.nearest import by_ties
 from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 from stn_ref.kernels.cpu.windows import anchor, cell, kink_window, tap
 from stn_ref.kernels.scalar_math import BICUBIC, CENTRAL, KERNELS, KINKS, LEFT, NEAREST, PADDINGS, TIES, bound
@@ -27,9 +29,6 @@ COSTS = {"nearest": 20, "bilinear": 30, "bicubic": 200}  # ns per point and chan
 
 _quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 _compile = njit(error_model="numpy")
-nearest = _compile(scalar_math.nearest)
-inner, outer = _compile(scalar_math.cubic_inner), _compile(scalar_math.cubic_outer)
-inner_slope, outer_slope = _compile(scalar_math.cubic_inner_slope), _compile(scalar_math.cubic_outer_slope)
 cubic = _compile(bound(scalar_math.cubic, cubic_inner=inner, cubic_outer=outer))
 cubic_slope = _compile(bound(scalar_math.cubic_slope, cubic_inner_slope=inner_slope, cubic_outer_slope=outer_slope))
 inner_curvature = _compile(scalar_math.cubic_inner_curvature)
@@ -92,7 +91,7 @@ def lists(x, h, scale, size, options, taps, weights, counts):
         folded, slope = fold(x, size, padding)
         m, t = cell(folded, size)
         if mode == NEAREST:
-            m = nearest(m, t, ties)
+            m = by_ties(m, t, ties)
             add(K, m if m < size else -1, type(x)(1), taps, weights, counts)
             return type(x)(0)
         add(K, m if m < size else -1, type(x)(1) - t, taps, weights, counts)
