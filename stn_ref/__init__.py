@@ -9,6 +9,7 @@ Read it in the order of the paper:
     grid.py            Sec. 3.2   T_theta(G)
     kernels/           Sec. 3.3   k of Eqs. (4) and (5), scalar_math.py; Eqs. (3)-(7) as sums, literal.py; fast backends
     sampler.py         Sec. 3.3   V and its gradients
+    second_order.py               forward mode, and the gradient of the gradients
     kernel_sampler.py  Sec. 3.3   Eq. (3) with kernels whose width is learnt, or follows the map: antialiasing
     transformer.py     Sec. 3.4   the module
     several.py         Sec. 3.4   several transformers in parallel
@@ -34,6 +35,8 @@ _HOME = {  # public name -> the module that defines it
     "affine_grid_backward": "grid",
     "grid_sample": "sampler",
     "grid_sample_backward": "sampler",
+    "grid_sample_jvp": "second_order",
+    "grid_sample_double_backward": "second_order",
     "set_num_threads": "kernels.cpu.threads",
     "get_num_threads": "kernels.cpu.threads",
     "GridGenerator": "grid",

@@ -102,6 +102,21 @@ def _contract(name: str, axes: tuple) -> str:
     return f"{name} must be ({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''})"
 
 
+def tangent(name: str, array, of: str, primal: np.ndarray) -> np.ndarray:
+    """Return `array`, or zeros if it is None; raise unless it has the dtype and the shape of the array named `of`.
+
+    >>> tangent("dU", np.zeros((2, 3)), "U", np.zeros((2, 4)))
+    Traceback (most recent call last):
+    stn_ref.checks.ShapeError: dU must have the shape of U, (2, 4); got shape (2, 3)
+    """
+    if array is None:
+        return np.zeros(primal.shape, primal.dtype)
+    floating(name, array, like=(of, primal))
+    if array.shape != primal.shape:
+        raise ShapeError(f"{name} must have the shape of {of}, {primal.shape}; got shape {array.shape}")
+    return array
+
+
 def not_empty(name: str, array: np.ndarray, axes: tuple, *symbols: str) -> None:
     """Raise ShapeError if one of the named axes has size 0."""
     for symbol in symbols:

@@ -12,6 +12,7 @@ MODES = ("bilinear", "nearest", "bicubic")
 PADDING_MODES = ("zeros", "border", "reflection")  # of grid_sample, with PyTorch's names
 PIXEL_PADDINGS = kernels.PADDINGS  # of sample
 KINKS = kernels.KINKS
+TIES = kernels.TIES
 
 
 def pixel_padding(padding_mode: str, align_corners: bool) -> str:
@@ -47,10 +48,12 @@ def check_cotangent(
     checks.shape("gV", gV, ("N", "C", "Ho", "Wo"), **known)
 
 
-def _check_options(mode: str, padding: str, a: float, backend: str, kink: str = "right") -> None:
+def check_options(mode: str, padding: str, a: float, backend: str, kink: str = "right", ties: str = "even") -> None:
+    """Raise ValueError unless every option of the samplers is supported."""
     checks.one_of("mode", mode, MODES)
     checks.one_of("padding", padding, PIXEL_PADDINGS)
     checks.one_of("kink", kink, KINKS)
+    checks.one_of("ties", ties, TIES)
     checks.between("a", a, -100, 100)
     checks.one_of("backend", backend, kernels.ALL_BACKENDS)
     if kink == "as_printed" and (mode, padding) != ("bilinear", "zeros"):
@@ -65,13 +68,14 @@ def sample(
     padding: str = "zeros",
     a: float = -0.75,
     backend: str = "cpu",
+    ties: str = "even",
 ) -> np.ndarray:
     """Return the image sampled at points in pixels, Eq. (3).
 
         V[b,c,i,j] = sum_{n,m} U[b,c,n,m] k(x_s - m) k(y_s - n)
 
         bilinear, Eq. (5): k(d) = max(0, 1 - |d|)
-        nearest,  Eq. (4): k(d) = 1 at the nearest pixel; of two at equal distance, the even one
+        nearest,  Eq. (4): k(d) = 1 at the nearest pixel; of two at equal distance, the one that `ties` chooses
         bicubic:           Keys' kernel, see scalar_math.cubic
 
     Args:
@@ -87,6 +91,8 @@ def sample(
             bilinear and nearest: "cuda" or "cuda_atomic", which differ only in the gradient of U, see
             `sample_backward`. These two take NumPy arrays, or GPU arrays (any object with `__cuda_array_interface__`)
             and then return GPU arrays, see kernels/cuda/arrays.py.
+        ties: the pixel half-way between two, used only by nearest. "even": the even one. "up": the one to the right or
+            below, Eq. (4) as printed, floor(x_s + 1/2). With reflection, this refers to the reflected coordinate.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U. With zeros the sum is empty far outside the image, and V fades to 0 over one
@@ -99,14 +105,14 @@ def sample(
         ValueError: an option is not supported; the message lists the supported ones.
         ImportError, DeviceError, MemoryError: on a GPU; the message says what to install or change.
 
-    Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up; `sample` and
-    PyTorch round them to even.
+    Source: Jaderberg et al. 2015, Sec. 3.3; Keys 1981. Deviation: Eq. (4) rounds halves up; by default,
+    `sample` rounds them to even, as PyTorch does.
     """
-    _check_options(mode, padding, a, backend)
+    check_options(mode, padding, a, backend, ties=ties)
     if backend in kernels.CUDA_BACKENDS:
         U, points = kernels.get(backend).take(U=U, points=points)
     check_points(U, points, "points", backend)
-    return kernels.get(backend).sample_forward(U, points, mode, padding, a)
+    return kernels.get(backend).sample_forward(U, points, mode, padding, a, ties=ties)
 
 
 def sample_backward(
@@ -120,6 +126,7 @@ def sample_backward(
     a: float = -0.75,
     backend: str = "cpu",
     needs: bool | tuple[bool, bool] = True,
+    ties: str = "even",
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the gradients of `sample`, Eqs. (6) and (7), times gV and summed.
 
@@ -143,6 +150,7 @@ def sample_backward(
             sums in any order, without the cost in memory and sorting, see kernels/cuda/lists.py.
         needs: which of (gU, gpoints) to compute, one flag for each or one for both. The others are None and, except
             with "literal", cost no time.
+        ties: as for `sample`.
 
     Returns:
         (gU, gpoints), shaped as U and points. A NaN coordinate gives gpoints = NaN and adds nothing to gU. Where the
@@ -156,13 +164,13 @@ def sample_backward(
     neither one-sided derivative: on a constant image of 5 it gives the slope 5, on a ramp U[n, m] = m the slope x_s
     instead of 1 (scalar_math.py has the proof).
     """
-    _check_options(mode, padding, a, backend, kink)
+    check_options(mode, padding, a, backend, kink, ties)
     if backend in kernels.CUDA_BACKENDS:
         U, points, gV = kernels.get(backend).take(U=U, points=points, gV=gV)
     check_points(U, points, "points", backend)
     check_cotangent(U, points, gV, "points", backend)
     needs = checks.flags("needs", needs, ("U", "points"))
-    return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs)
+    return kernels.get(backend).sample_backward(U, points, gV, mode, padding, kink, a, needs, ties=ties)
 
 
 class Sampler(Layer):
@@ -174,6 +182,7 @@ class Sampler(Layer):
         kink: "right", "left", "central" or "as_printed", see `sample_backward`.
         a: Keys' parameter, used only by bicubic.
         backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`. A layer takes only NumPy arrays.
+        ties: "even" or "up", used only by nearest, see `sample`.
     """
 
     def __init__(
@@ -184,14 +193,15 @@ class Sampler(Layer):
         kink: str = "right",
         a: float = -0.75,
         backend: str = "cpu",
+        ties: str = "even",
     ):
-        _check_options(mode, padding, a, backend, kink)
-        self.mode, self.padding, self.kink, self.a, self.backend = mode, padding, kink, a, backend
+        check_options(mode, padding, a, backend, kink, ties)
+        self.mode, self.padding, self.kink, self.a, self.backend, self.ties = mode, padding, kink, a, backend, ties
 
     def forward(self, U: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return V (N, C, Ho, Wo)."""
         check_points(U, points, "points")
-        V = kernels.get(self.backend).sample_forward(U, points, self.mode, self.padding, self.a)
+        V = kernels.get(self.backend).sample_forward(U, points, self.mode, self.padding, self.a, ties=self.ties)
         return self.keep(V, U, points)
 
     def backward(
@@ -201,7 +211,17 @@ class Sampler(Layer):
         needs = checks.flags("needs", needs, ("U", "points"))
         gV, (U, points) = self.take(gV)
         kernel = kernels.get(self.backend)
-        return kernel.sample_backward(U, points, gV, self.mode, self.padding, self.kink, self.a, needs)
+        return kernel.sample_backward(U, points, gV, self.mode, self.padding, self.kink, self.a, needs, ties=self.ties)
+
+    def jvp(self, U: np.ndarray, points: np.ndarray, dU: np.ndarray | None, dpoints: np.ndarray | None) -> np.ndarray:
+        """Return dV, the change of V as U changes by dU and points by dpoints (None: by 0). It keeps nothing.
+
+        second_order.py has the formula, and the contract for NaN and infinities.
+        """
+        check_points(U, points, "points")
+        dU, dpoints = checks.tangent("dU", dU, "U", U), checks.tangent("dpoints", dpoints, "points", points)
+        kernel = kernels.second(self.backend)
+        return kernel.sample_jvp(U, points, dU, dpoints, self.mode, self.padding, self.kink, self.a, ties=self.ties)
 
 
 def grid_sample(
@@ -213,6 +233,7 @@ def grid_sample(
     align_corners: bool = False,
     backend: str = "cpu",
     a: float = -0.75,
+    ties: str = "even",
 ) -> np.ndarray:
     """Return U sampled at normalised points, as torch.nn.functional.grid_sample does.
 
@@ -226,6 +247,7 @@ def grid_sample(
         align_corners: False: -1 and 1 are the outer edges of the image; True: the centres of its corner pixels.
         backend: "cpu", "vectorised", "literal", "cuda" or "cuda_atomic", see `sample`.
         a: Keys' parameter, used only by bicubic.
+        ties: "even", as PyTorch does, or "up", Eq. (4) as printed; used only by nearest, see `sample`.
 
     Returns:
         V: (N, C, Ho, Wo), dtype of U.
@@ -241,12 +263,12 @@ def grid_sample(
     [[[[2.0]]]]
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, a, backend)
+    check_options(mode, padding, a, backend, ties=ties)
     if backend in kernels.CUDA_BACKENDS:
         U, grid = kernels.get(backend).take(U=U, grid=grid)
     check_points(U, grid, "grid", backend)
     unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)
-    return kernels.get(backend).sample_forward(U, grid, mode, padding, a, unit)
+    return kernels.get(backend).sample_forward(U, grid, mode, padding, a, unit, ties)
 
 
 def grid_sample_backward(
@@ -260,6 +282,7 @@ def grid_sample_backward(
     backend: str = "cpu",
     kink: str = "right",
     a: float = -0.75,
+    ties: str = "even",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the gradients of `grid_sample`: Eqs. (6) and (7) with the chain factor of normalised coordinates.
 
@@ -274,6 +297,7 @@ def grid_sample_backward(
         backend: as for `sample_backward`.
         kink: the slope at an integer x_s: "right", "left", "central" or "as_printed", see `sample_backward`.
         a: Keys' parameter.
+        ties: as for `grid_sample`.
 
     Returns:
         (gU, ggrid), shaped as U and grid.
@@ -284,10 +308,10 @@ def grid_sample_backward(
     Source: Jaderberg et al. 2015, Sec. 3.3. Deviation at kinks: see `sample_backward`.
     """
     padding = pixel_padding(padding_mode, align_corners)
-    _check_options(mode, padding, a, backend, kink)
+    check_options(mode, padding, a, backend, kink, ties)
     if backend in kernels.CUDA_BACKENDS:
         U, grid, gV = kernels.get(backend).take(U=U, grid=grid, gV=gV)
     check_points(U, grid, "grid", backend)
     check_cotangent(U, grid, gV, "grid", backend)
     unit = coordinates.unit(U.shape[2:], align_corners, U.dtype)
-    return kernels.get(backend).sample_backward(U, grid, gV, mode, padding, kink, a, (True, True), unit)
+    return kernels.get(backend).sample_backward(U, grid, gV, mode, padding, kink, a, (True, True), unit, ties)

@@ -28,8 +28,8 @@ class SpatialTransformer(Layer):
         transform: the family T, from stn_ref.transforms.
         out_size: (Ho, Wo) of V; default: the size of U.
         align_corners: the convention of normalised coordinates.
-        mode, padding_mode, kink, a, backend: options of the sampler, see grid_sample and grid_sample_backward; the
-            grid uses the same backend.
+        mode, padding_mode, kink, a, ties, backend: options of the sampler, see grid_sample and grid_sample_backward;
+            the grid uses the same backend.
         sampler: a layer (U, points) -> V that replaces it, for example from kernel_sampler.py; it has its own options.
         return_theta: forward returns (V, theta), and backward takes (gV, gtheta): for losses on theta.
 
@@ -51,6 +51,7 @@ class SpatialTransformer(Layer):
         padding_mode: str = "zeros",
         kink: str = "right",
         a: float = -0.75,
+        ties: str = "even",
         backend: str = "cpu",
         sampler: Layer | None = None,
         return_theta: bool = False,
@@ -59,15 +60,15 @@ class SpatialTransformer(Layer):
             if not isinstance(layer, Layer) and (name, layer) != ("sampler", None):
                 raise TypeError(f"{name} must be a Layer; got {layer!r}")
         self.localisation = localisation
-        options = {"mode": mode, "padding_mode": padding_mode, "kink": kink, "a": a, "backend": backend}
+        options = {"mode": mode, "padding_mode": padding_mode, "kink": kink, "a": a, "ties": ties, "backend": backend}
         defaults = SpatialTransformer.__init__.__kwdefaults__
         if sampler is None:
             padding = pixel_padding(padding_mode, align_corners)
-            sampler = Sampler(mode=mode, padding=padding, kink=kink, a=a, backend=backend)
+            sampler = Sampler(mode=mode, padding=padding, kink=kink, a=a, ties=ties, backend=backend)
         elif any(value != defaults[name] for name, value in options.items()):
             raise ValueError(
-                "mode, padding_mode, kink, a and backend must be left out if a sampler is given, which has its own; "
-                f"got {options}"
+                "mode, padding_mode, kink, a, ties and backend must be left out if a sampler is given, which has its "
+                f"own; got {options}"
             )
         self.sampler = sampler
         self.grid = GridGenerator(transform, out_size, align_corners=align_corners, backend=grid_backend(self.sampler))

@@ -45,12 +45,16 @@ NEAREST = {  # the tests of a file, quickest first; of several entries the longe
     "grid.py": "test_grid.py test_grid_kernels.py test_transformer.py",
     "sampler.py": "test_goldens.py " + SAMPLING,
     "kernel_sampler.py": "test_widths.py",
+    "second_order.py": "test_second_order.py",
     "transformer.py": "test_transformer.py test_widths.py",
     "kernels/": SAMPLING + " test_widths.py",
     "kernels/vectorised_grid.py": "test_transforms.py test_grid_kernels.py",
     "kernels/cpu/grid.py": "test_grid_kernels.py",
     "kernels/cpu/pairwise.py": "test_grid_kernels.py",
     "kernels/cuda": "kernels/test_cuda.py kernels/test_cuda_ptx.py",
+    "kernels/literal_second.py": "test_second_order.py",
+    "kernels/vectorised_second.py": "test_second_order.py",
+    "kernels/cpu/second.py": "test_second_order.py",
     "kernels/cpu/windows.py": "test_widths.py test_sampler_modes.py test_goldens.py test_sampler_errors.py",
 }
 COMPILED = "blocks", "bilinear", "nearest", "cubic", "windows"

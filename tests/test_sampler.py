@@ -131,11 +131,13 @@ def test_places_of_64_bits_change_no_bit(example, monkeypatch, mode, padding):
 
 @each_dtype
 def test_the_fast_nearest_is_the_one_that_is_written_down(dtype):
-    nearest = kernels.compiled("cpu.nearest", "this test").nearest
+    fast = kernels.compiled("cpu.nearest", "this test")
     halves = np.arange(-9, 40, dtype=dtype) / 2
     x = np.concatenate([halves, np.nextafter(halves, -np.inf, dtype=dtype), np.nextafter(halves, np.inf, dtype=dtype)])
     x = np.concatenate([x, np.array([1e-30, -1e-30, -0.0, 1e30, -1e30], dtype)])
-    assert [nearest(one, 17) for one in x] == [scalar_math.nearest(*scalar_math.cell(one, 17)) for one in x]
+    for nearest, ties in ((fast.nearest, scalar_math.EVEN), (fast.nearest_up, scalar_math.UP)):
+        wanted = [scalar_math.nearest(*scalar_math.cell(one, 17), ties) for one in x]
+        assert [nearest(one, 17) for one in x] == wanted
 
 
 def test_the_type_of_places_follows_the_size_of_a_plane():

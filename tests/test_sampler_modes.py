@@ -1,6 +1,7 @@
 """Kernels, paddings and sides of a kink: by hand, by finite differences, and one contract for every backend."""
 
 import functools
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ each_backend = pytest.mark.parametrize("backend", BACKENDS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 ROW = np.array([[[[1.0, 2.0, 4.0, 8.0]]]])  # one line of an image
+HALF = Fraction(1, 2)
 
 
 def on_row(xs):
@@ -58,6 +60,50 @@ def test_nearest_takes_the_even_pixel_half_way(backend):
     xs = [-0.75, -0.5, -0.25, 0.5, 0.75, 1.5, 2.5, 3.5, 3.499, np.nextafter(0.5, 1), np.nextafter(-0.5, -1)]
     V = sample(ROW, on_row(xs), mode="nearest", backend=backend)
     assert V.ravel().tolist() == [0, 1, 1, 1, 2, 4, 4, 0, 8, 2, 0]
+
+
+FOLDED = {  # the coordinate on ROW that the padding makes of x, in fractions
+    "zeros": lambda x: x,
+    "border": lambda x: min(max(x, 0), 3),
+    "reflect": lambda x: min(max(min((x + HALF) % 8, -(x + HALF) % 8) - HALF, 0), 3),
+    "mirror": lambda x: min(x % 6, -x % 6),
+}
+
+
+@each_backend
+def test_with_ties_up_nearest_is_eq_4_as_printed(rng, backend):
+    xs = np.arange(-7, 28) / 4
+    xs = np.concatenate([xs, np.nextafter(xs, -np.inf), np.nextafter(xs, np.inf)])
+    gV = rng.standard_normal((1, 1, 1, len(xs)))
+    for padding, folded in FOLDED.items():
+        pixels = [math.floor(folded(Fraction(x)) + HALF) for x in xs]  # Eq. (4)
+        wanted = [EXTENDED[padding][m + 5] for m in pixels]
+        options = {"mode": "nearest", "padding": padding, "backend": backend}
+        V = sample(ROW, on_row(xs), ties="up", **options).ravel()
+        with case(padding):
+            assert V.tolist() == wanted
+            assert (V != sample(ROW, on_row(xs), **options).ravel()).any()  # by default halves go to the even pixel
+            gU, gpoints = sample_backward(ROW, on_row(xs), gV, ties="up", **options)
+            assert_allclose((gU * ROW).sum(), (gV * V).sum(), rtol=1e-12)  # V is linear in U
+            assert not gpoints.any()
+
+
+@each_backend
+def test_ties_up_are_ties_up_in_both_coordinates_and_in_every_mode(rng, backend):
+    U, gV = rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((2, 3, 6, 7))
+    points = rng.integers(-9, 15, (2, 6, 7, 2)) / 2
+    points[0, 0, 0] = np.nan, 0.5
+    for options in options_of(backend):
+        with case(options):
+            found, literal = (
+                (sample(U, points, ties="up", backend=b, **options),)
+                + sample_backward(U, points, gV, ties="up", backend=b, **options)
+                for b in (backend, "literal")
+            )
+            for got, wanted in zip(found, literal, strict=True):
+                assert_close(got, wanted, 1e-13)
+            even = sample(U, points, backend=backend, **options)
+            assert np.array_equal(found[0], even, equal_nan=True) == (options["mode"] != "nearest")
 
 
 @each_backend

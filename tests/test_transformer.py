@@ -8,7 +8,7 @@ from stn_ref import checks, coordinates, models, transforms
 from stn_ref.kernel_sampler import AntialiasedSampler
 from stn_ref.localisation import conv_localisation, fc_localisation
 from stn_ref.nn import Layer, Sequential
-from stn_ref.sampler import grid_sample, sample_backward
+from stn_ref.sampler import Sampler, grid_sample, grid_sample_backward, sample_backward
 from stn_ref.transformer import SpatialTransformer
 
 DTYPES = (np.float32, np.float64)
@@ -126,6 +126,25 @@ def test_the_sampler_inside_has_the_options_of_the_transformer(rng, option):
     assert_array_equal(gpoints, sample_backward(U, points, gV, **options, **option)[1])
     default = {**options, **option, "kink": "right", "a": -0.75}
     assert (gpoints != sample_backward(U, points, gV, **default)[1]).any()
+
+
+def test_every_face_of_the_sampler_passes_ties_on(rng):
+    U, gV = rng.standard_normal((1, 2, 4, 4)), rng.standard_normal((1, 2, 2, 2))
+    T = transforms.get("affine")
+    points = np.stack(np.meshgrid([0.5, 2.5], [0.5, 2.5]), -1)[None]  # an output of half the size: all are ties
+    grid = coordinates.target_grid((2, 2), False, np.float64)[None]
+    wanted = U[:, :, 1::2, 1::2]  # Eq. (4): the pixel to the right and below
+    wanted_gU = np.zeros_like(U)
+    wanted_gU[:, :, 1::2, 1::2] = gV
+    layer = Sampler(mode="nearest", ties="up")
+    module = SpatialTransformer(Always(T.identity), T, (2, 2), mode="nearest", ties="up")
+    for V in (layer.forward(U, points), grid_sample(U, grid, mode="nearest", ties="up"), module.forward(U)):
+        assert_array_equal(V, wanted)
+    gradients = grid_sample_backward(U, grid, gV, mode="nearest", ties="up")
+    for gU in (layer.backward(gV)[0], gradients[0], module.backward(gV)):
+        assert_array_equal(gU, wanted_gU)
+    with pytest.raises(ValueError, match="ties must be one of 'even', 'up'; got 'down'"):
+        Sampler(mode="nearest", ties="down")
 
 
 @pytest.mark.parametrize("align_corners", (False, True))

@@ -193,13 +193,13 @@ for a in (-0.75, -0.5):
 assert off_line < 1e-12 and off_parabola < 1e-12  # a = -0.5
 
 halves = np.array([0.5, 1.5, 2.5, 3.5])
-ours, eq_4 = on_row(np.arange(5.0), halves, mode="nearest"), np.floor(halves + 0.5)
+ours, eq_4 = (on_row(np.arange(5.0), halves, mode="nearest", ties=ties) for ties in ("even", "up"))
 print("half-way, at", halves, "we take the pixels", ours, "and Eq. (4)", eq_4)
-assert (ours == [0, 2, 2, 4]).all() and (eq_4 == [1, 2, 3, 4]).all()
+assert (ours == [0, 2, 2, 4]).all() and (eq_4 == np.floor(halves + 0.5)).all()
 
 # %% [markdown]
-# Half-way between two pixels somebody must decide. Eq. (4) always goes up. We go to the even pixel, as PyTorch does and
-# as `np.rint` does. Both are half a pixel away.
+# Half-way between two pixels somebody must decide. Eq. (4) always goes up: `ties="up"`. We go to the even pixel, as
+# PyTorch does and as `np.rint` does: `ties="even"`, the default. Both are half a pixel away.
 #
 # ## Change it: outside the image
 #

@@ -2,14 +2,20 @@
 
 A sampling backend is a module with two pairs of functions. It does not know align_corners or normalised coordinates.
 
-    sample_forward(U, points, mode, padding, a, unit) -> V
-    sample_backward(U, points, gV, mode, padding, kink, a, needs, unit) -> (gU, gpoints)
+    sample_forward(U, points, mode, padding, a, unit, ties) -> V
+    sample_backward(U, points, gV, mode, padding, kink, a, needs, unit, ties) -> (gU, gpoints)
     wide_forward(U, points, phi, kernel, padding) -> V                      kernels k(d; phi) of width phi
     wide_backward(U, points, phi, gV, kernel, padding, needs) -> (gU, gpoints, gphi)
 
 `unit` converts a coordinate of `points` to pixels. It is an array (before, scale_x, after_x, scale_y, after_y) of the
 dtype of U: x in pixels is (x + before) scale_x + after_x, and y likewise. gpoints is the gradient in the unit of
 `points`. None means pixels, and so does PIXELS.
+
+`second(backend)` returns a module with the derivatives of these derivatives, for the CPU backends:
+
+    sample_jvp(U, points, dU, dpoints, mode, padding, kink, a, unit, ties) -> dV        forward mode
+    sample_double_backward(U, points, gV, hU, hpoints, ...) -> (gV2, gU2, gpoints2)     gradients of <gU, hU> +
+                                                                                        <gpoints, hpoints>
 
 The CUDA backends have only the first pair, for bilinear and nearest; bicubic raises ValueError. They add
 
@@ -46,12 +52,15 @@ The contract also covers special values. Every backend follows the same rules:
    results are finite, and in value to rounding: kernels with a width, which sum up to hundreds of terms, and bicubic
    slopes with an unusual `a`. There an infinite pixel may meet a weight that is 0 except for rounding.)
 
+7. Second order: a point moves by dx = slope * scale * dpoints pixels. Where the slope is 0, dx is 0. Where dx is 0, its
+   terms multiply no pixel, so an infinite pixel leaves them 0.
+
 Casts to integers come after clamping. No arithmetic is done on an infinite coordinate: without compilation it warns.
 
-Reading order: scalar_math.py, literal.py (Eqs. 1-7 as loops), vectorised.py, vectorised_grid.py (NumPy); cpu/ (Numba):
-jit.py, threads.py, restrict.py, pairwise.py, grid.py, blocks.py, bilinear.py, nearest.py, cubic.py, windows.py,
-sampling.py, and for the layers blas.py, convolution.py, pooling.py; cuda/ (GPU): device.py, maths.py, kernels.py,
-lists.py, arrays.py, sampling.py, atomic.py.
+Reading order: scalar_math.py, literal.py (Eqs. 1-7 as loops), literal_second.py, vectorised.py, vectorised_second.py,
+vectorised_grid.py (NumPy); cpu/ (Numba): jit.py, threads.py, restrict.py, pairwise.py, grid.py, blocks.py, bilinear.py,
+nearest.py, cubic.py, windows.py, sampling.py, second.py, and for the layers blas.py, convolution.py, pooling.py; cuda/
+(GPU): device.py, maths.py, kernels.py, lists.py, arrays.py, sampling.py, atomic.py.
 """
 
 import functools
@@ -61,9 +70,10 @@ from types import ModuleType
 import numpy as np
 
 from stn_ref import checks
-from stn_ref.kernels.scalar_math import KINKS, PADDINGS
+from stn_ref.kernels.scalar_math import KINKS, PADDINGS, TIES
 
 HOMES = {"cpu": "cpu.sampling", "cuda": "cuda.sampling", "cuda_atomic": "cuda.atomic"}  # others: module = backend name
+SECOND_HOMES = {backend: f"{backend}_second" for backend in ("literal", "vectorised")} | {"cpu": "cpu.second"}
 GRID_HOMES = {backend: "cpu.grid" for backend in HOMES} | {"vectorised": "vectorised_grid"}  # points are NumPy arrays
 BACKENDS = ("cpu", "literal", "vectorised")  # run everywhere
 CUDA_BACKENDS = ("cuda", "cuda_atomic")  # need an NVIDIA GPU; differ in how they sum the gradient of U
@@ -81,9 +91,11 @@ __all__ = [
     "KINKS",
     "PADDINGS",
     "PIXELS",
+    "TIES",
     "compiled",
     "get",
     "grids",
+    "second",
 ]
 
 
@@ -102,6 +114,19 @@ def get(backend: str) -> ModuleType:
 def grids(backend: str) -> ModuleType:
     """Return what computes the sampling grid for that backend; raises as `get` does."""
     return _home(backend, GRID_HOMES)
+
+
+@functools.cache
+def second(backend: str) -> ModuleType:
+    """Return the module with the second order of that backend; raises as `get` does, and for CUDA NotImplementedError.
+
+    It is a module of its own, so that sampling imports and compiles none of it.
+    """
+    if backend in CUDA_BACKENDS:
+        raise NotImplementedError(
+            f"forward mode and second order have no CUDA kernels: use backend='cpu'; got {backend!r}"
+        )
+    return _home(backend, SECOND_HOMES)
 
 
 def _home(backend: str, homes: dict[str, str]) -> ModuleType:

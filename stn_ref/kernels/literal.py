@@ -44,10 +44,10 @@ class Axis(NamedTuple):
     phi_slope: float
 
 
-def nearest_axis(x, size, padding):
+def nearest_axis(x, size, padding, ties):
     """Return the Axis of Eq. (4): one pixel of weight 1. The sample changes only in jumps, so the slope is 0."""
     x, _ = sm.fold(x, size, padding)
-    m = sm.nearest(*sm.cell(x, size))
+    m = sm.nearest(*sm.cell(x, size), ties)
     return Axis([(m, type(x)(1))] if 0 <= m < size else [], [], [], 0, 0)
 
 
@@ -94,7 +94,7 @@ def wide_axis(x, size, padding, phi, kernel):
     return Axis(k, dk, dphi, slope, phi_slope)
 
 
-def _axes(xy, phi, H, W, unit, axis):
+def axes_of(xy, phi, H, W, unit, axis):
     """Return (Axis in x, Axis in y) of one point, None if xy or phi contains NaN. phi: (2,), or None."""
     if np.isnan(xy).any() or (phi is not None and np.isnan(phi).any()):
         return None
@@ -109,7 +109,7 @@ def _forward(U, points, phi, unit, axis):
     _, Ho, Wo, _ = points.shape
     V = np.zeros((N, C, Ho, Wo), U.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
+        axes = axes_of(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
         if axes is None:
             V[b, :, i, j] = np.nan
             continue
@@ -126,7 +126,7 @@ def _backward(U, points, phi, gV, unit, axis):
     gU, gpoints = np.zeros(U.shape, U.dtype), np.zeros(points.shape, points.dtype)
     gphi = None if phi is None else np.zeros(phi.shape, phi.dtype)
     for b, i, j in np.ndindex(N, Ho, Wo):
-        axes = _axes(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
+        axes = axes_of(points[b, i, j], None if phi is None else phi[b, i, j], H, W, unit, axis)
         if axes is None:
             gpoints[b, i, j] = np.nan
             if phi is not None:
@@ -145,37 +145,42 @@ def _backward(U, points, phi, gV, unit, axis):
 
 def _slope(u, g, in_y, in_x, slope):
     """Return slope * sum_c g_c dV_c. dV_c: the sum of u over both lists; slope: of the padding or the width."""
-    if slope == 0:
-        return 0
-    dV = np.zeros(g.shape, u.dtype)
-    for (n, ky), (m, kx) in itertools.product(in_y, in_x):
-        dV += u[:, n, m] * (kx * ky)
-    return slope * (g * dV).sum()
+    return slope * (g * total((u, in_y, in_x))).sum() if slope != 0 else 0
 
 
-def _axis_of(mode, padding, kink, a):
+def total(*terms):
+    """Return the sums (C,) of pixels times their weights. A term: pixels (C, H, W), a list in y and one in x."""
+    sums = np.zeros(len(terms[0][0]), terms[0][0].dtype)
+    for u, in_y, in_x in terms:
+        for (n, ky), (m, kx) in itertools.product(in_y, in_x):
+            sums += u[:, n, m] * (kx * ky)
+    return sums
+
+
+def axis_of(mode, padding, kink, a, ties):
+    """Return the function (coordinate, size) -> Axis for these options."""
     padding = sm.PADDINGS.index(padding)
     if mode == "nearest":
-        return partial(nearest_axis, padding=padding)
+        return partial(nearest_axis, padding=padding, ties=sm.TIES.index(ties))
     if mode == "bilinear":
         return partial(bilinear_axis, padding=padding, kink=kink)
     return partial(cubic_axis, padding=padding, a=a)
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
+    return _forward(U, points, None, unit, axis_of(mode, padding, "right", a, ties))
 
 
 @np.errstate(all="ignore")
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    gU, gpoints, _ = _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a))
+    gU, gpoints, _ = _backward(U, points, None, gV, unit, axis_of(mode, padding, kink, a, ties))
     return (gU if needs[0] else None), (gpoints if needs[1] else None)
 
 

@@ -24,6 +24,9 @@ ZEROS, BORDER, REFLECT, MIRROR = range(4)  # reflect: about -1/2 and size - 1/2;
 KINKS = ("right", "left", "central", "as_printed")
 RIGHT, LEFT, CENTRAL, AS_PRINTED = range(4)
 
+TIES = ("even", "up")  # of two equally near pixels: the even one, or the upper one
+EVEN, UP = range(2)
+
 NEAREST, BILINEAR, BICUBIC, TENT, GAUSSIAN = range(5)
 KERNELS = {"nearest": NEAREST, "bilinear": BILINEAR, "bicubic": BICUBIC, "tent": TENT, "gaussian": GAUSSIAN}
 
@@ -135,13 +138,13 @@ def hat_slope_as_printed(x, m):
     return type(x)(-1)
 
 
-def nearest(m, t):
-    """Return the pixel nearest to m + t, 0 <= t <= 1; at t = 1/2 the even one, as in PyTorch.
+def nearest(m, t, ties):
+    """Return the pixel nearest to m + t, 0 <= t <= 1. At t = 1/2 two pixels are equally near, and ties chooses one.
 
-    Deviation: Eq. (4), floor(x + 1/2), takes the upper pixel at t = 1/2. Both choices are half a pixel away. Ties occur
-    on regular grids, for example in an image shrunk to half its size; rounding to even favours neither side.
+    UP takes the upper pixel, as Eq. (4) does: floor(x + 1/2). EVEN takes the even one, as PyTorch does. Ties occur on
+    regular grids, for example in an image shrunk to half its size; rounding to even favours neither side.
     """
-    if t > 0.5 or (t == 0.5 and m & 1):
+    if t > 0.5 or (t == 0.5 and (ties == UP or m & 1)):
         return m + 1
     return m
 
@@ -225,6 +228,16 @@ def cubic_inner_slope(d, a):
 def cubic_outer_slope(d, a):
     """Return the derivative of cubic_outer."""
     return a * (d - 2) * (3 * d - 4)
+
+
+def cubic_inner_curvature(d, a):
+    """Return the derivative of cubic_inner_slope. Keys' second derivative jumps at whole distances."""
+    return 6 * (a + 2) * d - 2 * (a + 3)
+
+
+def cubic_outer_curvature(d, a):
+    """Return the derivative of cubic_outer_slope."""
+    return a * (6 * d - 10)
 
 
 def width(phi, size, kernel):

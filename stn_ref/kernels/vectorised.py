@@ -94,10 +94,10 @@ def inside(m, size):
     return np.where((m >= 0) & (m < size), m, -1)
 
 
-def nearest_axis(x, size, padding):
-    """Return the Axis of Eq. (4); at equal distances the even pixel is the nearest."""
+def nearest_axis(x, size, padding, ties):
+    """Return the Axis of Eq. (4); of two pixels at equal distances, the one that ties chooses."""
     m, t = cell(fold(x, size, padding)[0], size)
-    up = (t > 0.5) | ((t == 0.5) & (m % 2 == 1))
+    up = (t > 0.5) | ((t == 0.5) & ((m % 2 == 1) | (ties == "up")))
     return Axis([(inside(m + up, size), np.ones_like(x))], [], [], np.zeros_like(x), None)
 
 
@@ -163,23 +163,34 @@ def wide_axis(x, size, padding, phi, kernel):
     return Axis(k, dk, dphi, slope, phi_slope)
 
 
-def _gather(pixels, W, n, m):
-    """Return the pixels (N, C, P) at rows n and columns m, (N, P); 0 where n or m is -1."""
-    both = (n >= 0) & (m >= 0)
-    values = np.take_along_axis(pixels, np.where(both, n * W + m, 0)[:, None], 2)
-    return np.where(both[:, None], values, 0)
+def gather(V, pixels, W, in_y, in_x):
+    """Add to V (N, C, P) the pixels (N, C, HW) times their weights, summed over taps in y and in x; return V."""
+    for n, ky in in_y:
+        for m, kx in in_x:
+            both = (n >= 0) & (m >= 0)
+            values = np.take_along_axis(pixels, np.where(both, n * W + m, 0)[:, None], 2)
+            V += np.where(both[:, None], values * (kx * ky)[:, None], 0)
+    return V
+
+
+def scatter(gU, g, W, in_y, in_x, broken):
+    """Add g (N, C, P) times the weights to gU (N, C, HW), the transpose of `gather`, except for broken points."""
+    channels = np.arange(g.shape[1])[:, None]
+    for n, ky in in_y:
+        for m, kx in in_x:
+            b, p = np.nonzero((n >= 0) & (m >= 0) & ~broken)
+            index = (n * W + m)[b, p]
+            np.add.at(gU, (b, channels, index), g[b, channels, p] * (kx * ky)[b, p])  # Eq. (6)
+    return gU
 
 
 def _forward(U, points, phi, unit, axis):
     """Return V, Eq. (3). axis: (coordinates, size[, phi]) -> Axis; phi: (N, Ho, Wo, 2), or None."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, at = U.reshape(N, C, H * W), _columns(points, phi, unit)
+    pixels, at = U.reshape(N, C, H * W), columns_of(points, phi, unit)
     x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
-    V = np.zeros((N, C, Ho * Wo), U.dtype)
-    for n, ky in y.k:
-        for m, kx in x.k:
-            V += _gather(pixels, W, n, m) * (kx * ky)[:, None]
+    V = gather(np.zeros((N, C, Ho * Wo), U.dtype), pixels, W, y.k, x.k)
     V.transpose(0, 2, 1)[np.isnan(at).any(0)] = np.nan
     return V.reshape(N, C, Ho, Wo)
 
@@ -188,27 +199,18 @@ def _backward(U, points, phi, gV, unit, axis, needs):
     """Return (gU, gpoints, gphi): Eqs. (6) and (7), and the same for phi, times gV and summed; None if not needed."""
     N, C, H, W = U.shape
     _, Ho, Wo, _ = points.shape
-    pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), _columns(points, phi, unit)
+    pixels, g, at = U.reshape(N, C, H * W), gV.reshape(N, C, Ho * Wo), columns_of(points, phi, unit)
     x, y = axis(at[0], W, *at[2:3]), axis(at[1], H, *at[3:4])
     broken = np.isnan(at).any(0)
 
     def slope(in_y, in_x, factor):
-        dV = np.zeros(g.shape, U.dtype)
-        for n, ky in in_y:
-            for m, kx in in_x:
-                dV += _gather(pixels, W, n, m) * (kx * ky)[:, None]
+        dV = gather(np.zeros(g.shape, U.dtype), pixels, W, in_y, in_x)
         total = np.where(factor == 0, 0, factor * (g * dV).sum(1))
         return np.where(broken, np.nan, total).astype(U.dtype).reshape(N, Ho, Wo)
 
     gU = gpoints = gphi = None
     if needs[0]:
-        gU, channels = np.zeros((N, C, H * W), U.dtype), np.arange(C)[:, None]
-        for n, ky in y.k:
-            for m, kx in x.k:
-                b, p = np.nonzero((n >= 0) & (m >= 0) & ~broken)
-                index = (n * W + m)[b, p]
-                np.add.at(gU, (b, channels, index), g[b, channels, p] * (kx * ky)[b, p])  # Eq. (6)
-        gU = gU.reshape(U.shape)
+        gU = scatter(np.zeros((N, C, H * W), U.dtype), g, W, y.k, x.k, broken).reshape(U.shape)
     if needs[1]:
         gpoints = np.stack([slope(y.k, x.dk, x.slope), slope(y.dk, x.k, y.slope)], axis=-1)  # Eq. (7)
         gpoints *= unit[[1, 3]]  # the chain factor, 1 if points are in pixels
@@ -217,7 +219,7 @@ def _backward(U, points, phi, gV, unit, axis, needs):
     return gU, gpoints, gphi
 
 
-def _columns(points, phi, unit):
+def columns_of(points, phi, unit):
     """Return x_s and y_s in pixels and, unless phi is None, phi in x and y: (2 or 4, N, P)."""
     before, scale, after = unit[0], unit[[1, 3]], unit[[2, 4]]
     points = np.where(np.isinf(points), points, (points + before) * scale + after)  # scalar_math.to_pixel
@@ -226,9 +228,10 @@ def _columns(points, phi, unit):
     return np.moveaxis(both.reshape(N, Ho * Wo, columns), -1, 0)
 
 
-def _axis_of(mode, padding, kink, a):
+def axis_of(mode, padding, kink, a, ties):
+    """Return the function (coordinates, size) -> Axis for these options."""
     if mode == "nearest":
-        return lambda x, size: nearest_axis(x, size, padding)
+        return lambda x, size: nearest_axis(x, size, padding, ties)
     if mode == "bilinear":
         return lambda x, size: bilinear_axis(x, size, padding, kink)
     return lambda x, size: cubic_axis(x, size, padding, a)
@@ -239,19 +242,19 @@ def _wide_axis_of(kernel, padding):
 
 
 @np.errstate(all="ignore")  # infinite pixels: inf * 0 is NaN, as required
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _forward(U, points, None, unit, _axis_of(mode, padding, "right", a))
+    return _forward(U, points, None, unit, axis_of(mode, padding, "right", a, ties))
 
 
 @np.errstate(all="ignore")
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return _backward(U, points, None, gV, unit, _axis_of(mode, padding, kink, a), needs)[:2]
+    return _backward(U, points, None, gV, unit, axis_of(mode, padding, kink, a, ties), needs)[:2]
 
 
 @np.errstate(all="ignore")

@@ -2,16 +2,18 @@
 
 import numpy as np
 
-from stn_ref.kernels.cpu.blocks import BLOCK, ask_ahead, fold_block
+from stn_ref.kernels import scalar_math
+from stn_ref.kernels.cpu.blocks import BLOCK, ask_ahead, cell, fold_block
 from stn_ref.kernels.cpu.jit import njit
 from stn_ref.kernels.cpu.restrict import load, load_scratch, store, store_scratch
+from stn_ref.kernels.scalar_math import UP
 
 OUTSIDE, NOWHERE = -1, -2  # places: not in the image, NaN
 
 
 @njit(inline="always")
 def nearest(x, size):
-    """Return scalar_math.nearest of the cell of x, by the processor's own rounding of halves to even.
+    """Return scalar_math.nearest of the cell of x with ties EVEN, by the processor's own rounding of halves to even.
 
     The result equals scalar_math.nearest for every x. Except between -1 and 0 the fraction t is exact, so comparing t
     with 1/2 agrees with rounding. Between -1 and 0, t may be rounded to 1/2: -1 is odd, so both give 0.
@@ -19,14 +21,30 @@ def nearest(x, size):
     return np.int32(np.rint(min(max(x, type(x)(-2)), type(x)(size + 1)))) if x == x else np.int32(-2)
 
 
+by_ties = njit(inline="always")(scalar_math.nearest)
+
+
+@njit(inline="always")
+def nearest_up(x, size):
+    """Return scalar_math.nearest of the cell of x with ties UP."""
+    m, t = cell(x, size)
+    return np.int32(by_ties(m, t, UP))
+
+
 @njit(error_model="numpy")
-def find_pixels(xy, count, H, W, zero, places):
-    """Fill places of `count` points: n * W + m, OUTSIDE or NOWHERE; xy: two rows of BLOCK, folded coordinates."""
+def find_pixels(xy, count, H, W, zero, up, places):
+    """Fill places of `count` points: n * W + m, OUTSIDE or NOWHERE; xy: two rows of BLOCK, folded coordinates.
+
+    up: None for ties EVEN, or UP. The code for UP is compiled only if up is not None.
+    """
     kind = type(zero)
     H, W = kind(H), kind(W)
     for j in range(count):
         x, y = load_scratch(xy, j), load_scratch(xy, BLOCK + j)
-        m, n = kind(nearest(x, W)), kind(nearest(y, H))
+        if up is None:
+            m, n = kind(nearest(x, W)), kind(nearest(y, H))
+        else:
+            m, n = kind(nearest_up(x, W)), kind(nearest_up(y, H))
         i = kind(n * W + m) if zero <= m < W and zero <= n < H else kind(OUTSIDE)
         store_scratch(places, j, kind(NOWHERE) if x != x or y != y else i)
 
@@ -47,7 +65,7 @@ def gather(u, places, count, v):
 
 
 @njit(nogil=True, error_model="numpy")
-def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
+def forward_blocks(U, points, V, H, W, unit, zero, padding, up, first, last):
     """Fill V (N, C, P) by Eq. (4) for blocks first to last - 1 of the whole batch; U (N, C, HW), points (N, 2P)."""
     _, C, P = V.shape
     blocks = (P + BLOCK - 1) // BLOCK
@@ -57,7 +75,7 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
         b, p = block // blocks, block % blocks * BLOCK
         count = min(BLOCK, P - p)
         fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
-        find_pixels(xy, count, H, W, zero, places)
+        find_pixels(xy, count, H, W, zero, up, places)
         for c in range(C):
             if c + 1 < C:
                 ask_ahead(U[b, c + 1], places, count, 0)
@@ -65,7 +83,7 @@ def forward_blocks(U, points, V, H, W, unit, zero, padding, first, last):
 
 
 @njit(nogil=True, error_model="numpy")
-def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first, last):
+def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, up, first, last):
     """Add the transpose of Eq. (4) to gU (N, C, HW), for images first to last - 1; set gpoints (N, 2P) to 0 or NaN."""
     _, C, P = gV.shape
     needs_U, needs_points = gU.shape[2] > 0, gpoints.shape[1] > 0
@@ -75,7 +93,7 @@ def backward_images(U, points, gV, gU, gpoints, H, W, unit, zero, padding, first
         for p in range(0, P, BLOCK):
             count = min(BLOCK, P - p)
             fold_block(points[b, 2 * p :], count, H, W, unit, padding, xy, slopes)
-            find_pixels(xy, count, H, W, zero, places)
+            find_pixels(xy, count, H, W, zero, up, places)
             if needs_U:
                 for c in range(C):
                     if c + 1 < C:

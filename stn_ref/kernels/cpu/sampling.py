@@ -9,7 +9,7 @@ from numba import config
 
 from stn_ref.kernels import PIXELS
 from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
-from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT
+from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT, UP
 
 FEW_TAPS = {"bilinear": bilinear, "nearest": nearest, "bicubic": cubic}
 # ns per value of V, forward and backward, in the middle of what one processor took with 1 and with 16 channels
@@ -18,23 +18,25 @@ COSTS = {"nearest": (0.5, 1), "bilinear": (1.5, 4), "bicubic": (6, 18)}
 _quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 
 
-def _options(mode, padding, a):
+def _options(mode, padding, a, ties):
     code = PADDINGS.index(padding)
     if mode == "bicubic":
         return code, float(a)
-    return (None if padding == "zeros" else code,)
+    code = None if padding == "zeros" else code
+    return (code, None if ties == "even" else UP) if mode == "nearest" else (code,)
 
 
 @_quiet  # infinite pixels: inf * 0 is NaN, as required
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
-    return blocks.forward(FEW_TAPS[mode].forward_blocks, COSTS[mode][0], U, points, unit, *_options(mode, padding, a))
+    task, cost = FEW_TAPS[mode].forward_blocks, COSTS[mode][0]
+    return blocks.forward(task, cost, U, points, unit, *_options(mode, padding, a, ties))
 
 
 @_quiet
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
     unit = PIXELS[U.dtype] if unit is None else unit
@@ -42,7 +44,7 @@ def sample_backward(
         no_width, codes = np.empty((len(U), 0), U.dtype), (KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink))
         return windows.backward(U, points, no_width, gV, unit, *codes, (*needs, False))[:2]
     task, cost = FEW_TAPS[mode].backward_images, COSTS[mode][1]
-    return blocks.backward(task, cost, U, points, gV, needs, unit, *_options(mode, padding, a))
+    return blocks.backward(task, cost, U, points, gV, needs, unit, *_options(mode, padding, a, ties))
 
 
 @_quiet

@@ -12,7 +12,7 @@ from stn_ref.kernels.cuda.maths import corner, pixel, slope_taps, slope_weight, 
 
 
 @cuda.jit
-def forward(U, points, V, unit, padding, taps):
+def forward(U, points, V, unit, padding, taps, ties):
     """Set V at every point, Eq. (3). The order of the four products is that of the other backends."""
     N, C, H, W = U.shape
     P = points.shape[1]
@@ -25,8 +25,8 @@ def forward(U, points, V, unit, padding, taps):
                 for c in range(C):
                     V[b, c, p] = x + y
                 continue
-            m, tx, _ = corner(x, W, padding, taps)
-            n, ty, _ = corner(y, H, padding, taps)
+            m, tx, _ = corner(x, W, padding, taps, ties)
+            n, ty, _ = corner(y, H, padding, taps, ties)
             for c in range(C):
                 v = type(x)(0)
                 for j in range(2):
@@ -37,7 +37,7 @@ def forward(U, points, V, unit, padding, taps):
 
 
 @cuda.jit
-def scatter(points, gV, gU, unit, padding, taps):
+def scatter(points, gV, gU, unit, padding, taps, ties):
     """Add Eq. (6) to gU by atomic operations. The order of the sums changes from run to run."""
     N, C, H, W = gU.shape
     P = points.shape[1]
@@ -48,8 +48,8 @@ def scatter(points, gV, gU, unit, padding, taps):
             x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 continue
-            m, tx, _ = corner(x, W, padding, taps)
-            n, ty, _ = corner(y, H, padding, taps)
+            m, tx, _ = corner(x, W, padding, taps, ties)
+            n, ty, _ = corner(y, H, padding, taps, ties)
             for c in range(C):
                 g = gV[b, c, p]
                 for j in range(2):
@@ -60,7 +60,7 @@ def scatter(points, gV, gU, unit, padding, taps):
 
 
 @cuda.jit
-def slopes(U, points, gV, gpoints, unit, padding, taps, kink):
+def slopes(U, points, gV, gpoints, unit, padding, taps, ties, kink):
     """Set gpoints to Eq. (7) times gV, summed over channels. Each point's gradient is written by its own thread."""
     N, C, H, W = U.shape
     P = points.shape[1]
@@ -74,8 +74,8 @@ def slopes(U, points, gV, gpoints, unit, padding, taps, kink):
                 continue
             one = type(x)(1)
             gx, gy = type(x)(0), type(x)(0)
-            m, tx, slope_x = corner(x, W, padding, taps)
-            n, ty, slope_y = corner(y, H, padding, taps)
+            m, tx, slope_x = corner(x, W, padding, taps, ties)
+            n, ty, slope_y = corner(y, H, padding, taps, ties)
             first_x, last_x = slope_taps(tx, kink)
             first_y, last_y = slope_taps(ty, kink)
             if slope_x != 0:

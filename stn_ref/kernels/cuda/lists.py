@@ -21,7 +21,7 @@ from stn_ref.kernels.cuda.maths import corner, pixel, times, weight
 
 
 @cuda.jit
-def push(points, heads, following, H, W, unit, padding, taps):
+def push(points, heads, following, H, W, unit, padding, taps, ties):
     """Insert every point at the head of its cell's list."""
     N, P, _ = points.shape
     start, row = cuda.grid(2)
@@ -31,8 +31,8 @@ def push(points, heads, following, H, W, unit, padding, taps):
             x, y = pixel(points, b, p, unit)
             if x != x or y != y:
                 continue
-            m, _, _ = corner(x, W, padding, taps)
-            n, _, _ = corner(y, H, padding, taps)
+            m, _, _ = corner(x, W, padding, taps, ties)
+            n, _, _ = corner(y, H, padding, taps, ties)
             if -1 <= m < W and -1 <= n < H:
                 following[b, p] = cuda.atomic.exch(heads, (b, (n + 1) * (W + 1) + m + 1), p)
 
@@ -81,7 +81,7 @@ def sort(heads, following):
 
 
 @cuda.jit
-def gather(points, gV, heads, following, gU, unit, padding, taps):
+def gather(points, gV, heads, following, gU, unit, padding, taps, ties):
     """Set gU by Eq. (6). One thread computes one pixel, all its channels."""
     N, C, H, W = gU.shape
     start, row = cuda.grid(2)
@@ -96,8 +96,8 @@ def gather(points, gV, heads, following, gU, unit, padding, taps):
                     p = heads[b, (n - j + 1) * (W + 1) + m - k + 1]
                     while p >= 0:
                         x, y = pixel(points, b, p, unit)
-                        _, tx, _ = corner(x, W, padding, taps)
-                        _, ty, _ = corner(y, H, padding, taps)
+                        _, tx, _ = corner(x, W, padding, taps, ties)
+                        _, ty, _ = corner(y, H, padding, taps, ties)
                         w = times(weight(k, tx), weight(j, ty))
                         for c in range(C):
                             gU[b, c, n, m] += times(gV[b, c, p], w)

@@ -67,7 +67,7 @@ def pixel(points, b, p, unit):
 
 
 @device
-def corner(x, size, padding, taps):
+def corner(x, size, padding, taps, ties):
     """Return (m, t, slope) of a coordinate x: the first tap, the fraction t = x - m, and the slope of the padding.
 
     Args:
@@ -76,11 +76,12 @@ def corner(x, size, padding, taps):
         padding: ZEROS, ...
         taps: 2 for bilinear: m and m + 1 have the weights 1 - t and t. 1 for nearest: m has the weight 1; t and the
             slope are 0.
+        ties: EVEN or UP, for nearest.
     """
     x, slope = fold(x, size, padding)
     m, t = cell(x, size)
     if taps == 1:
-        m, t, slope = nearest(m, t), type(t)(0), type(t)(0)
+        m, t, slope = nearest(m, t, ties), type(t)(0), type(t)(0)
     return m, t, slope
 
 

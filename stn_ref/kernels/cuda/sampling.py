@@ -15,7 +15,7 @@ import numpy as np
 from stn_ref.kernels import PIXELS
 from stn_ref.kernels.cuda import kernels, lists
 from stn_ref.kernels.cuda.arrays import Call, stream, take
-from stn_ref.kernels.scalar_math import KINKS, PADDINGS
+from stn_ref.kernels.scalar_math import KINKS, PADDINGS, TIES
 
 __all__ = ["sample_backward", "sample_forward", "stream", "take"]
 
@@ -28,23 +28,23 @@ def _taps(mode: str) -> int:
     return TAPS[mode]
 
 
-def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None):
+def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
-    taps, padding = _taps(mode), PADDINGS.index(padding)
+    taps, padding, ties = _taps(mode), PADDINGS.index(padding), TIES.index(ties)
     N, C, _, _ = U.shape
     _, Ho, Wo, _ = points.shape
     with Call(U, points) as call:
         u, xy = call.arrays
         V = call.empty((N, C, Ho, Wo), u.dtype)
-        call.run(kernels.forward, Ho * Wo, N, u, _rows(xy), _planes(V), _numbers(unit, u), padding, taps)
+        call.run(kernels.forward, Ho * Wo, N, u, _rows(xy), _planes(V), _numbers(unit, u), padding, taps, ties)
         return call.result(V)
 
 
-def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
+def backward(gather, U, points, gV, mode, padding, kink, needs, unit, ties):
     """Return (gU, gpoints); None for a gradient that `needs` excludes.
 
     Args:
-        gather: (call, shape of U, points, gV, unit, padding, taps) -> gU.
+        gather: (call, shape of U, points, gV, unit, padding, taps, ties) -> gU.
         U: (N, C, H, W).
         points: (N, Ho, Wo, 2).
         gV: (N, C, Ho, Wo).
@@ -53,23 +53,24 @@ def backward(gather, U, points, gV, mode, padding, kink, needs, unit):
         kink: one of KINKS.
         needs: two flags, for gU and gpoints.
         unit: the unit of points and gpoints, see kernels/__init__.py.
+        ties: one of TIES.
     """
-    taps, padding, kink = _taps(mode), PADDINGS.index(padding), KINKS.index(kink)
+    taps, padding, kink, ties = _taps(mode), PADDINGS.index(padding), KINKS.index(kink), TIES.index(ties)
     N, P = len(U), points.shape[1] * points.shape[2]
     with Call(U, points, gV) as call:
         u, xy, g = call.arrays
         gU = gpoints = None
         xy, g, unit = _rows(xy), _planes(g), _numbers(unit, u)
         if needs[0]:
-            gU = call.result(gather(call, U.shape, xy, g, unit, padding, taps))
+            gU = call.result(gather(call, U.shape, xy, g, unit, padding, taps, ties))
         if needs[1]:
             gpoints = call.empty(points.shape, u.dtype)
-            call.run(kernels.slopes, P, N, u, xy, g, _rows(gpoints), unit, padding, taps, kink)
+            call.run(kernels.slopes, P, N, u, xy, g, _rows(gpoints), unit, padding, taps, ties, kink)
             gpoints = call.result(gpoints)
         return gU, gpoints
 
 
-def _in_order(call, shape, points, gV, unit, padding, taps):
+def _in_order(call, shape, points, gV, unit, padding, taps, ties):
     """Return gU, Eq. (6); the sum of each pixel has a fixed order."""
     N, _, H, W = shape
     P = points.shape[1]
@@ -77,18 +78,18 @@ def _in_order(call, shape, points, gV, unit, padding, taps):
     cells = (H + 1) * (W + 1)
     heads = call.filled((N, cells), index, -1)
     following = call.empty((N, P), index)
-    call.run(lists.push, P, N, points, heads, following, H, W, unit, padding, taps)
+    call.run(lists.push, P, N, points, heads, following, H, W, unit, padding, taps, ties)
     call.run(lists.sort, cells, N, heads, following)
     gU = call.empty(shape, gV.dtype)
-    call.run(lists.gather, H * W, N, points, gV, heads, following, gU, unit, padding, taps)
+    call.run(lists.gather, H * W, N, points, gV, heads, following, gU, unit, padding, taps, ties)
     return gU
 
 
 def sample_backward(
-    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None
+    U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
     """Return (gU, gpoints), Eqs. (6) and (7) times gV and summed; None for a gradient that `needs` excludes."""
-    return backward(_in_order, U, points, gV, mode, padding, kink, needs, unit)
+    return backward(_in_order, U, points, gV, mode, padding, kink, needs, unit, ties)
 
 
 def _numbers(unit, U):
