@@ -108,6 +108,8 @@ def _network() -> Iterator[None]:
         yield
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # its body is not read
         raise NotReceived(f"HTTP status {error.code}, {reason}" if hasattr(error, "code") else reason) from None
 
 
@@ -168,5 +170,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if not newurl.startswith("https://" if req.full_url.startswith("https://") else ("http://", "https://")):
+            fp.close()
             raise urllib.error.URLError(f"redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

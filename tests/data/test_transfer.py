@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.server
+import io
 import itertools
 import os
 import signal
@@ -208,12 +209,14 @@ def test_https_stays_https():
         ("http://a/x", "https://b/x", True),
         ("http://a/x", "ftp://b/x", False),
     ):
-        arguments = urllib.request.Request(old), None, 302, "Found", {}, new
+        answer = io.BytesIO()
+        arguments = urllib.request.Request(old), answer, 302, "Found", {}, new
         if allowed:
             assert transfer._Redirects().redirect_request(*arguments).full_url == new
         else:
             with pytest.raises(urllib.error.URLError, match=f"redirects to {new}"):
                 transfer._Redirects().redirect_request(*arguments)
+            assert answer.closed
 
 
 @pytest.fixture
