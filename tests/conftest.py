@@ -27,6 +27,12 @@ def pytest_configure(config):
         pytest.exit(f"STN_REF_REQUIRE_TORCH is set, but torch cannot be imported: {error}", returncode=1)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """`-n auto`: a worker for each core, but at most 8, because a worker needs up to a gigabyte."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 def children(session):
     """Return the processes of their own that tests wait for: the attribute `child` of a test function."""
     functions = (getattr(item, "function", None) for item in getattr(session, "items", ()))

@@ -186,7 +186,9 @@ def test_a_header_that_fits_no_checkpoint_is_named(path):
         assert "\n" not in str(error.value)
 
 
-def test_a_checkpoint_that_no_training_could_have_saved_is_refused(digits, tmp_path, monkeypatch):
+@pytest.fixture
+def nets_with_dropout(monkeypatch):
+    """Every net that is built has dropout before its last layer, with a generator of its own."""
     build = models.build
 
     def with_dropout(*args, **options):
@@ -195,6 +197,9 @@ def test_a_checkpoint_that_no_training_could_have_saved_is_refused(digits, tmp_p
         return net
 
     monkeypatch.setattr(models, "build", with_dropout)
+
+
+def test_a_checkpoint_that_no_training_could_have_saved_is_refused(digits, tmp_path, nets_with_dropout):
     path = tmp_path / "c.npz"
     stopped_at(trainer(digits, path=path), "_step", 6)  # after 2 of 3 batches of the second epoch
     arrays, good = checkpoint.load(path)
@@ -333,15 +338,7 @@ def test_the_best_weights_come_back_with_the_checkpoint(digits, tmp_path, monkey
     assert resumed.weights_crc() == crcs[0]
 
 
-def test_the_state_of_dropout_comes_back_with_the_checkpoint(digits, tmp_path, monkeypatch):
-    build = models.build
-
-    def with_dropout(*args, **options):
-        net = build(*args, **options)
-        net.layers.insert(-1, Dropout(0.5, np.random.default_rng(7)))
-        return net
-
-    monkeypatch.setattr(models, "build", with_dropout)
+def test_the_state_of_dropout_comes_back_with_the_checkpoint(digits, tmp_path, nets_with_dropout):
     path = tmp_path / "checkpoint.npz"
     wanted = trained(digits)
     stopped_at(trainer(digits, path=path), "_step", 6)

@@ -36,9 +36,9 @@ class Layer:
     gradient that is not needed is None and costs nothing. In `eval()` mode forward keeps nothing, and backward raises
     UsageError. `layer(x)` is `layer.forward(x)`.
 
-    Kept by reference: what a layer keeps is not copied, so do not change it in place before backward. It is the output
-    of ReLU, Tanh and Sigmoid; the input and W of Linear and Conv2d; both inputs of a sampler; theta in a
-    GridGenerator. In backward, `take` raises UsageError if it finds a change. It compares up to `compared` elements of
+    Kept by reference: a layer does not copy what it keeps, so do not change it in place before backward. ReLU, Tanh and
+    Sigmoid keep their output, Linear and Conv2d their input and W, a sampler both inputs, a GridGenerator theta. In
+    backward, `take` raises UsageError if it finds a change. It compares up to `compared` elements of
     each array, from all its parts; in a small net this takes 1 to 2 % of a training step. A change of a tenth of an
     array or more is found; a change of a few elements of a large array may be missed. To find that as well, set
     `Layer.compared = sys.maxsize`: backward then compares copies of all that was kept, which takes time and memory.

@@ -2,16 +2,14 @@
 
 import json
 
-import numpy as np
 import pytest
 from kept_results import keep, made
-from numpy.testing import assert_allclose
 
 from stn_ref.cli import main
 from stn_ref.lab.experiments import cifar10, pooling
 from stn_ref.lab.results import kept
 from stn_ref.plotting import gallery, style
-from stn_ref.plotting.gallery import measured, views
+from stn_ref.plotting.gallery import measured
 
 PASSES = ("forward", "backward", "step")
 
@@ -64,27 +62,6 @@ def test_shares_are_drawn_as_they_were_measured_the_smallest_first():
     assert "0 of 2 shares come down to the paper's 6 %; with their smaller view, 1 nets are faster" in drawing.caption
     assert measured.PAPER_SHARE == pytest.approx(5.66, abs=0.005)  # 6/106
     assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 220
-
-
-def test_views_are_drawn_for_the_nets_that_kept_them():
-    turned = [[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]] * 10
-    found = [
-        made("fcn/R", 2.0),
-        made("st-cnn-affine/R", 1.0, seed=1, result={"views": [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]] * 10}),
-        made("st-cnn-affine/R", 1.0, result={"views": turned}),
-    ]
-    with style.styled():
-        drawing = views.draw_views(found)
-    assert set(drawing.numbers) == {"st-cnn-affine/R"}
-    drawn = [image for ax in drawing.figure.axes for image in ax.get_images()]
-    assert len(drawn) == 5 + 1  # a strip for each distortion, and one of views, of the lowest seed
-    before, after = drawn[0].get_array(), drawing.figure.axes[5 * 5].get_images()  # rows of axes come first
-    assert before.shape == (28, 5 * 28) and after == []
-    (strip,) = [ax.get_images()[0].get_array() for ax in drawing.figure.axes[20:21]]
-    assert_allclose(strip[:, :28], np.rot90(before[:, :28], -1), atol=1e-6)
-    assert len(drawing.alt) > 60 and 40 < len(drawing.caption) < 300
-    with pytest.raises(FileNotFoundError, match="views of a transformer"):
-        views.draw_views([made("fcn/R", 2.0)])
 
 
 def test_a_figure_draws_the_results_of_the_package(tmp_path, monkeypatch):

@@ -69,20 +69,6 @@ def test_measure_names_what_an_untrained_net_undoes():
     assert undone.measure(models.build("fcn", 42, np.random.default_rng(0)), source, seed=0) == {}
 
 
-@pytest.mark.parametrize(("kind", "family"), [("R", "affine"), ("RTS", "projective"), ("TC", "tps")])
-def test_views_are_what_the_net_shows(kind, family):
-    size = data.KINDS[kind].canvas
-    net, U = models.build(f"st-cnn-{family}", size, np.random.default_rng(0)), undone.sample_digits(kind)
-    for name, param in net.named_params():
-        if "localisation" in name:
-            param.value += np.random.default_rng(1).normal(0, 0.02, param.value.shape).astype(np.float32)
-    theta, _, V = models.transformer_of(net).look(U)
-    if size != 28:
-        V = net[1].share().eval().forward(V)
-    np.testing.assert_allclose(undone.views(U, family, theta), V, atol=1e-6)
-    assert np.abs(theta - theta[0]).max() > 1e-3  # and it differs from digit to digit
-
-
 def test_measure_draws_the_poses_of_the_test_set():
     dataset = data.load(None, n_train=10, n_val=0, n_test=30, seed=0)
     source = data.DistortedDigits(dataset, "RTS")

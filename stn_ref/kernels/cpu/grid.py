@@ -4,19 +4,16 @@ The backward stores the terms of up to BLOCK points in scratch rows and then add
 """
 
 import numpy as np
-from numba import config
 
 from stn_ref.kernels import scalar_math
 from stn_ref.kernels.cpu.arrays import plain
-from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.jit import njit, quiet
 from stn_ref.kernels.cpu.pairwise import BLOCK, block_sum, half
 from stn_ref.kernels.cpu.restrict import load, store_scratch
 from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 
 SUMS = 8  # over a sample's points
 LEVELS = 64  # an upper bound of the number of halvings: the bits of an address
-
-_quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 
 
 def _compile(function, **names):
@@ -150,7 +147,7 @@ def _rows(array):
     return array.reshape(N * Ho, 2 * Wo)
 
 
-@_quiet
+@quiet
 def matrix_forward(D, axes):
     """Return points (N, Ho, Wo, 2) by Eq. (1), for D (N, 2, 3), or (N, 3, 3) for a homography."""
     x, y = axes
@@ -160,7 +157,7 @@ def matrix_forward(D, axes):
     return points
 
 
-@_quiet
+@quiet
 def matrix_backward(D, gpoints, axes, aspect=1.0):
     """Return the eight sums (N, 8) over a sample's points, see `stn_ref.kernels`."""
     x, y = axes
@@ -171,7 +168,7 @@ def matrix_backward(D, gpoints, axes, aspect=1.0):
     return sums.reshape(N, SUMS)
 
 
-@_quiet
+@quiet
 def shift_forward(d, axes):
     """Return points (N, Ho, Wo, 2): the target points, displaced by d."""
     points = np.empty(d.shape, d.dtype)
@@ -182,7 +179,7 @@ def shift_forward(d, axes):
     return points
 
 
-@_quiet
+@quiet
 def shift_backward(gpoints, axes):
     """Return gd, the gradient of d: each coordinate times its factor."""
     gd = np.empty(gpoints.shape, gpoints.dtype)

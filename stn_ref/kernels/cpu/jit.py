@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 import numba
+import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
 if hasattr(os, "register_at_fork"):  # a child forked while another thread compiles would wait for numba's lock forever
@@ -38,6 +39,11 @@ def njit(**options) -> Callable:
         return dispatcher
 
     return compiled
+
+
+def quiet(function: Callable) -> Callable:
+    """Decorate a function that calls compiled code, so that without compilation it warns as little as with it."""
+    return np.errstate(all="ignore")(function) if numba.config.DISABLE_JIT else function
 
 
 def kept() -> str:

@@ -5,17 +5,15 @@ gradients whose `kink` is not "right".
 """
 
 import numpy as np
-from numba import config
 
 from stn_ref.kernels import PIXELS
 from stn_ref.kernels.cpu import bilinear, blocks, cubic, nearest, windows
+from stn_ref.kernels.cpu.jit import quiet
 from stn_ref.kernels.scalar_math import KERNELS, KINKS, PADDINGS, RIGHT, UP
 
 FEW_TAPS = {"bilinear": bilinear, "nearest": nearest, "bicubic": cubic}
 # ns per value of V, forward and backward, in the middle of what one processor took with 1 and with 16 channels
 COSTS = {"nearest": (0.5, 1), "bilinear": (1.5, 4), "bicubic": (6, 18)}
-
-_quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 
 
 def _options(mode, padding, a, ties):
@@ -26,7 +24,7 @@ def _options(mode, padding, a, ties):
     return (code, None if ties == "even" else UP) if mode == "nearest" else (code,)
 
 
-@_quiet  # infinite pixels: inf * 0 is NaN, as required
+@quiet  # infinite pixels: inf * 0 is NaN, as required
 def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=None, ties="even"):
     """Return V (N, C, Ho, Wo), Eq. (3), for U (N, C, H, W) and points (N, Ho, Wo, 2)."""
     unit = PIXELS[U.dtype] if unit is None else unit
@@ -34,7 +32,7 @@ def sample_forward(U, points, mode="bilinear", padding="zeros", a=-0.75, unit=No
     return blocks.forward(task, cost, U, points, unit, *_options(mode, padding, a, ties))
 
 
-@_quiet
+@quiet
 def sample_backward(
     U, points, gV, mode="bilinear", padding="zeros", kink="right", a=-0.75, needs=(True, True), unit=None, ties="even"
 ):
@@ -47,13 +45,13 @@ def sample_backward(
     return blocks.backward(task, cost, U, points, gV, needs, unit, *_options(mode, padding, a, ties))
 
 
-@_quiet
+@quiet
 def wide_forward(U, points, phi, kernel, padding="zeros"):
     """Return V by Eq. (3) with the kernel "tent" or "gaussian"; phi (N, Ho, Wo, 2): widths in x and y, pixels."""
     return windows.forward(U, points, phi, KERNELS[kernel], PADDINGS.index(padding))
 
 
-@_quiet
+@quiet
 def wide_backward(U, points, phi, gV, kernel, padding="zeros", needs=(True, True, True)):
     """Return (gU, gpoints, gphi); None for a gradient that `needs` excludes."""
     return windows.backward(U, points, phi, gV, PIXELS[U.dtype], KERNELS[kernel], PADDINGS.index(padding), RIGHT, needs)

@@ -7,12 +7,11 @@ the first call of one of its functions.
 import math
 
 import numpy as np
-from numba import config
 
 from stn_ref.kernels import PIXELS, scalar_math
 from stn_ref.kernels.cpu.blocks import flat, flat_points, fold, place_zero, to_pixel
 from stn_ref.kernels.cpu.cubic import inner, inner_slope, outer, outer_slope
-from stn_ref.kernels.cpu.jit import njit
+from stn_ref.kernels.cpu.jit import njit, quiet
 from stn_ref.kernels.cpu.nearest import by_ties
 from stn_ref.kernels.cpu.threads import parallel_ranges, worth_a_thread
 from stn_ref.kernels.cpu.windows import anchor, cell, kink_window, tap
@@ -27,7 +26,6 @@ PAIRS = (  # (list in y, list in x) of each sum
 )
 COSTS = {"nearest": 20, "bilinear": 30, "bicubic": 200}  # ns per point and channel of the tangent, about
 
-_quiet = np.errstate(all="ignore") if config.DISABLE_JIT else lambda function: function  # compiled code never warns
 _compile = njit(error_model="numpy")
 cubic = _compile(bound(scalar_math.cubic, cubic_inner=inner, cubic_outer=outer))
 cubic_slope = _compile(bound(scalar_math.cubic_slope, cubic_inner_slope=inner_slope, cubic_outer_slope=outer_slope))
@@ -214,7 +212,7 @@ def _codes(mode, padding, kink, a, ties):
     return KERNELS[mode], PADDINGS.index(padding), KINKS.index(kink), float(a), TIES.index(ties)
 
 
-@_quiet
+@quiet
 def sample_jvp(U, points, dU, dpoints, mode="bilinear", padding="zeros", kink="right", a=-0.75, unit=None, ties="even"):
     """Return dV (N, C, Ho, Wo): the change of V as U moves by dU and the points move by dpoints."""
     unit = PIXELS[U.dtype] if unit is None else unit
@@ -228,7 +226,7 @@ def sample_jvp(U, points, dU, dpoints, mode="bilinear", padding="zeros", kink="r
     return channels_first(dV, (N, C, Ho, Wo))
 
 
-@_quiet
+@quiet
 def sample_double_backward(
     U, points, gV, hU, hpoints, mode="bilinear", padding="zeros", kink="right", a=-0.75, unit=None, ties="even"
 ):
